@@ -1,0 +1,126 @@
+//! Questions to a running node, over TCP on loopback: the node's UDP port number, its own socket.
+//!
+//! A frame is a length (`u32`, little endian, at most [`FRAME_BYTES_MAX`]) and that many bytes of
+//! bincode. The first frame of a connection is a [`Hello`] with the network's token; then requests
+//! and responses alternate. After [`Request::Subscribe`] the node only talks: [`Response::Event`]
+//! upon event, until either side hangs up.
+//!
+//! `control::client` asks, `control::server` listens and hands each question to the socket loop.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::protocol::{
+    Event, Key, MessageId, MessagePage, MessageQuery, NodeId, PeerAddr, PeerInfo, Refused, Status,
+};
+
+pub mod client;
+pub mod frame;
+pub mod server;
+
+/// The longest frame either side accepts.
+pub const FRAME_BYTES_MAX: u32 = 1 << 20;
+
+/// The version of the control format; client and node must agree.
+pub const VERSION: u32 = 1;
+
+/// Proves that a client belongs to the network. Derived from its key, and useless for tagging.
+#[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Token(pub [u8; 32]);
+
+impl fmt::Debug for Token {
+    /// Shows nothing: tokens must not end up in logs.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Token(…)")
+    }
+}
+
+impl Token {
+    /// The token of the network that has this key.
+    #[must_use]
+    pub fn of(key: &Key) -> Self {
+        Self(blake3::derive_key("gossip-network 2026 control token v1", &key.0))
+    }
+}
+
+/// The first frame of a connection.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hello {
+    /// [`VERSION`].
+    pub version: u32,
+    /// The network's.
+    pub token: Token,
+}
+
+/// What one may ask of a node.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Request {
+    /// Are you there? Answered by [`Response::Ready`]. A node that `start-network` spawned ends
+    /// by itself unless it is asked this within its start deadline.
+    Confirm,
+    /// Pass this text on.
+    Send {
+        /// The text.
+        text: String,
+        /// The copies a node may send on each link.
+        relays: u8,
+    },
+    /// Which messages do you hold?
+    Messages(MessageQuery),
+    /// Who are your neighbours?
+    Peers,
+    /// How are you?
+    Status,
+    /// Say goodbye to your neighbours and exit.
+    Leave,
+    /// Exit at once.
+    Stop,
+    /// Push events from now on.
+    Subscribe,
+    /// Link up with these peers, in addition to those you have.
+    Link(Vec<PeerAddr>),
+    /// Have these neighbours and no others, once the new links stand.
+    Rewire(Vec<PeerAddr>),
+}
+
+/// What a node answers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Response {
+    /// To [`Request::Confirm`].
+    Ready {
+        /// Who answers.
+        node: NodeId,
+        /// Its process.
+        pid: u32,
+        /// The receive buffer the system granted, in bytes.
+        receive_buffer_bytes: u64,
+    },
+    /// To [`Request::Send`]: accepted, under this name.
+    Sent(MessageId),
+    /// To [`Request::Send`]: not accepted.
+    Refused(Refused),
+    /// To [`Request::Messages`].
+    Messages(MessagePage),
+    /// To [`Request::Peers`].
+    Peers(Vec<PeerInfo>),
+    /// To [`Request::Status`].
+    Status(Box<Status>),
+    /// Done; nothing to tell.
+    Done,
+    /// To [`Request::Subscribe`], again and again.
+    Event {
+        /// When, by the node's wall clock, in nanoseconds since the Unix epoch.
+        at: u64,
+        /// What.
+        event: Event,
+        /// Events lost since the last one because this subscriber was slow.
+        lost: u64,
+    },
+    /// The token is wrong; the connection ends.
+    NotAllowed,
+    /// The versions differ; the connection ends.
+    OtherVersion(u32),
+    /// The node is too busy, or has too many connections; try again.
+    Busy,
+}

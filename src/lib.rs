@@ -1,0 +1,9 @@
+//! Gossip on raw UDP sockets: a message handed to any one node reaches all of them.
+
+pub mod cli;
+pub mod codec;
+pub mod control;
+pub mod network;
+pub mod protocol;
+pub mod runtime;
+pub mod topology;

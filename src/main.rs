@@ -1,0 +1,2 @@
+//! The `gossip` command.
+fn main() {}

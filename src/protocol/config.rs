@@ -1,0 +1,174 @@
+//! Every limit and every interval of a node: its name, its default, and where that comes from.
+//!
+//! Defaults only; command-line options that change them are parsed elsewhere.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::message::{Incarnation, NodeId, PeerAddr};
+
+/// The secret that a network's members share. Datagrams without its tag are dropped.
+#[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Key(pub [u8; 32]);
+
+impl std::fmt::Debug for Key {
+    /// Shows nothing: keys must not end up in logs.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Key(…)")
+    }
+}
+
+/// What a node is built from.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Config {
+    /// Its number.
+    pub node: NodeId,
+    /// Which start of that node this is.
+    pub incarnation: Incarnation,
+    /// The network's key.
+    pub key: Key,
+    /// All its randomness follows from this number.
+    pub seed: u64,
+    /// The neighbours it begins with.
+    pub neighbours: Vec<PeerAddr>,
+    /// Other nodes it knows of, drawn uniformly from the whole network: the way back when its
+    /// neighbours die together.
+    pub sample: Vec<PeerAddr>,
+    /// What it may use.
+    pub limits: Limits,
+    /// When it acts.
+    pub timing: Timing,
+}
+
+impl Config {
+    /// A node with default limits and timing, and nobody to talk to.
+    #[must_use]
+    pub fn new(node: NodeId, key: Key, seed: u64) -> Self {
+        Self {
+            node,
+            incarnation: 1,
+            key,
+            seed,
+            neighbours: Vec::new(),
+            sample: Vec::new(),
+            limits: Limits::default(),
+            timing: Timing::default(),
+        }
+    }
+}
+
+/// The largest payload of a UDP datagram over IPv4: 65,535 less 20 bytes of IP and 8 of UDP.
+pub const UDP_PAYLOAD_BYTES_MAX: usize = 65_507;
+
+/// The most copies of one message that a node may send on one link: what `--relays` accepts.
+pub const RELAYS_MAX: u8 = 16;
+
+/// What a node may use. Each limit has a counter that says how often it was hit.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Limits {
+    /// The longest message text, in bytes of UTF-8.
+    ///
+    /// Leaves room in a datagram of [`UDP_PAYLOAD_BYTES_MAX`] for headers, tag and a path.
+    pub text_bytes_max: usize,
+    /// The largest datagram made by packing several frames together. One frame alone may exceed
+    /// it. On a real network, the path MTU less 28 (IPv4) or 48 (IPv6).
+    pub packed_datagram_bytes_max: usize,
+    /// The most nodes on a path; a longer one is cut in its middle.
+    pub path_nodes_max: usize,
+    /// The most paths kept per message, among them always the first, a shortest and a longest.
+    pub paths_max: usize,
+    /// The most messages retained; beyond it the oldest are evicted.
+    pub messages_max: usize,
+    /// The most bytes retained (texts, paths and counts); beyond it the oldest are evicted.
+    pub retained_bytes_max: usize,
+    /// The most ranges of ids known; a message that would need one more is refused.
+    pub id_ranges_max: usize,
+    /// The most neighbours.
+    pub neighbours_max: usize,
+    /// How many other nodes to keep in mind beside neighbours and theirs.
+    pub sample_max: usize,
+    /// The most messages asked of one peer at a time.
+    pub wanted_per_peer_max: usize,
+    /// The most bytes of messages sent in answer to one request.
+    pub repair_reply_bytes_max: usize,
+    /// The most datagrams held back by injected delays.
+    pub delayed_datagrams_max: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            text_bytes_max: 60_000,
+            packed_datagram_bytes_max: 8_192,
+            path_nodes_max: 1_024,
+            paths_max: 16,
+            messages_max: 100_000,
+            retained_bytes_max: 64 << 20,
+            id_ranges_max: 100_000,
+            neighbours_max: 256,
+            sample_max: 16,
+            wanted_per_peer_max: 256,
+            repair_reply_bytes_max: 64 << 10,
+            delayed_datagrams_max: 10_000,
+        }
+    }
+}
+
+/// When a node acts by itself. All intervals are measured on the monotonic clock.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Timing {
+    /// The shortest interval between two summaries (Trickle's Imin, RFC 6206).
+    pub summary_interval_min: Duration,
+    /// The longest: the heartbeat of an idle network (Trickle's Imax).
+    pub summary_interval_max: Duration,
+    /// Messages that arrived within this time are listed in a summary by id, so that a message
+    /// under way does not look like one that is missing.
+    pub recent_window: Duration,
+    /// The least time a message may stay unsettled on a link before it is asked about.
+    pub settle_timeout_min: Duration,
+    /// The most.
+    pub settle_timeout_max: Duration,
+    /// What a link's settle time is taken to be until it has been measured.
+    pub settle_time_initial: Duration,
+    /// How long to wait for a message asked for, before asking again or elsewhere.
+    pub want_timeout: Duration,
+    /// A neighbour silent for this long is suspected, and probed.
+    pub suspect_after: Duration,
+    /// The time between two probes of a suspect.
+    pub probe_interval: Duration,
+    /// So many unanswered probes, and the suspect is dead to this node.
+    pub probes: u32,
+    /// How long a neighbour never yet heard from is waited for.
+    pub first_contact_timeout: Duration,
+    /// A node whose own tick came this late doubts itself, not others.
+    pub late_tick: Duration,
+    /// The shortest time between two probes of a dead peer.
+    pub dead_probe_interval_min: Duration,
+    /// The longest.
+    pub dead_probe_interval_max: Duration,
+    /// How often a node compares notes with a random node that is not its neighbour.
+    pub shuffle_interval: Duration,
+}
+
+impl Default for Timing {
+    fn default() -> Self {
+        Self {
+            summary_interval_min: Duration::from_millis(100),
+            summary_interval_max: Duration::from_millis(1_250),
+            recent_window: Duration::from_millis(500),
+            settle_timeout_min: Duration::from_millis(20),
+            settle_timeout_max: Duration::from_secs(10),
+            settle_time_initial: Duration::from_millis(50),
+            want_timeout: Duration::from_millis(100),
+            suspect_after: Duration::from_millis(2_000),
+            probe_interval: Duration::from_millis(160),
+            probes: 12,
+            first_contact_timeout: Duration::from_secs(30),
+            late_tick: Duration::from_millis(500),
+            dead_probe_interval_min: Duration::from_secs(1),
+            dead_probe_interval_max: Duration::from_secs(30),
+            shuffle_interval: Duration::from_secs(6),
+        }
+    }
+}

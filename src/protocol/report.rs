@@ -1,0 +1,355 @@
+//! What a node tells of itself: answers to questions, events, counters. Plain values.
+
+use std::net::SocketAddr;
+
+use serde::{Deserialize, Serialize};
+
+use super::config::{Limits, RELAYS_MAX};
+use super::message::{Incarnation, MessageId, NodeId, Path, PeerAddr};
+use super::time::Wall;
+
+/// Why a text was not accepted. Nothing changed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Refused {
+    /// It has no characters.
+    Empty,
+    /// It is longer than a datagram carries.
+    TooLong {
+        /// Its length in bytes.
+        bytes: usize,
+        /// [`Limits::text_bytes_max`].
+        bytes_max: usize,
+    },
+    /// The relays limit is outside 1 to [`RELAYS_MAX`].
+    Relays {
+        /// What was asked for.
+        relays: u8,
+    },
+    /// The node is leaving the network.
+    Leaving,
+}
+
+impl std::fmt::Display for Refused {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Empty => f.write_str("the message is empty"),
+            Self::TooLong { bytes, bytes_max } => {
+                write!(f, "the message has {bytes} bytes, and a datagram carries {bytes_max}")
+            }
+            Self::Relays { relays } => {
+                write!(f, "the relays limit is {relays}, and must be from 1 to {RELAYS_MAX}")
+            }
+            Self::Leaving => f.write_str("the node is leaving the network"),
+        }
+    }
+}
+
+impl std::error::Error for Refused {}
+
+/// Which messages to tell of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Which {
+    /// Those not shown before; they are marked as shown.
+    Unread,
+    /// Those shown before; nothing changes.
+    Read,
+    /// All; they are marked as shown.
+    All,
+}
+
+/// A question for messages, answered a page at a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MessageQuery {
+    /// Which of them.
+    pub which: Which,
+    /// Only the last so many of them, by arrival.
+    pub last: Option<u64>,
+    /// [`MessagePage::next`] of the page before; `None` for the first page.
+    pub after: Option<u64>,
+}
+
+/// Messages in the order in which they arrived.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MessagePage {
+    /// The messages of this page.
+    pub messages: Vec<MessageInfo>,
+    /// Where the next page begins; `None` after the last.
+    pub next: Option<u64>,
+}
+
+/// One message, as one node has it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MessageInfo {
+    /// Its name.
+    pub id: MessageId,
+    /// Its text.
+    pub text: String,
+    /// When its origin accepted it, by the origin's wall clock.
+    pub sent_at: Wall,
+    /// When the first copy arrived, by this node's wall clock.
+    pub received_at: Wall,
+    /// Not shown before this answer.
+    pub unread: bool,
+    /// The copies a node may send of it on each link.
+    pub relays: u8,
+    /// The hops of the first copy.
+    pub hops: u32,
+    /// Whether the first copy, or one it descends from, was sent by repair.
+    pub repaired: bool,
+    /// The path of every copy kept, first copy first. Each ends with this node.
+    pub paths: Vec<PathInfo>,
+    /// Flood copies sent.
+    pub copies_sent: u32,
+    /// Copies received, the first included.
+    pub copies_received: u32,
+}
+
+/// The path of one copy.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PathInfo {
+    /// How many links it crossed. Right even where the path was cut.
+    pub hops: u32,
+    /// From the origin to this node.
+    pub path: Path,
+}
+
+/// How a peer is seen from here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PeerState {
+    /// A link to it is wanted and not yet confirmed.
+    Joining,
+    /// It was heard from lately.
+    Alive,
+    /// It is silent, and being probed.
+    Suspected,
+    /// It did not answer; still probed, ever more rarely.
+    Dead,
+    /// It left.
+    Removed,
+}
+
+/// A neighbour, past ones that died or left included.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PeerInfo {
+    /// Its number.
+    pub node: NodeId,
+    /// Its UDP address.
+    pub addr: SocketAddr,
+    /// How it is seen from here.
+    pub state: PeerState,
+    /// Its neighbours, as it last told them.
+    pub neighbours: Vec<PeerAddr>,
+    /// Messages sent to it that it is not known to have.
+    pub unsettled: u32,
+    /// Smoothed time for a copy to come back, in microseconds; `None` until measured.
+    pub settle_time_us: Option<u64>,
+}
+
+/// A node's account of itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Status {
+    /// Its number.
+    pub node: NodeId,
+    /// Its incarnation.
+    pub incarnation: Incarnation,
+    /// Its neighbours, as [`PeerInfo`].
+    pub peers: Vec<PeerInfo>,
+    /// Other nodes it has in mind beside neighbours and their neighbours.
+    pub sample: Vec<PeerAddr>,
+    /// How many different nodes it knows of at all, itself not counted.
+    pub known_nodes: u64,
+    /// Messages held.
+    pub messages: u64,
+    /// Messages held and not yet shown.
+    pub unread: u64,
+    /// Bytes retained for them.
+    pub retained_bytes: u64,
+    /// Ids known, held or gone.
+    pub known_messages: u64,
+    /// Messages known to exist and not here yet.
+    pub missing: u64,
+    /// Its limits.
+    pub limits: Limits,
+    /// What it counted since it started.
+    pub counters: Counters,
+}
+
+/// Declares the counters once: the struct, their sum, and their list by name.
+macro_rules! counters {
+    ($($(#[$doc:meta])* $name:ident,)*) => {
+        /// What a node counts from its start on. All are totals.
+        #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+        pub struct Counters {
+            $($(#[$doc])* pub $name: u64,)*
+        }
+
+        impl Counters {
+            /// Adds another node's counts to these.
+            pub fn add(&mut self, other: &Self) {
+                $(self.$name += other.$name;)*
+            }
+
+            /// Each counter with its name, in the order of declaration.
+            #[must_use]
+            pub fn list(&self) -> Vec<(&'static str, u64)> {
+                vec![$((stringify!($name), self.$name),)*]
+            }
+        }
+    };
+}
+
+counters! {
+    /// Datagrams handed to the socket.
+    datagrams_sent,
+    /// Their bytes.
+    bytes_sent,
+    /// Datagrams that came in, whatever they held.
+    datagrams_received,
+    /// Their bytes.
+    bytes_received,
+    /// Flood copies sent.
+    rumors_sent,
+    /// Their bytes, as frames.
+    rumor_bytes_sent,
+    /// Datagrams sent that held at least one rumor.
+    rumor_datagrams_sent,
+    /// Copies received, repaired ones included.
+    rumors_received,
+    /// Copies received of messages already here.
+    rumors_duplicate,
+    /// Messages handed up: the first copy of each, and those that started here.
+    delivered,
+    /// Messages that started here.
+    accepted,
+    /// Rumors sent because they were asked for.
+    repairs_sent,
+    /// Rumors received because they were asked for.
+    repairs_received,
+    /// Datagrams sent that held only control frames.
+    control_datagrams_sent,
+    /// Their bytes.
+    control_bytes_sent,
+    /// Summaries sent.
+    summaries_sent,
+    /// Summaries that differed from our own account.
+    summaries_differing,
+    /// Range listings sent.
+    ranges_sent,
+    /// Questions about unsettled messages sent.
+    haves_sent,
+    /// Requests for messages sent.
+    wants_sent,
+    /// Probes sent, direct and through others.
+    probes_sent,
+    /// Neighbours that came under suspicion.
+    peers_suspected,
+    /// Neighbours declared dead.
+    peers_dead,
+    /// Dead peers that came back.
+    peers_returned,
+    /// Links made after the start.
+    links_made,
+    /// Links dropped while their other end lived.
+    links_dropped,
+    /// Dropped: empty, and not our own wake-up call.
+    dropped_empty,
+    /// Dropped: too short, or without our magic bytes.
+    dropped_magic,
+    /// Dropped: another version of the wire format.
+    dropped_version,
+    /// Dropped: the tag is not of this network's key.
+    dropped_tag,
+    /// Dropped: well tagged, but malformed.
+    dropped_malformed,
+    /// Dropped: claims to come from this very node.
+    dropped_own,
+    /// Dropped: from an earlier incarnation of its sender.
+    dropped_stale,
+    /// Rumors dropped: text or path beyond a limit of this node.
+    dropped_oversize,
+    /// Datagrams the socket refused to send: lost, like any other.
+    send_errors,
+    /// Errors of the socket while receiving.
+    receive_errors,
+    /// Datagrams dropped, delayed or changed by injected faults.
+    faults_applied,
+    /// Texts refused at submission.
+    limit_text_refused,
+    /// Messages evicted by [`Limits::messages_max`].
+    limit_messages_evicted,
+    /// Messages evicted by [`Limits::retained_bytes_max`].
+    limit_bytes_evicted,
+    /// Paths not kept because of [`Limits::paths_max`].
+    limit_paths_dropped,
+    /// Paths cut in their middle.
+    limit_paths_cut,
+    /// Messages refused by [`Limits::id_ranges_max`].
+    limit_ranges_refused,
+    /// Links refused by [`Limits::neighbours_max`].
+    limit_neighbours_refused,
+    /// Requests cut short by [`Limits::repair_reply_bytes_max`].
+    limit_repair_replies_cut,
+    /// Delayed datagrams dropped by [`Limits::delayed_datagrams_max`].
+    limit_delayed_dropped,
+}
+
+/// Something that happened, told as it happens.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Event {
+    /// A message started here.
+    Accepted {
+        /// Its name.
+        id: MessageId,
+        /// Its text.
+        text: String,
+    },
+    /// The first copy of a message came in.
+    Delivered {
+        /// Its name.
+        id: MessageId,
+        /// Its text.
+        text: String,
+        /// The neighbour it came from.
+        from: NodeId,
+        /// The links it crossed.
+        hops: u32,
+        /// Time since it was sent, by the wall clocks of both ends; zero if they disagree.
+        latency_us: u64,
+    },
+    /// A neighbour fell silent.
+    PeerSuspected {
+        /// Which.
+        node: NodeId,
+    },
+    /// A neighbour did not answer any probe.
+    PeerDead {
+        /// Which.
+        node: NodeId,
+    },
+    /// A neighbour said that it leaves.
+    PeerLeft {
+        /// Which.
+        node: NodeId,
+    },
+    /// A suspected or dead neighbour was heard from, or a new one for the first time.
+    PeerAlive {
+        /// Which.
+        node: NodeId,
+    },
+    /// A link was made.
+    LinkMade {
+        /// To whom.
+        node: NodeId,
+    },
+    /// A link was given up, though its other end lives.
+    LinkDropped {
+        /// To whom.
+        node: NodeId,
+    },
+    /// A limit was reached for the first time.
+    LimitHit {
+        /// The name of its counter.
+        limit: String,
+    },
+}
