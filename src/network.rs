@@ -2,17 +2,42 @@
 //!
 //! No protocol in here, and no terminal text: errors are typed, and `cli` words them.
 
-use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use rand::TryRng;
+use rand::rngs::SysRng;
 use serde::{Deserialize, Serialize};
 
-use crate::control;
+use crate::control::Token;
+use crate::control::client::Client;
 use crate::protocol::{Config, Incarnation, Key, NodeId};
-use crate::topology::Kind;
+use crate::runtime::clock;
+use crate::topology::{self, Kind};
+
+mod ask;
+mod error;
+mod launch;
+mod limits;
+pub mod log;
+mod members;
+mod plan;
+mod ports;
+mod process;
+mod state;
+mod stop;
+#[cfg(test)]
+mod testing;
+
+pub use error::Error;
+pub use limits::ProcessLimit;
+pub use ports::{Holder, Transport};
+pub use state::{NAME_CHARS_MAX, RECORD_VERSION};
+
+/// How long a command waits for a node's answer.
+pub const CONTROL_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What a spawned `gossip run-node --launched` reads from its standard input (bincode, whole).
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -111,23 +136,6 @@ pub struct ProcessId {
 #[derive(Clone, Debug)]
 pub struct StateDir(PathBuf);
 
-/// What went wrong with a network, its processes or its state.
-#[derive(Debug)]
-pub enum Error {
-    /// To be refined.
-    Other(String),
-}
-
-impl fmt::Display for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Other(what) => f.write_str(what),
-        }
-    }
-}
-
-impl std::error::Error for Error {}
-
 /// How far a start or a stop has come.
 #[derive(Clone, Copy, Debug)]
 pub struct Progress {
@@ -150,77 +158,203 @@ pub struct StopReport {
     pub left: Vec<NodeId>,
 }
 
-#[expect(unused_variables, clippy::missing_errors_doc, reason = "signatures first")]
 impl StateDir {
     /// The directory that the environment names. Creates nothing.
+    ///
+    /// # Errors
+    ///
+    /// If neither `XDG_STATE_HOME` nor `HOME` names an absolute directory.
     pub fn from_env() -> Result<Self, Error> {
-        unimplemented!()
+        let variable = |name| std::env::var_os(name).map(PathBuf::from);
+        Self::from_variables(variable("XDG_STATE_HOME"), variable("HOME"))
     }
 
     /// A directory of one's own choice.
     #[must_use]
     pub fn at(path: &Path) -> Self {
-        unimplemented!()
+        Self(path.to_owned())
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// The log of a node, which is there while its network is.
+    ///
+    /// # Errors
+    ///
+    /// If the name cannot be a network's.
+    pub fn log_file(&self, name: &str, node: NodeId) -> Result<PathBuf, Error> {
+        Ok(self.network(name)?.log_file(node))
     }
 
     /// Starts a network; returns when every node answers. On failure, or when `interrupted`
-    /// becomes true, nothing is left running.
+    /// becomes true, nothing is left running, and nothing of the state.
+    ///
+    /// # Errors
+    ///
+    /// Whatever can be known beforehand (topology, ports, what the system allows, a network of
+    /// the same name) is found before anything is started.
     pub fn start(
         &self,
         spec: &StartSpec,
         progress: &mut dyn FnMut(Progress),
         interrupted: &AtomicBool,
     ) -> Result<Record, Error> {
-        unimplemented!()
-    }
+        let dir = self.network(&spec.name)?;
+        let addrs = limits::addresses(spec.ports_origin, spec.nodes)?;
+        let (graph, _) = topology::build(spec.kind, spec.nodes, spec.seed)?;
+        limits::window()?;
+        limits::check_processes(spec.nodes)?;
 
-    /// Stops a network: asks each node, then signals those that are provably ours.
-    pub fn stop(
-        &self,
-        name: &str,
-        progress: &mut dyn FnMut(Progress),
-    ) -> Result<StopReport, Error> {
-        unimplemented!()
+        let locked = dir.create_and_lock(&|| interrupted.load(Ordering::Relaxed))?;
+        let lock = locked.ok_or(Error::Interrupted)?;
+        refuse_running(&dir)?;
+        dir.clear()?;
+        let key = random_key()?;
+        let nodes = plan::configs(&graph, &addrs, key, spec.seed);
+        let program = &spec.program;
+        let mut launcher = launch::Launcher { dir: &dir, program, interrupted, progress };
+        let started = limits::check_ports(&addrs).and_then(|()| {
+            let (nodes, brood) = launcher.launch(&nodes)?;
+            let record = Record::begun(spec, key, nodes);
+            // Before anything is confirmed: whatever happens from here on, `stop` finds it.
+            dir.write(&record)?;
+            launcher.confirm(&record.nodes, &key)?;
+            brood.let_go();
+            Ok(record)
+        });
+        if started.is_err() {
+            dir.remove(&lock)?;
+        }
+        started
     }
 
     /// The record of a network that runs. State whose processes are all gone is cleaned up and
     /// reported as not running.
+    ///
+    /// # Errors
+    ///
+    /// If it does not run, or its state cannot be read.
     pub fn load(&self, name: &str) -> Result<Record, Error> {
-        unimplemented!()
+        let dir = self.network(name)?;
+        match dir.read()? {
+            Some(record) if record.any_up() => return Ok(record),
+            Some(_) => {}
+            None => return Err(dir.not_running()),
+        }
+        // With the lock held, to be sure; where another command has it, cleaning up can wait.
+        if let Ok(lock) = dir.try_lock() {
+            match dir.read()? {
+                Some(record) if record.any_up() => return Ok(record),
+                _ => dir.remove(&lock)?,
+            }
+        }
+        Err(dir.not_running())
     }
 
-    /// All networks remembered, broken ones included.
+    /// All networks that run, by name, and those whose state cannot be understood.
+    ///
+    /// # Errors
+    ///
+    /// If the directory cannot be read.
     pub fn list(&self) -> Result<Vec<(String, Result<Record, Error>)>, Error> {
-        unimplemented!()
-    }
-
-    /// Tells a node to leave, waits until its process is gone, and marks it as removed.
-    pub fn remove_node(&self, name: &str, node: NodeId) -> Result<(), Error> {
-        unimplemented!()
-    }
-
-    /// Adds a node that was started by hand, in this very process, to a network's record, which
-    /// it creates where there is none. Fails if the network has another key or such a node.
-    pub fn register(&self, name: &str, key: &Key, node: NodeRecord) -> Result<(), Error> {
-        unimplemented!()
-    }
-
-    /// Takes it out again.
-    pub fn unregister(&self, name: &str, node: NodeId) -> Result<(), Error> {
-        unimplemented!()
+        let mut networks = Vec::new();
+        for name in self.names()? {
+            match self.load(&name) {
+                Err(Error::NotRunning(_)) => {}
+                loaded => networks.push((name, loaded)),
+            }
+        }
+        Ok(networks)
     }
 }
 
-#[expect(unused_variables, clippy::missing_errors_doc, reason = "signatures first")]
 impl Record {
+    /// A node, whatever state it is in.
+    ///
+    /// # Errors
+    ///
+    /// If there is none of this number.
+    pub fn find(&self, node: NodeId) -> Result<&NodeRecord, Error> {
+        let found = self.nodes.iter().find(|record| record.node == node);
+        found.ok_or_else(|| self.unknown(node))
+    }
+
+    /// A node that is up.
+    ///
+    /// # Errors
+    ///
+    /// If there is none of this number, or it was removed, or is down.
+    pub fn find_up(&self, node: NodeId) -> Result<&NodeRecord, Error> {
+        let found = self.find(node)?;
+        match (found.removed, self.is_up(found)) {
+            (true, _) => Err(Error::NodeRemoved(node)),
+            (false, false) => Err(Error::NodeDown { node, pid: found.process.pid }),
+            (false, true) => Ok(found),
+        }
+    }
+
     /// A connection to a node's control port; checks that the node exists and runs.
-    pub fn connect(&self, node: NodeId) -> Result<control::client::Client, Error> {
-        unimplemented!()
+    ///
+    /// # Errors
+    ///
+    /// As [`Record::find_up`], and if it does not answer as it should.
+    pub fn connect(&self, node: NodeId) -> Result<Client, Error> {
+        let addr = ports::control_addr(self.find_up(node)?.addr);
+        Client::connect(addr, &Token::of(&self.key), CONTROL_TIMEOUT)
+            .map_err(|source| Error::Control { node, source })
     }
 
     /// Whether the node's process is there.
     #[must_use]
     pub fn is_up(&self, node: &NodeRecord) -> bool {
-        unimplemented!()
+        self.boot_id == process::boot_id() && node.process.is_alive()
     }
+
+    fn find_mut(&mut self, node: NodeId) -> Result<&mut NodeRecord, Error> {
+        let error = self.unknown(node);
+        self.nodes.iter_mut().find(|record| record.node == node).ok_or(error)
+    }
+
+    fn unknown(&self, node: NodeId) -> Error {
+        let known = self.nodes.first().zip(self.nodes.last());
+        Error::UnknownNode { node, known: known.map(|(first, last)| (first.node, last.node)) }
+    }
+
+    /// What is remembered of a network that begins now.
+    fn begun(spec: &StartSpec, key: Key, nodes: Vec<NodeRecord>) -> Self {
+        Self {
+            version: RECORD_VERSION,
+            name: spec.name.clone(),
+            kind: Some(spec.kind),
+            seed: spec.seed,
+            key,
+            ports_origin: spec.ports_origin,
+            started_at: clock::now().wall.0,
+            boot_id: process::boot_id().to_owned(),
+            nodes,
+        }
+    }
+}
+
+/// Two networks of one name cannot be. A record that cannot be understood may be of one that
+/// runs, so it is in the way too.
+fn refuse_running(dir: &state::NetworkDir) -> Result<(), Error> {
+    let Some(record) = dir.read()? else { return Ok(()) };
+    let up = record.nodes.iter().filter(|node| record.is_up(node)).count();
+    match u32::try_from(up).unwrap_or(u32::MAX) {
+        0 => Ok(()),
+        up => Err(Error::AlreadyRunning { name: record.name, up }),
+    }
+}
+
+fn random_key() -> Result<Key, Error> {
+    let mut key = Key([0; 32]);
+    let failed =
+        |error| Error::System { doing: "get random bytes", source: std::io::Error::other(error) };
+    SysRng.try_fill_bytes(&mut key.0).map_err(failed)?;
+    Ok(key)
 }

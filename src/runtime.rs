@@ -1,12 +1,53 @@
 //! The socket loop that owns the only `Node`, and the threads around it.
+//!
+//! ```text
+//!                    datagrams
+//!                        │
+//!   socket loop: receive ─► Node ─► flush ─► send         (the thread that calls `run`)
+//!        ▲  │ events
+//!        │  └──────────────────────► subscribers' channels
+//!        └── commands, one crossbeam channel
+//!             ▲
+//!   control: accept ─► one thread per connection          (threads of `control::server`)
+//! ```
+//!
+//! The loop blocks in `recv` with the node's next deadline as read timeout. Whoever puts a command
+//! into the channel wakes it with an empty datagram to its own port, as the self-pipe trick does
+//! for file descriptors. No lock is held around the node, and no protocol is decided here.
 
 use std::fmt;
-use std::net::SocketAddr;
+use std::io::{self, ErrorKind};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, UdpSocket};
+use std::sync::Arc;
 use std::time::Duration;
 
-use crate::protocol::{Config, Event, Wall};
+use crossbeam_channel::{Receiver, Sender, bounded};
+use rustix::net::RecvFlags;
+
+use crate::control::{Request, Response, Token, server};
+use crate::protocol::{Config, Event, Monotonic, Node, Now, Outputs, Wall};
 
 pub mod clock;
+mod commands;
+mod subscribers;
+
+pub use commands::Stopper;
+use commands::{Command, Desk};
+use subscribers::Subscribers;
+
+/// What a node asks the system for: a burst of some 5,000 small datagrams. The default of most
+/// systems holds 256, which a burst overflows without an error anywhere.
+pub const RECEIVE_BUFFER_BYTES: usize = 4 << 20;
+/// The most datagrams taken in before what they caused is sent.
+const DRAIN_MAX: usize = 64;
+/// The most commands served between two looks at the socket.
+const COMMANDS_PER_TURN: usize = 16;
+/// The most commands that wait.
+const COMMANDS_MAX: usize = 256;
+/// The longest wait, where nothing is due.
+const WAIT_MAX: Duration = Duration::from_secs(60);
+/// How long to let a socket rest that does nothing but fail.
+const REST_AFTER_ERROR: Duration = Duration::from_millis(1);
 
 /// What a running node is made from.
 #[derive(Clone, Debug)]
@@ -24,64 +65,300 @@ pub struct Options {
 pub enum Error {
     /// A port is taken, by UDP or TCP.
     PortTaken(SocketAddr),
+    /// Nobody confirmed the start in time.
+    NotConfirmed,
     /// The system refused a socket or a thread.
-    Io(&'static str, std::io::Error),
+    Io(&'static str, io::Error),
 }
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::PortTaken(addr) => write!(f, "the port of {addr} is taken"),
+            Self::NotConfirmed => f.write_str("nobody confirmed the start in time"),
             Self::Io(what, error) => write!(f, "cannot {what}: {error}"),
         }
     }
 }
 
-impl std::error::Error for Error {}
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Io(_, error) => Some(error),
+            _ => None,
+        }
+    }
+}
 
 /// A node with its sockets bound, ready to run.
 #[derive(Debug)]
-pub struct Runtime;
+pub struct Runtime {
+    socket: UdpSocket,
+    local: SocketAddr,
+    receive_buffer_bytes: u64,
+    node: Node,
+    number: crate::protocol::NodeId,
+    desk: Arc<Desk>,
+    commands: Receiver<Command>,
+    subscribers: Subscribers,
+    confirm_by: Option<Monotonic>,
+    /// The read timeout that the socket has now.
+    armed: Duration,
+    state: State,
+    _control: server::Accepting,
+}
 
-/// Stops a running node from another thread.
-#[derive(Clone, Debug)]
-pub struct Stopper;
+/// How far the loop has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Running,
+    /// Told to leave; goes on until the node has left.
+    Leaving,
+    Ended,
+}
 
-#[expect(unused_variables, clippy::missing_errors_doc, reason = "signatures first")]
 impl Runtime {
-    /// Binds the sockets and starts the control port.
+    /// Binds both sockets and starts the control port.
+    ///
+    /// # Errors
+    ///
+    /// [`Error`]; nothing stays bound then.
     pub fn bind(options: Options) -> Result<Self, Error> {
-        unimplemented!()
+        let token = Token::of(&options.config.key);
+        let socket = bind_udp(options.listen)?;
+        let io = |what| move |error| Error::Io(what, error);
+        let local = socket.local_addr().map_err(io("ask for the socket's address"))?;
+        let control_addr = SocketAddr::from((Ipv4Addr::LOCALHOST, local.port()));
+        let listener =
+            TcpListener::bind(control_addr).map_err(|error| taken(error, control_addr))?;
+        let receive_buffer_bytes = ask_for_receive_buffer(&socket);
+        let (sender, commands) = bounded(COMMANDS_MAX);
+        let wake = socket.try_clone().map_err(io("share the socket"))?;
+        let desk = Arc::new(Desk::new(sender, wake, reachable(local)));
+        let control = server::spawn(listener, token, Arc::clone(&desk) as _)
+            .map_err(io("start the control thread"))?;
+        socket.set_read_timeout(Some(WAIT_MAX)).map_err(io("set a read timeout"))?;
+        let now = clock::now();
+        Ok(Self {
+            socket,
+            local,
+            receive_buffer_bytes,
+            number: options.config.node,
+            node: Node::new(options.config, now),
+            desk,
+            commands,
+            subscribers: Subscribers::default(),
+            confirm_by: options.confirm_within.map(|within| now.monotonic + within),
+            armed: WAIT_MAX,
+            state: State::Running,
+            _control: control,
+        })
     }
 
     /// The receive buffer the system granted, in bytes.
     #[must_use]
     pub fn receive_buffer_bytes(&self) -> u64 {
-        unimplemented!()
+        self.receive_buffer_bytes
     }
 
     /// The address bound, with the port filled in.
     #[must_use]
     pub fn local_addr(&self) -> SocketAddr {
-        unimplemented!()
+        self.local
     }
 
     /// A handle that stops [`Runtime::run`].
     #[must_use]
     pub fn stopper(&self) -> Stopper {
-        unimplemented!()
+        Stopper::new(Arc::clone(&self.desk))
     }
 
-    /// Runs the loop in this thread until the node is stopped, told to leave, or not confirmed
-    /// in time. `on_event` is called for each event and must not block.
-    pub fn run(self, on_event: &mut dyn FnMut(Wall, &Event)) -> Result<(), Error> {
-        unimplemented!()
+    /// Runs the loop in this thread until the node is stopped, or told to leave. `on_event` is
+    /// called for each event and must not block.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotConfirmed`]. Errors of the socket count as loss and end nothing.
+    pub fn run(mut self, on_event: &mut dyn FnMut(Wall, &Event)) -> Result<(), Error> {
+        let mut buffer = vec![0; 1 << 16];
+        let mut out = Outputs::default();
+        while self.state != State::Ended {
+            self.receive(&mut buffer);
+            self.serve();
+            let now = clock::now();
+            if self.node.deadline().is_some_and(|deadline| deadline <= now.monotonic) {
+                self.node.tick(now);
+            }
+            self.node.flush(now, &mut out);
+            self.send(&out);
+            for event in &out.events {
+                on_event(now.wall, event);
+            }
+            self.subscribers.tell(now.wall, &mut out.events);
+            out.clear();
+            if self.confirm_by.is_some_and(|by| by <= now.monotonic) {
+                return Err(Error::NotConfirmed);
+            }
+            if self.state == State::Leaving && self.node.has_left() {
+                self.state = State::Ended;
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits for a datagram, no longer than until something is due, and takes in all that wait.
+    fn receive(&mut self, buffer: &mut [u8]) {
+        let mut flags = self.arm();
+        for _ in 0..DRAIN_MAX {
+            match rustix::net::recvfrom(&self.socket, &mut *buffer, flags) {
+                Ok((bytes, _, from)) => {
+                    let from = from.and_then(|from| SocketAddr::try_from(from).ok());
+                    if let Some(from) = from.filter(|from| bytes > 0 || !self.desk.is_self(*from)) {
+                        self.node.receive(clock::now(), from, &buffer[..bytes]);
+                    }
+                }
+                Err(error) => {
+                    let error = io::Error::from(error);
+                    match error.kind() {
+                        ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted => {}
+                        _ => {
+                            self.node.count_socket_errors(0, 1);
+                            std::thread::park_timeout(REST_AFTER_ERROR);
+                        }
+                    }
+                    return;
+                }
+            }
+            flags = RecvFlags::DONTWAIT;
+        }
+    }
+
+    /// Sets the read timeout for what is due next, if it is not short enough already: waking
+    /// early is harmless, a system call per datagram is not.
+    fn arm(&mut self) -> RecvFlags {
+        if self.desk.is_rung() {
+            return RecvFlags::DONTWAIT;
+        }
+        let now = clock::now().monotonic;
+        let due = self.node.deadline().into_iter().chain(self.confirm_by).min();
+        let wait = due.map_or(WAIT_MAX, |due| due.since(now)).min(WAIT_MAX);
+        if wait.is_zero() {
+            return RecvFlags::DONTWAIT;
+        }
+        // Short enough, and not so short that an idle node would wake up for nothing.
+        if wait < self.armed || wait > self.armed * 4 {
+            let timeout = wait.max(Duration::from_millis(1));
+            if self.socket.set_read_timeout(Some(timeout)).is_ok() {
+                self.armed = timeout;
+            }
+        }
+        RecvFlags::empty()
+    }
+
+    /// Serves commands that wait, up to a number, so that the socket is not kept waiting.
+    fn serve(&mut self) {
+        if !self.desk.answer_ring() {
+            return;
+        }
+        for _ in 0..COMMANDS_PER_TURN {
+            match self.commands.try_recv() {
+                Ok(Command::Ask(request, reply)) => self.answer(request, &reply),
+                Ok(Command::Subscribe(subscriber)) => self.subscribers.add(subscriber),
+                Ok(Command::Stop) => self.leave(clock::now()),
+                Err(_) => return,
+            }
+        }
+        // More may wait: look again after the socket had its turn.
+        self.desk.ring_again();
+    }
+
+    /// Answers one question.
+    fn answer(&mut self, request: Request, reply: &Sender<Response>) {
+        let now = clock::now();
+        let response = match request {
+            Request::Confirm => {
+                self.confirm_by = None;
+                Response::Ready {
+                    node: self.number,
+                    pid: std::process::id(),
+                    receive_buffer_bytes: self.receive_buffer_bytes,
+                }
+            }
+            Request::Send { text, relays } => match self.node.send(now, &text, relays) {
+                Ok(id) => Response::Sent(id),
+                Err(refused) => Response::Refused(refused),
+            },
+            Request::Messages(query) => Response::Messages(self.node.messages(&query)),
+            Request::Peers => Response::Peers(self.node.peers()),
+            Request::Status => Response::Status(Box::new(self.node.status())),
+            Request::Leave => {
+                self.leave(now);
+                Response::Done
+            }
+            Request::Stop => {
+                self.state = State::Ended;
+                Response::Done
+            }
+            Request::Link(peers) => {
+                self.node.link(now, &peers);
+                Response::Done
+            }
+            Request::Rewire(peers) => {
+                self.node.rewire(now, &peers);
+                Response::Done
+            }
+            // Handled by the connection's thread.
+            Request::Subscribe => Response::Done,
+        };
+        // Whoever asked may have hung up.
+        let _ = reply.try_send(response);
+    }
+
+    /// Has the node say goodbye.
+    fn leave(&mut self, now: Now) {
+        self.node.leave(now);
+        self.state = State::Leaving;
+    }
+
+    /// Hands datagrams to the socket. What it refuses is lost, like any other datagram.
+    fn send(&mut self, out: &Outputs) {
+        let mut errors = 0;
+        for (to, bytes) in out.datagrams() {
+            errors += u64::from(self.socket.send_to(bytes, to).is_err());
+        }
+        if errors > 0 {
+            self.node.count_socket_errors(errors, 0);
+        }
     }
 }
 
-impl Stopper {
-    /// Has the node say goodbye to its neighbours and end.
-    pub fn stop(&self) {
-        unimplemented!()
+/// A UDP socket on this address.
+fn bind_udp(addr: SocketAddr) -> Result<UdpSocket, Error> {
+    UdpSocket::bind(addr).map_err(|error| taken(error, addr))
+}
+
+/// The error of a bind.
+fn taken(error: io::Error, addr: SocketAddr) -> Error {
+    match error.kind() {
+        ErrorKind::AddrInUse => Error::PortTaken(addr),
+        _ => Error::Io("bind a socket", error),
+    }
+}
+
+/// Asks for a larger receive buffer and says what was granted. Linux reports twice what it
+/// grants, for its own bookkeeping.
+fn ask_for_receive_buffer(socket: &UdpSocket) -> u64 {
+    let socket = socket2::SockRef::from(socket);
+    let _ = socket.set_recv_buffer_size(RECEIVE_BUFFER_BYTES);
+    let granted = socket.recv_buffer_size().unwrap_or(0) as u64;
+    if cfg!(target_os = "linux") { granted / 2 } else { granted }
+}
+
+/// Where a socket that is bound to any address reaches itself.
+fn reachable(local: SocketAddr) -> SocketAddr {
+    match local {
+        SocketAddr::V4(v4) if v4.ip().is_unspecified() => (Ipv4Addr::LOCALHOST, v4.port()).into(),
+        SocketAddr::V6(v6) if v6.ip().is_unspecified() => (Ipv6Addr::LOCALHOST, v6.port()).into(),
+        addr => addr,
     }
 }

@@ -1,13 +1,20 @@
-//! The asking side.
+//! The asking side: a connection to one node's control port.
 
-use std::net::SocketAddr;
+use std::fmt;
+use std::io::{self, ErrorKind};
+use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
-use super::{Request, Response, Token};
+use super::frame::{self, ReadError};
+use super::{Hello, Request, Response, Token, VERSION};
 
-/// A connection to one node.
+/// A connection to one node. Every wait on it has a deadline.
 #[derive(Debug)]
-pub struct Client;
+pub struct Client {
+    stream: TcpStream,
+    addr: SocketAddr,
+    timeout: Duration,
+}
 
 /// Why a node gave no answer.
 #[derive(Debug)]
@@ -20,31 +27,129 @@ pub enum Error {
     Rubbish(SocketAddr),
     /// The node does not take our token: it belongs to another network.
     NotAllowed(SocketAddr),
-    /// The node speaks another version.
+    /// The node speaks another version of the control format.
     OtherVersion(SocketAddr, u32),
-    /// The node has too many connections.
+    /// The node has as many connections as it takes.
     Busy(SocketAddr),
+    /// It hung up before it answered.
+    Closed(SocketAddr),
     /// The request is longer than a frame.
     TooLong,
     /// Anything else the system said.
-    Io(SocketAddr, std::io::Error),
+    Io(SocketAddr, io::Error),
 }
 
-#[expect(unused_variables, clippy::missing_errors_doc, reason = "signatures first")]
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Refused(addr) => write!(f, "nothing listens on control port {addr}"),
+            Self::TimedOut(addr, after) => {
+                write!(f, "control port {addr} gave no answer within {} ms", after.as_millis())
+            }
+            Self::Rubbish(addr) => write!(f, "what answers on {addr} is not a gossip node"),
+            Self::NotAllowed(addr) => write!(f, "the node on {addr} belongs to another network"),
+            Self::OtherVersion(addr, version) => {
+                write!(
+                    f,
+                    "the node on {addr} speaks version {version} of the control format, and we {VERSION}"
+                )
+            }
+            Self::Busy(addr) => write!(f, "the node on {addr} has too many connections"),
+            Self::Closed(addr) => write!(f, "the node on {addr} hung up"),
+            Self::TooLong => f.write_str("the request is longer than 1 MiB"),
+            Self::Io(addr, error) => write!(f, "cannot talk to {addr}: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Io(_, error) => Some(error),
+            _ => None,
+        }
+    }
+}
+
 impl Client {
     /// Connects and says hello. `timeout` bounds this and every later wait.
+    ///
+    /// # Errors
+    ///
+    /// [`Error`]. A wrong token shows at the first answer, not here.
     pub fn connect(addr: SocketAddr, token: &Token, timeout: Duration) -> Result<Self, Error> {
-        unimplemented!()
+        let stream = TcpStream::connect_timeout(&addr, timeout)
+            .map_err(|error| worded(error, addr, timeout))?;
+        let mut client = Self { stream, addr, timeout };
+        let io = |error| worded(error, addr, timeout);
+        client.stream.set_nodelay(true).map_err(io)?;
+        client.stream.set_read_timeout(Some(timeout)).map_err(io)?;
+        client.stream.set_write_timeout(Some(timeout)).map_err(io)?;
+        client.write(&Hello { version: VERSION, token: *token })?;
+        Ok(client)
     }
 
     /// Asks one question and waits for its answer.
+    ///
+    /// # Errors
+    ///
+    /// [`Error`]; the connection is of no further use then.
     pub fn ask(&mut self, request: &Request) -> Result<Response, Error> {
-        unimplemented!()
+        self.write(request)?;
+        self.read()
     }
 
-    /// After [`Request::Subscribe`]: the next response, waited for up to `timeout`; `None` if
-    /// none came.
+    /// The next response, waited for up to `timeout`; `None` if none began to arrive. For use
+    /// after [`Request::Subscribe`].
+    ///
+    /// # Errors
+    ///
+    /// [`Error`]; the connection is of no further use then.
     pub fn next(&mut self, timeout: Duration) -> Result<Option<Response>, Error> {
-        unimplemented!()
+        let io = |error| worded(error, self.addr, timeout);
+        // A timeout of zero would mean to wait forever.
+        let wait = timeout.max(Duration::from_millis(1));
+        self.stream.set_read_timeout(Some(wait)).map_err(io)?;
+        match self.stream.peek(&mut [0]) {
+            Err(error) if is_timeout(&error) => return Ok(None),
+            Err(error) => return Err(worded(error, self.addr, timeout)),
+            Ok(_) => {}
+        }
+        self.stream.set_read_timeout(Some(self.timeout)).map_err(io)?;
+        self.read().map(Some)
+    }
+
+    fn write<T: serde::Serialize>(&mut self, value: &T) -> Result<(), Error> {
+        frame::write(&mut self.stream, value).map_err(|error| match error.kind() {
+            ErrorKind::InvalidInput => Error::TooLong,
+            _ => worded(error, self.addr, self.timeout),
+        })
+    }
+
+    fn read(&mut self) -> Result<Response, Error> {
+        match frame::read(&mut self.stream) {
+            Ok(Response::NotAllowed) => Err(Error::NotAllowed(self.addr)),
+            Ok(Response::OtherVersion(version)) => Err(Error::OtherVersion(self.addr, version)),
+            Ok(Response::Busy) => Err(Error::Busy(self.addr)),
+            Ok(response) => Ok(response),
+            Err(ReadError::Closed) => Err(Error::Closed(self.addr)),
+            Err(ReadError::Rubbish) => Err(Error::Rubbish(self.addr)),
+            Err(ReadError::Io(error)) => Err(worded(error, self.addr, self.timeout)),
+        }
+    }
+}
+
+/// Reads may report a timeout either way.
+fn is_timeout(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut)
+}
+
+/// The error that a person can do something about.
+fn worded(error: io::Error, addr: SocketAddr, timeout: Duration) -> Error {
+    match error.kind() {
+        ErrorKind::ConnectionRefused => Error::Refused(addr),
+        ErrorKind::ConnectionReset | ErrorKind::BrokenPipe => Error::Closed(addr),
+        _ if is_timeout(&error) => Error::TimedOut(addr, timeout),
+        _ => Error::Io(addr, error),
     }
 }

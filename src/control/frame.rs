@@ -1,1 +1,93 @@
-//! Length-prefixed frames.
+//! Length-prefixed frames over a stream.
+
+use std::io::{self, Read, Write};
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::FRAME_BYTES_MAX;
+use crate::codec;
+
+/// Why no frame came.
+#[derive(Debug)]
+pub enum ReadError {
+    /// The stream ended between two frames.
+    Closed,
+    /// It is no frame of ours: too long, malformed, or broken off.
+    Rubbish,
+    /// The system said so; a timeout shows as `WouldBlock` or `TimedOut`.
+    Io(io::Error),
+}
+
+/// Reads one frame. Never reserves more than what has arrived, whatever the length claims.
+///
+/// # Errors
+///
+/// [`ReadError`]; the stream is of no further use then.
+pub fn read<T: DeserializeOwned>(from: &mut impl Read) -> Result<T, ReadError> {
+    let mut length = [0; 4];
+    match from.read(&mut length) {
+        Ok(0) => return Err(ReadError::Closed),
+        Ok(read) => from.read_exact(&mut length[read..]).map_err(broken)?,
+        Err(error) => return Err(ReadError::Io(error)),
+    }
+    let length = u32::from_le_bytes(length);
+    if length > FRAME_BYTES_MAX {
+        return Err(ReadError::Rubbish);
+    }
+    let mut bytes = Vec::new();
+    from.take(u64::from(length)).read_to_end(&mut bytes).map_err(ReadError::Io)?;
+    if bytes.len() != length as usize {
+        return Err(ReadError::Rubbish);
+    }
+    codec::decode(&bytes).map_err(|_| ReadError::Rubbish)
+}
+
+/// Writes one frame in one piece.
+///
+/// # Errors
+///
+/// What the system says; `InvalidInput` for a value that is longer than a frame may be.
+pub fn write<T: Serialize>(to: &mut impl Write, value: &T) -> io::Result<()> {
+    let mut bytes = vec![0; 4];
+    codec::encode_into(value, &mut bytes);
+    let length = u32::try_from(bytes.len() - 4).unwrap_or(u32::MAX);
+    if length > FRAME_BYTES_MAX {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "longer than a frame may be"));
+    }
+    bytes[..4].copy_from_slice(&length.to_le_bytes());
+    to.write_all(&bytes)
+}
+
+/// A stream that breaks off inside a frame is not one of ours.
+fn broken(error: io::Error) -> ReadError {
+    match error.kind() {
+        io::ErrorKind::UnexpectedEof => ReadError::Rubbish,
+        _ => ReadError::Io(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_frame_reads_back_and_the_end_is_told_from_a_break() {
+        let mut bytes = Vec::new();
+        write(&mut bytes, &"banana".to_string()).unwrap();
+        let mut stream = &bytes[..];
+        assert_eq!(read::<String>(&mut stream).unwrap(), "banana");
+        assert!(matches!(read::<String>(&mut stream), Err(ReadError::Closed)));
+        for end in 1..bytes.len() {
+            assert!(matches!(read::<String>(&mut &bytes[..end]), Err(ReadError::Rubbish)), "{end}");
+        }
+    }
+
+    #[test]
+    fn a_claim_beyond_the_limit_is_refused_at_once() {
+        let claim = (FRAME_BYTES_MAX + 1).to_le_bytes();
+        assert!(matches!(read::<String>(&mut &claim[..]), Err(ReadError::Rubbish)));
+        let long = "x".repeat(FRAME_BYTES_MAX as usize + 1);
+        assert!(write(&mut Vec::new(), &long).is_err());
+    }
+}

@@ -1,1 +1,241 @@
-//! The answering side.
+//! The answering side: accepts connections, checks tokens, and hands each question to whoever
+//! owns the node. One thread accepts; each connection has a thread as long as it lasts.
+
+use std::io::{self, ErrorKind};
+use std::net::{TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use super::frame::{self, ReadError};
+use super::{Hello, Request, Response, Token, VERSION};
+
+/// The most connections at a time; one more is told to try again.
+pub const CONNECTIONS_MAX: usize = 64;
+/// How long a connection may say nothing, or leave an answer unread.
+pub const IDLE_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long to wait after the system refused a connection, for want of file descriptors say.
+const RETRY_ACCEPT_AFTER: Duration = Duration::from_millis(20);
+/// Enough for decoding a request and encoding a page of messages, both of which live on the heap.
+const STACK_BYTES: usize = 128 << 10;
+
+/// Answers questions. Shared by all connections' threads.
+pub trait Service: Send + Sync + 'static {
+    /// Answers one question; `None` where the node is ending.
+    fn answer(&self, request: Request) -> Option<Response>;
+
+    /// Pushes events through `send` until it fails or the node ends.
+    fn subscribe(&self, send: &mut dyn FnMut(&Response) -> io::Result<()>);
+}
+
+/// Accepts connections in a thread of its own until the returned guard is dropped.
+///
+/// # Errors
+///
+/// If the system refuses the thread.
+pub fn spawn(
+    listener: TcpListener,
+    token: Token,
+    service: Arc<dyn Service>,
+) -> io::Result<Accepting> {
+    let ended = Arc::new(AtomicBool::new(false));
+    let addr = listener.local_addr()?;
+    let thread = thread::Builder::new().name("control".into()).stack_size(STACK_BYTES).spawn({
+        let ended = Arc::clone(&ended);
+        move || accept(&listener, token, &service, &ended)
+    })?;
+    Ok(Accepting { ended, addr, thread: Some(thread) })
+}
+
+/// The accepting thread; ends when dropped.
+#[derive(Debug)]
+pub struct Accepting {
+    ended: Arc<AtomicBool>,
+    addr: std::net::SocketAddr,
+    thread: Option<thread::JoinHandle<()>>,
+}
+
+impl Drop for Accepting {
+    fn drop(&mut self) {
+        self.ended.store(true, Ordering::Release);
+        // A connection of our own gets the thread out of `accept`.
+        if TcpStream::connect_timeout(&self.addr, Duration::from_secs(1)).is_ok()
+            && let Some(thread) = self.thread.take()
+        {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Accepts until told to end. Errors such as too many open files pass; they are not ours.
+fn accept(listener: &TcpListener, token: Token, service: &Arc<dyn Service>, ended: &AtomicBool) {
+    let open = Arc::new(AtomicUsize::new(0));
+    loop {
+        let accepted = listener.accept();
+        if ended.load(Ordering::Acquire) {
+            return;
+        }
+        match accepted {
+            Ok((stream, _)) => connection(stream, token, service, &open),
+            // Nothing to do but to give others a chance to finish; a connection that waits is
+            // accepted at the next turn.
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(_) => thread::park_timeout(RETRY_ACCEPT_AFTER),
+        }
+    }
+}
+
+/// Counts a connection while it is open.
+struct Open(Arc<AtomicUsize>);
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+/// Gives a connection its thread, unless there are too many.
+fn connection(
+    mut stream: TcpStream,
+    token: Token,
+    service: &Arc<dyn Service>,
+    open: &Arc<AtomicUsize>,
+) {
+    let count = open.fetch_add(1, Ordering::AcqRel);
+    let guard = Open(Arc::clone(open));
+    let timeouts = stream
+        .set_read_timeout(Some(IDLE_TIMEOUT))
+        .and_then(|()| stream.set_write_timeout(Some(IDLE_TIMEOUT)))
+        .and_then(|()| stream.set_nodelay(true));
+    if timeouts.is_err() {
+        return;
+    }
+    if count >= CONNECTIONS_MAX {
+        let _ = frame::write(&mut stream, &Response::Busy);
+        return;
+    }
+    let service = Arc::clone(service);
+    // Where the system refuses a thread, the connection closes, and the client says so.
+    let _ =
+        thread::Builder::new().name("connection".into()).stack_size(STACK_BYTES).spawn(move || {
+            let _guard = guard;
+            serve(&mut stream, token, service.as_ref());
+        });
+}
+
+/// Answers one connection's questions until it ends or breaks the format.
+fn serve(stream: &mut TcpStream, token: Token, service: &dyn Service) {
+    match frame::read::<Hello>(stream) {
+        Ok(hello) if !same(&hello.token, &token) => {
+            let _ = frame::write(stream, &Response::NotAllowed);
+            return;
+        }
+        Ok(hello) if hello.version != VERSION => {
+            let _ = frame::write(stream, &Response::OtherVersion(VERSION));
+            return;
+        }
+        Ok(_) => {}
+        Err(ReadError::Rubbish | ReadError::Closed | ReadError::Io(_)) => return,
+    }
+    while let Ok(request) = frame::read::<Request>(stream) {
+        if request == Request::Subscribe {
+            service.subscribe(&mut |response| frame::write(stream, response));
+            return;
+        }
+        let Some(response) = service.answer(request) else { return };
+        if frame::write(stream, &response).is_err() {
+            return;
+        }
+    }
+}
+
+/// Compares tokens in a time that does not depend on where they differ.
+fn same(a: &Token, b: &Token) -> bool {
+    a.0.iter().zip(&b.0).fold(0, |sum, (a, b)| sum | (a ^ b)) == 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::client::{Client, Error};
+    use super::*;
+    use crate::protocol::Key;
+    use std::io::{Read, Write};
+    use std::net::SocketAddr;
+
+    struct Echo;
+
+    impl Service for Echo {
+        fn answer(&self, request: Request) -> Option<Response> {
+            match request {
+                Request::Stop => None,
+                _ => Some(Response::Done),
+            }
+        }
+
+        fn subscribe(&self, send: &mut dyn FnMut(&Response) -> io::Result<()>) {
+            while send(&Response::Done).is_ok() {}
+        }
+    }
+
+    const TIMEOUT: Duration = Duration::from_secs(5);
+
+    fn start() -> (Accepting, SocketAddr, Token) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let addr = listener.local_addr().unwrap();
+        let token = Token::of(&Key([1; 32]));
+        (spawn(listener, token, Arc::new(Echo)).unwrap(), addr, token)
+    }
+
+    #[test]
+    fn questions_are_answered_over_one_connection() {
+        let (_guard, addr, token) = start();
+        let mut client = Client::connect(addr, &token, TIMEOUT).unwrap();
+        for _ in 0..3 {
+            assert_eq!(client.ask(&Request::Peers).unwrap(), Response::Done);
+        }
+        assert!(matches!(client.ask(&Request::Stop), Err(Error::Closed(_))));
+    }
+
+    #[test]
+    fn another_networks_token_is_refused() {
+        let (_guard, addr, _) = start();
+        let mut client = Client::connect(addr, &Token::of(&Key([2; 32])), TIMEOUT).unwrap();
+        assert!(matches!(client.ask(&Request::Stop), Err(Error::NotAllowed(_))));
+    }
+
+    #[test]
+    fn rubbish_ends_its_connection_and_no_other() {
+        let (_guard, addr, token) = start();
+        let mut stream = TcpStream::connect(addr).unwrap();
+        stream.set_read_timeout(Some(TIMEOUT)).unwrap();
+        stream.write_all(b"GET / HTTP/1.1\r\n\r\n").unwrap();
+        // Closed, perhaps with a reset, because bytes were left unread.
+        assert!(matches!(stream.read(&mut [0; 16]), Ok(0) | Err(_)));
+        let mut client = Client::connect(addr, &token, TIMEOUT).unwrap();
+        assert_eq!(client.ask(&Request::Peers).unwrap(), Response::Done);
+    }
+
+    #[test]
+    fn one_connection_too_many_is_told_to_try_again() {
+        let (_guard, addr, token) = start();
+        let mut clients: Vec<Client> = (0..CONNECTIONS_MAX)
+            .map(|_| {
+                let mut client = Client::connect(addr, &token, TIMEOUT).unwrap();
+                client.ask(&Request::Peers).unwrap();
+                client
+            })
+            .collect();
+        let mut extra = Client::connect(addr, &token, TIMEOUT).unwrap();
+        assert!(matches!(extra.ask(&Request::Peers), Err(Error::Busy(_) | Error::Closed(_))));
+        assert_eq!(clients[0].ask(&Request::Peers).unwrap(), Response::Done);
+    }
+
+    #[test]
+    fn subscribers_hear_until_they_hang_up() {
+        let (_guard, addr, token) = start();
+        let mut client = Client::connect(addr, &token, TIMEOUT).unwrap();
+        assert_eq!(client.ask(&Request::Subscribe).unwrap(), Response::Done);
+        assert_eq!(client.next(TIMEOUT).unwrap(), Some(Response::Done));
+    }
+}

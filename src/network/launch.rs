@@ -1,0 +1,353 @@
+//! Starting the processes of nodes.
+//!
+//! Each process gets what it is built from on its standard input, and says on its standard
+//! output that its sockets are bound. One thread starts them and listens to all of them; how
+//! many are waited for at a time is bounded, and so are open files. Then every node is asked to
+//! confirm over its control port. One that nobody asks ends by itself: so even a launcher that
+//! is killed half way leaves nothing behind.
+
+use std::io::{self, Read, Write};
+use std::net::SocketAddr;
+use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use crossbeam_channel::RecvTimeoutError;
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::Errno;
+use rustix::process::Signal;
+
+use super::state::NetworkDir;
+use super::{
+    Error, NodeRecord, NodeSpec, ProcessId, Progress, Started, ask, limits, log, ports, process,
+};
+use crate::codec;
+use crate::control::{Request, Response, Token};
+use crate::protocol::{Config, Key, Monotonic, NodeId};
+use crate::runtime::clock;
+
+/// How long a process may take from its start to its answer, while up to 64 others start too.
+const READY_WITHIN: Duration = Duration::from_secs(20);
+
+/// How long a node waits to be asked for confirmation before it ends by itself.
+const CONFIRM_WITHIN_MIN: Duration = Duration::from_secs(30);
+
+/// Time added to that for each node in all: several times what starting one takes.
+const CONFIRM_WITHIN_PER_NODE: Duration = Duration::from_millis(40);
+
+/// How long one node may take to confirm.
+const CONFIRM_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How often an interruption is looked out for.
+const INTERRUPT_INTERVAL: Duration = Duration::from_millis(50);
+
+/// How long a process that closed its standard output without an answer may take to end.
+const LAST_BREATH: Duration = Duration::from_secs(1);
+
+/// The longest answer that is taken for one.
+const ANSWER_BYTES_MAX: usize = 64 << 10;
+
+/// How much of a node's log is shown when it could not start.
+const SAID_LINES_MAX: usize = 5;
+
+/// What it takes to start nodes.
+pub(super) struct Launcher<'a> {
+    pub(super) dir: &'a NetworkDir,
+    pub(super) program: &'a Path,
+    pub(super) interrupted: &'a AtomicBool,
+    pub(super) progress: &'a mut dyn FnMut(Progress),
+}
+
+/// Processes that end with this value, unless they are let go.
+#[derive(Debug, Default)]
+pub(super) struct Brood {
+    children: Vec<Child>,
+}
+
+/// A process that was started and has not answered yet.
+struct Hatching {
+    /// Which of the nodes to be started it is.
+    at: usize,
+    /// What it is still to be told, and how much of that it has taken.
+    stdin: Option<ChildStdin>,
+    spec: Vec<u8>,
+    told: usize,
+    /// What it said so far.
+    stdout: ChildStdout,
+    answer: Vec<u8>,
+    deadline: Monotonic,
+}
+
+impl Launcher<'_> {
+    /// Starts a process for each node, and returns when all say that they run. What was started
+    /// before something failed ends with the brood.
+    pub(super) fn launch(
+        &mut self,
+        nodes: &[(Config, SocketAddr)],
+    ) -> Result<(Vec<NodeRecord>, Brood), Error> {
+        let window = limits::window()?;
+        let mut brood = Brood::default();
+        let mut hatching: Vec<Hatching> = Vec::new();
+        let mut records: Vec<NodeRecord> = Vec::with_capacity(nodes.len());
+        while records.len() < nodes.len() {
+            while hatching.len() < window && brood.children.len() < nodes.len() {
+                self.check_interrupted()?;
+                let at = brood.children.len();
+                let (child, one) = self.spawn(at, &nodes[at], nodes.len())?;
+                brood.children.push(child);
+                hatching.push(one);
+            }
+            for one in listen(&mut hatching)? {
+                let child = &mut brood.children[one.at];
+                records.push(self.hatched(&one, child, &nodes[one.at])?);
+                self.tell(records.len(), nodes.len());
+            }
+            self.check_interrupted()?;
+            self.check_deadlines(&hatching, nodes)?;
+        }
+        records.sort_unstable_by_key(|record| record.node);
+        Ok((records, brood))
+    }
+
+    /// Asks every node to confirm, without which it would end by itself.
+    pub(super) fn confirm(&self, nodes: &[NodeRecord], key: &Key) -> Result<(), Error> {
+        let addrs = nodes.iter().map(|node| (node.node, node.addr)).collect();
+        let asked = ask::all(addrs, Token::of(key), &Request::Confirm, CONFIRM_TIMEOUT);
+        let answers = asked.map_err(|source| Error::System { doing: "start a thread", source })?;
+        let mut confirmed = 0;
+        while confirmed < nodes.len() {
+            self.check_interrupted()?;
+            match answers.recv_timeout(INTERRUPT_INTERVAL) {
+                Ok(answer) => self.check_answer(nodes, answer)?,
+                Err(RecvTimeoutError::Timeout) => continue,
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
+            confirmed += 1;
+        }
+        Ok(())
+    }
+
+    fn check_answer(&self, nodes: &[NodeRecord], answer: ask::Answer) -> Result<(), Error> {
+        let node = nodes.iter().find(|node| node.node == answer.node);
+        let node = node.expect("only these nodes were asked");
+        match answer.response {
+            Ok(Response::Ready { node: id, pid, .. })
+                if (id, pid) == (node.node, node.process.pid) =>
+            {
+                Ok(())
+            }
+            Ok(_) => {
+                let addr = ports::control_addr(node.addr);
+                Err(Error::Impostor { node: node.node, addr })
+            }
+            Err(_) if !node.process.is_alive() => {
+                Err(Error::NodeDied { node: node.node, status: None, said: self.said(node.node) })
+            }
+            Err(source) => Err(Error::Control { node: node.node, source }),
+        }
+    }
+
+    /// Starts one process. Nothing is told to it yet, so that this never waits for it.
+    fn spawn(
+        &self,
+        at: usize,
+        (config, addr): &(Config, SocketAddr),
+        total: usize,
+    ) -> Result<(Child, Hatching), Error> {
+        let log = self.dir.open_log(config.node)?;
+        let spec = codec::encode(&NodeSpec {
+            network: self.dir.name().to_owned(),
+            config: config.clone(),
+            listen: *addr,
+            confirm_within: confirm_within(total),
+        });
+        // No `pre_exec`: without it std starts processes without copying this one's memory. The
+        // child makes itself a session of its own.
+        let spawned = Command::new(self.program)
+            .args(["run-node", "--launched"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(log)
+            .spawn();
+        let mut child = spawned.map_err(|source| self.not_spawned(source, total))?;
+        let stdin = child.stdin.take().expect("it is a pipe");
+        let stdout = child.stdout.take().expect("it is a pipe");
+        // A child that does not read must not hold up the launcher.
+        let _ = rustix::io::ioctl_fionbio(&stdin, true);
+        let deadline = clock::now().monotonic + READY_WITHIN;
+        let (stdin, answer) = (Some(stdin), Vec::new());
+        Ok((child, Hatching { at, stdin, spec, told: 0, stdout, answer, deadline }))
+    }
+
+    fn not_spawned(&self, source: io::Error, total: usize) -> Error {
+        let nodes = u32::try_from(total).unwrap_or(u32::MAX);
+        match source.raw_os_error().map(Errno::from_raw_os_error) {
+            Some(Errno::AGAIN) => Error::TooManyProcesses { nodes, limit: None },
+            _ => Error::Spawn { program: self.program.to_owned(), source },
+        }
+    }
+
+    /// What is known of a node that answered.
+    fn hatched(
+        &self,
+        one: &Hatching,
+        child: &mut Child,
+        (config, addr): &(Config, SocketAddr),
+    ) -> Result<NodeRecord, Error> {
+        let node = config.node;
+        match codec::decode::<Started>(&one.answer) {
+            Ok(Started::Ready { .. }) => {}
+            Ok(Started::PortTaken(addr)) => return Err(ports::taken(addr)),
+            Ok(Started::Failed(reason)) => return Err(Error::NodeFailed { node, reason }),
+            Err(_) => return Err(self.died(node, child)),
+        }
+        // It is our child and was not waited for, so the number is still its own.
+        let process = ProcessId::of(child.id())
+            .map_err(|source| Error::System { doing: "read /proc", source })?;
+        Ok(NodeRecord {
+            node,
+            addr: *addr,
+            incarnation: config.incarnation,
+            process,
+            removed: false,
+            peers: config.neighbours.iter().map(|peer| peer.node).collect(),
+        })
+    }
+
+    /// Why a process closed its standard output without a proper answer.
+    fn died(&self, node: NodeId, child: &mut Child) -> Error {
+        if let Ok(process) = ProcessId::of(child.id()) {
+            process.wait_gone(clock::now().monotonic + LAST_BREATH);
+        }
+        let status = child.try_wait().ok().flatten();
+        // Ctrl-C reaches every process in the terminal's group, so a node may get it before the
+        // launcher knows.
+        let signal = status.and_then(|status| status.signal());
+        if signal == Some(Signal::INT.as_raw()) || self.interrupted.load(Ordering::Relaxed) {
+            return Error::Interrupted;
+        }
+        Error::NodeDied { node, status, said: self.said(node) }
+    }
+
+    fn said(&self, node: NodeId) -> String {
+        log::tail(&self.dir.log_file(node), SAID_LINES_MAX)
+    }
+
+    fn tell(&mut self, done: usize, total: usize) {
+        let count = |number| u32::try_from(number).unwrap_or(u32::MAX);
+        (self.progress)(Progress { done: count(done), total: count(total) });
+    }
+
+    fn check_interrupted(&self) -> Result<(), Error> {
+        if self.interrupted.load(Ordering::Relaxed) { Err(Error::Interrupted) } else { Ok(()) }
+    }
+
+    fn check_deadlines(
+        &self,
+        hatching: &[Hatching],
+        nodes: &[(Config, SocketAddr)],
+    ) -> Result<(), Error> {
+        let now = clock::now().monotonic;
+        match hatching.iter().find(|one| one.deadline <= now) {
+            Some(one) => {
+                let node = nodes[one.at].0.node;
+                Err(Error::NotReady { node, within: READY_WITHIN, said: self.said(node) })
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+fn confirm_within(nodes: usize) -> Duration {
+    let nodes = u32::try_from(nodes).unwrap_or(u32::MAX);
+    CONFIRM_WITHIN_MIN.max(CONFIRM_WITHIN_PER_NODE.saturating_mul(nodes))
+}
+
+/// Waits until something happens at one of the processes, but not for long, and takes out those
+/// that have closed their standard output.
+fn listen(hatching: &mut Vec<Hatching>) -> Result<Vec<Hatching>, Error> {
+    let ready = {
+        let mut fds = Vec::with_capacity(2 * hatching.len());
+        for one in &*hatching {
+            fds.push(PollFd::new(&one.stdout, PollFlags::IN));
+            fds.extend(one.stdin.as_ref().map(|stdin| PollFd::new(stdin, PollFlags::OUT)));
+        }
+        match poll(&mut fds, Some(&process::timespec(INTERRUPT_INTERVAL))) {
+            Ok(0) | Err(Errno::INTR) => return Ok(Vec::new()),
+            Ok(_) => {}
+            Err(error) => {
+                return Err(Error::System { doing: "wait for processes", source: error.into() });
+            }
+        }
+        let mut flags = fds.iter().map(|fd| !fd.revents().is_empty());
+        let mut next = |there: bool| there && flags.next().unwrap_or(false);
+        let ready = hatching.iter().map(|one| (next(true), next(one.stdin.is_some())));
+        ready.collect::<Vec<(bool, bool)>>()
+    };
+    let mut hatched = Vec::new();
+    // From the end, so that taking one out does not shift those still to be looked at.
+    for (index, (said, takes)) in ready.into_iter().enumerate().rev() {
+        let one = &mut hatching[index];
+        if takes {
+            one.go_on_telling();
+        }
+        if said && one.hear() {
+            hatched.push(hatching.swap_remove(index));
+        }
+    }
+    Ok(hatched)
+}
+
+impl Hatching {
+    /// Tells it as much as it takes. Closing the pipe, at the end, is part of the message.
+    fn go_on_telling(&mut self) {
+        let Some(stdin) = &mut self.stdin else { return };
+        match stdin.write(&self.spec[self.told..]) {
+            Ok(count) => self.told += count,
+            Err(error) if waits(&error) => {}
+            // It ended; what it says, or does not say, will tell why.
+            Err(_) => self.told = self.spec.len(),
+        }
+        if self.told == self.spec.len() {
+            self.stdin = None;
+        }
+    }
+
+    /// Takes in what it says; true when it has said everything.
+    fn hear(&mut self) -> bool {
+        let mut bytes = [0; 4_096];
+        match self.stdout.read(&mut bytes) {
+            Ok(0) => true,
+            Ok(count) => {
+                self.answer.extend_from_slice(&bytes[..count]);
+                self.answer.len() > ANSWER_BYTES_MAX
+            }
+            Err(error) => !waits(&error),
+        }
+    }
+}
+
+fn waits(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
+}
+
+impl Brood {
+    /// Lets the processes run on, even when this one ends.
+    pub(super) fn let_go(mut self) {
+        self.children.clear();
+    }
+}
+
+impl Drop for Brood {
+    /// They are our own children and were not waited for, so their numbers are their own.
+    fn drop(&mut self) {
+        for child in &mut self.children {
+            let _ = child.kill();
+        }
+        for child in &mut self.children {
+            let _ = child.wait();
+        }
+    }
+}

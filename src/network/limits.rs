@@ -1,0 +1,222 @@
+//! What the system allows, checked before anything is started.
+//!
+//! Every check reads what can be read and passes over what cannot: the system has the last word
+//! when a process is really started.
+
+use std::fmt;
+use std::fs;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use rustix::process::{Resource, getrlimit, getuid};
+
+use super::{Error, ports};
+
+/// The threads of one node: its socket loop, the control port with a worker, signals. The
+/// system counts each of them as it counts processes.
+const TASKS_PER_NODE: u64 = 4;
+
+/// How many starting nodes are waited for at a time. Each costs the launcher two pipes, so this
+/// bounds its open files, whatever the number of nodes.
+const WINDOW: u64 = 64;
+
+/// The files that the launcher has open beside those of starting nodes.
+const FILES_BESIDE: u64 = 48;
+
+/// A limit of the system on processes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProcessLimit {
+    /// What the system calls it, or where it is written.
+    pub name: String,
+    /// How many processes and threads it allows.
+    pub max: u64,
+    /// How many there are already.
+    pub used: u64,
+    /// How many the nodes need.
+    pub needed: u64,
+}
+
+impl fmt::Display for ProcessLimit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { name, max, used, needed } = self;
+        write!(f, "{name} allows {max} processes and threads, {used} run, {needed} more are needed")
+    }
+}
+
+/// The UDP addresses of nodes 1 to `nodes`.
+pub(super) fn addresses(origin: u16, nodes: u32) -> Result<Vec<SocketAddr>, Error> {
+    let last = u64::from(origin) + u64::from(nodes);
+    if last > u64::from(u16::MAX) {
+        return Err(Error::Ports { origin, nodes });
+    }
+    let ports = (1..=nodes).filter_map(|node| u16::try_from(u32::from(origin) + node).ok());
+    Ok(ports.map(|port| SocketAddr::from(([127, 0, 0, 1], port))).collect())
+}
+
+/// Tries out every port.
+pub(super) fn check_ports(addrs: &[SocketAddr]) -> Result<(), Error> {
+    addrs.iter().try_for_each(|addr| ports::check_free(*addr))
+}
+
+/// How many starting nodes may be waited for at a time, given how many files may be open.
+pub(super) fn window() -> Result<usize, Error> {
+    let limit = getrlimit(Resource::Nofile).current;
+    window_within(limit.unwrap_or(u64::MAX), open_files())
+}
+
+fn window_within(limit: u64, open: u64) -> Result<usize, Error> {
+    // While a process is started, both ends of its two pipes are open, and its log.
+    let spare = limit.saturating_sub(open.saturating_add(FILES_BESIDE));
+    match usize::try_from((spare / 2).min(WINDOW)) {
+        Ok(window) if window > 0 => Ok(window),
+        _ => Err(Error::TooFewFiles { needed: open + FILES_BESIDE + 2, limit }),
+    }
+}
+
+fn open_files() -> u64 {
+    fs::read_dir("/proc/self/fd").map_or(3, |files| files.count() as u64)
+}
+
+/// Whether the system has room for so many nodes.
+pub(super) fn check_processes(nodes: u32) -> Result<(), Error> {
+    let needed = u64::from(nodes) * TASKS_PER_NODE;
+    let limits = [user_limit(), kernel_limit("pid_max"), kernel_limit("threads-max")];
+    let limits = limits.into_iter().flatten().chain(cgroup_limits());
+    for (name, max, used) in limits {
+        if used.saturating_add(needed) > max {
+            let limit = Some(ProcessLimit { name, max, used, needed });
+            return Err(Error::TooManyProcesses { nodes, limit });
+        }
+    }
+    Ok(())
+}
+
+/// `ulimit -u`, which the system does not hold against root.
+fn user_limit() -> Option<(String, u64, u64)> {
+    let uid = getuid();
+    if uid.is_root() {
+        return None;
+    }
+    let max = getrlimit(Resource::Nproc).current?;
+    let pids = ports::numbers_in("/proc").into_iter();
+    Some(("ulimit -u".to_owned(), max, pids.filter_map(|pid| tasks_of(pid, uid.as_raw())).sum()))
+}
+
+/// The threads of a process, if it is this user's.
+fn tasks_of(pid: u32, uid: u32) -> Option<u64> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let field = |name: &str| {
+        let line = status.lines().find_map(|line| line.strip_prefix(name))?;
+        line.split_ascii_whitespace().next()
+    };
+    (field("Uid:")?.parse::<u32>().ok()? == uid).then_some(())?;
+    field("Threads:")?.parse().ok()
+}
+
+/// A limit on the whole machine.
+fn kernel_limit(name: &str) -> Option<(String, u64, u64)> {
+    let max = number_in(Path::new(&format!("/proc/sys/kernel/{name}")))?;
+    let load = fs::read_to_string("/proc/loadavg").ok()?;
+    Some((format!("kernel.{name}"), max, total_tasks(&load)?))
+}
+
+/// `0.00 0.10 0.11 1/85 6625`: 85 processes and threads in all.
+fn total_tasks(load: &str) -> Option<u64> {
+    load.split_ascii_whitespace().nth(3)?.split_once('/')?.1.parse().ok()
+}
+
+/// The limits of the control group that this process is in, and of all above it.
+fn cgroup_limits() -> Vec<(String, u64, u64)> {
+    let groups = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+    let directories = groups.lines().filter_map(cgroup_directory);
+    directories.flat_map(|(root, directory)| limits_up_to(&root, &directory)).collect()
+}
+
+/// Where a line of `/proc/self/cgroup` (`0::/user.slice`, or `8:pids:/` in version 1) points to.
+fn cgroup_directory(line: &str) -> Option<(PathBuf, PathBuf)> {
+    let mut fields = line.splitn(3, ':');
+    let (_, controllers, path) = (fields.next()?, fields.next()?, fields.next()?);
+    let root = match controllers {
+        "" => PathBuf::from("/sys/fs/cgroup"),
+        "pids" => PathBuf::from("/sys/fs/cgroup/pids"),
+        _ => return None,
+    };
+    let directory = root.join(path.trim_start_matches('/'));
+    Some((root, directory))
+}
+
+fn limits_up_to(root: &Path, directory: &Path) -> Vec<(String, u64, u64)> {
+    let within = directory.ancestors().take_while(|path| path.starts_with(root));
+    let limits = within.filter_map(|path| {
+        let file = path.join("pids.max");
+        // Where nothing is limited, the file says `max`, or is not there.
+        let max = number_in(&file)?;
+        let used = number_in(&path.join("pids.current")).unwrap_or(0);
+        Some((file.display().to_string(), max, used))
+    });
+    limits.collect()
+}
+
+fn number_in(path: &Path) -> Option<u64> {
+    fs::read_to_string(path).ok()?.trim().parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::TempDir;
+    use super::*;
+
+    #[test]
+    fn the_last_port_is_65535() {
+        let last = addresses(65_534, 1).unwrap();
+        assert_eq!(last, [SocketAddr::from(([127, 0, 0, 1], 65_535))]);
+        for (origin, nodes) in [(65_535, 1), (65_000, 536), (7_000, u32::MAX)] {
+            let error = addresses(origin, nodes).unwrap_err();
+            assert!(matches!(error, Error::Ports { .. }), "{error}");
+        }
+        assert_eq!(addresses(65_000, 535).unwrap().len(), 535);
+    }
+
+    #[test]
+    fn a_thousand_open_files_suffice_for_any_number_of_nodes() {
+        assert_eq!(window_within(1_024, 20).unwrap(), 64);
+        assert_eq!(window_within(u64::MAX, 20).unwrap(), 64);
+        assert_eq!(window_within(78, 20).unwrap(), 5);
+        let error = window_within(60, 20).unwrap_err();
+        assert!(matches!(error, Error::TooFewFiles { needed: 70, limit: 60 }), "{error:?}");
+    }
+
+    #[test]
+    fn more_nodes_than_the_system_has_numbers_for_are_refused() {
+        match check_processes(u32::MAX) {
+            Err(Error::TooManyProcesses { nodes: u32::MAX, limit: Some(limit) }) => {
+                assert!(limit.used + limit.needed > limit.max, "{limit}");
+            }
+            other => panic!("{other:?}"),
+        }
+        check_processes(1).unwrap();
+    }
+
+    #[test]
+    fn the_total_of_tasks_is_after_the_slash() {
+        assert_eq!(total_tasks("0.00 0.10 0.11 1/85 6625"), Some(85));
+        assert_eq!(total_tasks(""), None);
+    }
+
+    #[test]
+    fn control_groups_are_asked_up_to_their_root() {
+        assert_eq!(cgroup_directory("4:memory:/a"), None);
+        let (root, directory) = cgroup_directory("0::/user.slice/me").unwrap();
+        assert_eq!(directory, root.join("user.slice/me"));
+
+        let temp = TempDir::new();
+        let inner = temp.path().join("outer/inner");
+        fs::create_dir_all(&inner).unwrap();
+        fs::write(inner.join("pids.max"), "max\n").unwrap();
+        fs::write(temp.path().join("outer/pids.max"), "100\n").unwrap();
+        fs::write(temp.path().join("outer/pids.current"), "7\n").unwrap();
+        let limits = limits_up_to(temp.path(), &inner);
+        assert_eq!(limits.len(), 1);
+        assert_eq!((limits[0].1, limits[0].2), (100, 7));
+    }
+}

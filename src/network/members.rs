@@ -1,0 +1,227 @@
+//! Nodes that come one at a time: started by hand, started again, or added.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::atomic::AtomicBool;
+
+use super::launch::Launcher;
+use super::state::{NetworkDir, RECORD_VERSION};
+use super::{Error, NodeRecord, ProcessId, Record, StateDir, plan, ports, process};
+use crate::protocol::{Config, Incarnation, Key, Limits, NodeId, PeerAddr};
+use crate::runtime::clock;
+
+impl StateDir {
+    /// Adds a node that was started by hand, in this very process, to a network's record, which
+    /// it creates where there is none.
+    ///
+    /// # Errors
+    ///
+    /// If the network has another key, or such a node that is up.
+    pub fn register(&self, name: &str, key: &Key, node: NodeRecord) -> Result<(), Error> {
+        let dir = self.network(name)?;
+        let locked = dir.create_and_lock(&|| false)?;
+        let _lock = locked.expect("nobody gave up");
+        let mut record = match dir.read()? {
+            Some(record) if record.any_up() => record,
+            _ => {
+                dir.clear()?;
+                by_hand(name, *key)
+            }
+        };
+        if record.key != *key {
+            return Err(Error::OtherKey(name.to_owned()));
+        }
+        if let Ok(there) = record.find(node.node)
+            && record.is_up(there)
+        {
+            return Err(Error::NodeUp { node: node.node, pid: there.process.pid });
+        }
+        record.put(node);
+        dir.write(&record)
+    }
+
+    /// Takes a node that runs in this very process out again. The last one takes the network's
+    /// state with it. Does nothing where another command has taken it out already, or is
+    /// waiting for it to end.
+    ///
+    /// # Errors
+    ///
+    /// If the state cannot be changed.
+    pub fn unregister(&self, name: &str, node: NodeId) -> Result<(), Error> {
+        let dir = self.network(name)?;
+        let unwanted = || matches!(is_registered(&dir, node), Ok(false));
+        if unwanted() {
+            return Ok(());
+        }
+        let lock = match dir.lock(super::state::LOCK_WITHIN, &unwanted) {
+            Ok(Some(lock)) => lock,
+            Ok(None) | Err(Error::NotRunning(_)) => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        if !is_registered(&dir, node)? {
+            return Ok(());
+        }
+        let Some(mut record) = dir.read()? else { return Ok(()) };
+        record.nodes.retain(|other| other.node != node);
+        if record.any_up() { dir.write(&record) } else { dir.remove(&lock) }
+    }
+
+    /// Starts a node again that was removed or died: a new incarnation, at the same address,
+    /// with the neighbours it was first started with.
+    ///
+    /// # Errors
+    ///
+    /// If there is no such node, or it is up, or cannot be started.
+    pub fn start_node(
+        &self,
+        name: &str,
+        node: NodeId,
+        program: &Path,
+    ) -> Result<NodeRecord, Error> {
+        let dir = self.network(name)?;
+        let _lock = dir.lock_existing()?;
+        let record = read_running(&dir)?;
+        let before = record.find(node)?;
+        if record.is_up(before) {
+            return Err(Error::NodeUp { node, pid: before.process.pid });
+        }
+        let incarnation = before.incarnation + 1;
+        let stays = |peer: &&NodeRecord| before.peers.contains(&peer.node) && !peer.removed;
+        let mut peers: Vec<PeerAddr> = record.nodes.iter().filter(stays).map(peer_addr).collect();
+        if peers.is_empty() {
+            peers = record.choose_peers(node, incarnation)?;
+        }
+        start_one(&dir, record.clone(), (node, incarnation, before.addr), peers, program)
+    }
+
+    /// Adds a node with the next free number. Told no peers, it gets as many as nodes of this
+    /// network usually have, drawn from those that are up.
+    ///
+    /// # Errors
+    ///
+    /// If one of the peers is not up, or the node cannot be started.
+    pub fn add_node(
+        &self,
+        name: &str,
+        peers: Option<&[NodeId]>,
+        program: &Path,
+    ) -> Result<NodeRecord, Error> {
+        let dir = self.network(name)?;
+        let _lock = dir.lock_existing()?;
+        let record = read_running(&dir)?;
+        let (node, addr) = record.next_node()?;
+        let peers = match peers {
+            Some(peers) if !peers.is_empty() => {
+                let found = peers.iter().map(|peer| record.find_up(*peer).map(peer_addr));
+                let mut found = found.collect::<Result<Vec<PeerAddr>, Error>>()?;
+                found.sort_unstable();
+                found.dedup();
+                found
+            }
+            _ => record.choose_peers(node, 1)?,
+        };
+        start_one(&dir, record, (node, 1, addr), peers, program)
+    }
+}
+
+/// Starts one node and puts it into the record. Call it with the lock held.
+fn start_one(
+    dir: &NetworkDir,
+    mut record: Record,
+    (node, incarnation, addr): (NodeId, Incarnation, SocketAddr),
+    peers: Vec<PeerAddr>,
+    program: &Path,
+) -> Result<NodeRecord, Error> {
+    ports::check_free(addr)?;
+    let sample = record.choose(node, incarnation, Limits::default().sample_max);
+    let config: Config = plan::config(node, incarnation, record.key, record.seed, peers, sample);
+    let interrupted = AtomicBool::new(false);
+    let mut launcher = Launcher { dir, program, interrupted: &interrupted, progress: &mut |_| {} };
+    let (mut nodes, brood) = launcher.launch(&[(config, addr)])?;
+    let before = record.clone();
+    let started = nodes.remove(0);
+    record.put(started.clone());
+    dir.write(&record)?;
+    if let Err(error) = launcher.confirm(std::slice::from_ref(&started), &record.key) {
+        drop(brood);
+        dir.write(&before)?;
+        return Err(error);
+    }
+    brood.let_go();
+    Ok(started)
+}
+
+impl Record {
+    /// Whether any node's process is there.
+    pub(super) fn any_up(&self) -> bool {
+        self.nodes.iter().any(|node| self.is_up(node))
+    }
+
+    /// Puts a node in its place, in the stead of one with the same number.
+    fn put(&mut self, node: NodeRecord) {
+        self.nodes.retain(|other| other.node != node.node);
+        let at = self.nodes.partition_point(|other| other.node < node.node);
+        self.nodes.insert(at, node);
+    }
+
+    /// The next free number, and its address.
+    fn next_node(&self) -> Result<(NodeId, SocketAddr), Error> {
+        if self.kind.is_none() {
+            return Err(Error::ByHand(self.name.clone()));
+        }
+        let last = self.nodes.iter().map(|node| node.node.0).max().unwrap_or(0);
+        let number = last.saturating_add(1);
+        let origin = self.ports_origin;
+        let port = u32::from(origin).checked_add(number).and_then(|port| port.try_into().ok());
+        let port: u16 = port.ok_or(Error::Ports { origin, nodes: number })?;
+        Ok((NodeId(number), SocketAddr::from(([127, 0, 0, 1], port))))
+    }
+
+    /// Neighbours for a node that has none: as many as others have on average, at least one.
+    fn choose_peers(&self, node: NodeId, incarnation: Incarnation) -> Result<Vec<PeerAddr>, Error> {
+        let links: usize = self.nodes.iter().map(|node| node.peers.len()).sum();
+        let nodes = self.nodes.len().max(1);
+        let amount = ((links + nodes / 2) / nodes).max(1);
+        let peers = self.choose(node, incarnation, amount);
+        if peers.is_empty() { Err(Error::NoPeers(self.name.clone())) } else { Ok(peers) }
+    }
+
+    /// Up to `amount` other nodes that are up, drawn uniformly.
+    fn choose(&self, node: NodeId, incarnation: Incarnation, amount: usize) -> Vec<PeerAddr> {
+        let there = |other: &&NodeRecord| other.node != node && self.is_up(other);
+        let others: Vec<PeerAddr> = self.nodes.iter().filter(there).map(peer_addr).collect();
+        let seed = plan::sample_seed(self.seed, node, incarnation);
+        plan::draw(others.len(), amount, seed).into_iter().map(|at| others[at]).collect()
+    }
+}
+
+fn peer_addr(node: &NodeRecord) -> PeerAddr {
+    PeerAddr { node: node.node, addr: node.addr }
+}
+
+fn read_running(dir: &NetworkDir) -> Result<Record, Error> {
+    dir.read()?.filter(Record::any_up).ok_or_else(|| dir.not_running())
+}
+
+/// The record of a network whose nodes are started by hand.
+fn by_hand(name: &str, key: Key) -> Record {
+    Record {
+        version: RECORD_VERSION,
+        name: name.to_owned(),
+        kind: None,
+        seed: 0,
+        key,
+        ports_origin: 0,
+        started_at: clock::now().wall.0,
+        boot_id: process::boot_id().to_owned(),
+        nodes: Vec::new(),
+    }
+}
+
+/// Whether a node is in the record as this process, and nobody is about to take it out.
+fn is_registered(dir: &NetworkDir, node: NodeId) -> Result<bool, Error> {
+    let Some(record) = dir.read()? else { return Ok(false) };
+    let me = ProcessId::current();
+    let me = me.map_err(|source| Error::System { doing: "read /proc", source })?;
+    Ok(record.find(node).is_ok_and(|there| there.process == me && !there.removed))
+}

@@ -1,0 +1,148 @@
+//! What each node of a network is built from. Follows from a graph, a key and a seed alone.
+
+use std::net::SocketAddr;
+
+use petgraph::graph::NodeIndex;
+use rand::SeedableRng;
+use rand::rngs::Xoshiro256PlusPlus;
+use rand::seq::index;
+
+use crate::protocol::{Config, Incarnation, Key, Limits, NodeId, PeerAddr};
+use crate::topology::Graph;
+
+/// The configuration of every node of a graph, by number, and its address.
+pub(super) fn configs(
+    graph: &Graph,
+    addrs: &[SocketAddr],
+    key: Key,
+    seed: u64,
+) -> Vec<(Config, SocketAddr)> {
+    let peer = |at: usize| PeerAddr { node: NodeId(graph[NodeIndex::new(at)]), addr: addrs[at] };
+    let config = |at: usize| {
+        let mut neighbours: Vec<PeerAddr> =
+            graph.neighbors(NodeIndex::new(at)).map(|neighbour| peer(neighbour.index())).collect();
+        neighbours.sort_unstable();
+        let node = peer(at).node;
+        let others = sample(addrs.len(), at, sample_seed(seed, node, 1));
+        let sample = others.into_iter().map(peer).collect();
+        (self::config(node, 1, key, seed, neighbours, sample), addrs[at])
+    };
+    (0..addrs.len()).map(config).collect()
+}
+
+/// The configuration of one node.
+pub(super) fn config(
+    node: NodeId,
+    incarnation: Incarnation,
+    key: Key,
+    seed: u64,
+    neighbours: Vec<PeerAddr>,
+    sample: Vec<PeerAddr>,
+) -> Config {
+    let mut config = Config::new(node, key, node_seed(seed, node, incarnation));
+    // A hub has as many links as the graph says, and as many again to close ranks with.
+    let limit = &mut config.limits.neighbours_max;
+    *limit = (*limit).max(2 * neighbours.len());
+    Config { incarnation, neighbours, sample, ..config }
+}
+
+/// Where the randomness of one life of one node comes from.
+fn node_seed(seed: u64, node: NodeId, incarnation: Incarnation) -> u64 {
+    derive("gossip-network 2026 node seed v1", seed, node, incarnation)
+}
+
+/// Where the choice of the nodes it knows beside its neighbours comes from.
+pub(super) fn sample_seed(seed: u64, node: NodeId, incarnation: Incarnation) -> u64 {
+    derive("gossip-network 2026 sample seed v1", seed, node, incarnation)
+}
+
+/// Neighbouring numbers must not give related seeds, hence a hash.
+fn derive(context: &str, seed: u64, node: NodeId, incarnation: Incarnation) -> u64 {
+    let mut hasher = blake3::Hasher::new_derive_key(context);
+    hasher.update(&seed.to_le_bytes());
+    hasher.update(&node.0.to_le_bytes());
+    hasher.update(&incarnation.to_le_bytes());
+    let mut bytes = [0; 8];
+    hasher.finalize_xof().fill(&mut bytes);
+    u64::from_le_bytes(bytes)
+}
+
+/// Up to [`Limits::sample_max`] of `count` nodes other than the one at `own`, drawn uniformly.
+// To be replaced by the function of `topology`.
+fn sample(count: usize, own: usize, seed: u64) -> Vec<usize> {
+    let others = draw(count - 1, Limits::default().sample_max, seed);
+    others.into_iter().map(|at| if at < own { at } else { at + 1 }).collect()
+}
+
+/// Up to `amount` of the numbers below `count`, drawn uniformly, each at most once.
+pub(super) fn draw(count: usize, amount: usize, seed: u64) -> Vec<usize> {
+    let mut dice = Xoshiro256PlusPlus::seed_from_u64(seed);
+    index::sample(&mut dice, count, amount.min(count)).into_vec()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    fn star(nodes: u32) -> Vec<(Config, SocketAddr)> {
+        let mut graph = Graph::default();
+        let all: Vec<NodeIndex> = (1..=nodes).map(|node| graph.add_node(node)).collect();
+        for other in &all[1..] {
+            graph.add_edge(all[0], *other, ());
+        }
+        let addr = |port| SocketAddr::from(([127, 0, 0, 1], port));
+        let addrs: Vec<SocketAddr> = (1..=nodes).map(|node| addr(node as u16)).collect();
+        configs(&graph, &addrs, Key([7; 32]), 42)
+    }
+
+    #[test]
+    fn both_ends_of_a_link_know_each_other() {
+        let nodes = star(5);
+        let hub: Vec<u32> = nodes[0].0.neighbours.iter().map(|peer| peer.node.0).collect();
+        assert_eq!(hub, [2, 3, 4, 5]);
+        for (config, addr) in &nodes[1..] {
+            assert_eq!(config.neighbours, [PeerAddr { node: NodeId(1), addr: nodes[0].1 }]);
+            assert_eq!(u32::from(addr.port()), config.node.0);
+        }
+    }
+
+    #[test]
+    fn a_hub_may_have_twice_the_neighbours_that_it_starts_with() {
+        let nodes = star(300);
+        assert_eq!(nodes[0].0.limits.neighbours_max, 598);
+        assert_eq!(nodes[1].0.limits.neighbours_max, 256);
+    }
+
+    #[test]
+    fn samples_hold_sixteen_different_others() {
+        for (config, _) in star(40) {
+            let sample: BTreeSet<u32> = config.sample.iter().map(|peer| peer.node.0).collect();
+            assert_eq!(sample.len(), 16);
+            assert!(!sample.contains(&config.node.0));
+            assert!(sample.iter().all(|node| (1..=40).contains(node)));
+        }
+        assert!(star(1)[0].0.sample.is_empty());
+        assert_eq!(star(2)[0].0.sample.len(), 1);
+    }
+
+    #[test]
+    fn samples_favour_nobody() {
+        let mut drawn = [0; 41];
+        for (config, _) in star(40) {
+            config.sample.iter().for_each(|peer| drawn[peer.node.0 as usize] += 1);
+        }
+        // 40 × 16 / 40 = 16 on average; the seed is fixed, so this cannot fail by chance.
+        assert!(drawn[1..].iter().all(|count| (4..=28).contains(count)), "{drawn:?}");
+    }
+
+    #[test]
+    fn the_seed_decides_and_no_two_nodes_share_their_randomness() {
+        let seeds: BTreeSet<u64> = star(40).iter().map(|(config, _)| config.seed).collect();
+        assert_eq!(seeds.len(), 40);
+        assert_eq!(star(9)[3].0.sample, star(9)[3].0.sample);
+        assert_ne!(node_seed(1, NodeId(2), 1), node_seed(1, NodeId(2), 2));
+        assert_ne!(node_seed(1, NodeId(2), 1), node_seed(2, NodeId(1), 1));
+    }
+}

@@ -1,0 +1,254 @@
+//! Processes: told apart for good, signalled only when proven to be the one meant.
+//!
+//! A pid alone proves nothing: numbers are used again, and a pid file that outlives its process
+//! gets an innocent one killed. Pid and start time together name one process of one boot.
+
+use std::fs;
+use std::io;
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fd::OwnedFd;
+use rustix::io::Errno;
+use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open, pidfd_send_signal};
+
+use super::ProcessId;
+use crate::protocol::Monotonic;
+use crate::runtime::clock;
+
+/// How often a process is looked at where the system has no pidfds to wait on.
+const LOOK_INTERVAL: Duration = Duration::from_millis(10);
+
+/// What became of a signal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Signalled {
+    /// It was sent to the very process meant.
+    Sent,
+    /// That process is gone; nothing was sent.
+    Gone,
+    /// The system refused it, or would not say whose process it is; nothing was sent.
+    Refused,
+}
+
+/// What `/proc` says of a process.
+enum Seen {
+    /// It runs, or is stopped.
+    Alive,
+    /// It ended, or its number belongs to another.
+    Gone,
+    /// `/proc` could not be read, for want of file descriptors say.
+    Unknown,
+}
+
+impl ProcessId {
+    /// This very process.
+    ///
+    /// # Errors
+    ///
+    /// If `/proc` cannot be read.
+    pub fn current() -> io::Result<Self> {
+        Self::of(std::process::id())
+    }
+
+    /// The process that has this number now.
+    ///
+    /// # Errors
+    ///
+    /// If there is none, or `/proc` cannot be read.
+    pub fn of(pid: u32) -> io::Result<Self> {
+        let (_, started) = stat(pid)?;
+        Ok(Self { pid, started })
+    }
+
+    /// Whether the process is still there. One that ended and was not yet waited for counts as
+    /// gone; one that cannot be seen at all counts as there, so that nobody forgets about it.
+    #[must_use]
+    pub fn is_alive(&self) -> bool {
+        !matches!(self.look(), Seen::Gone)
+    }
+
+    /// Sends a signal, if this is provably the process meant.
+    ///
+    /// The order matters: a pidfd opened first pins the process, so that what is proven of the
+    /// number afterwards holds for the process that gets the signal.
+    pub(super) fn signal(&self, signal: Signal) -> Signalled {
+        let Some(pid) = self.raw() else { return Signalled::Gone };
+        let pidfd = match pidfd_open(pid, PidfdFlags::empty()) {
+            Ok(pidfd) => Some(pidfd),
+            Err(Errno::SRCH) => return Signalled::Gone,
+            Err(_) => None,
+        };
+        match self.look() {
+            Seen::Alive => {}
+            Seen::Gone => return Signalled::Gone,
+            Seen::Unknown => return Signalled::Refused,
+        }
+        let sent = match pidfd {
+            Some(pidfd) => pidfd_send_signal(pidfd, signal),
+            None => kill_process(pid, signal),
+        };
+        match sent {
+            Ok(()) => Signalled::Sent,
+            Err(Errno::SRCH) => Signalled::Gone,
+            Err(_) => Signalled::Refused,
+        }
+    }
+
+    /// Waits until the process is gone; false if it is still there at the deadline.
+    pub(super) fn wait_gone(&self, deadline: Monotonic) -> bool {
+        let Some(pid) = self.raw() else { return true };
+        let pidfd = pidfd_open(pid, PidfdFlags::empty());
+        if !self.is_alive() {
+            return true;
+        }
+        match pidfd {
+            Ok(pidfd) => wait_readable(&pidfd, deadline) || !self.is_alive(),
+            Err(_) => self.watch(deadline),
+        }
+    }
+
+    /// Looks again and again, where there is nothing to wait on.
+    fn watch(&self, deadline: Monotonic) -> bool {
+        let never = crossbeam_channel::never::<()>();
+        while self.is_alive() {
+            if clock::now().monotonic >= deadline {
+                return false;
+            }
+            let _ = never.recv_timeout(LOOK_INTERVAL);
+        }
+        true
+    }
+
+    fn look(&self) -> Seen {
+        match stat(self.pid) {
+            Ok((state, started)) if started == self.started && !matches!(state, 'Z' | 'X') => {
+                Seen::Alive
+            }
+            Ok(_) => Seen::Gone,
+            Err(error) if no_such_process(&error) => Seen::Gone,
+            Err(_) => Seen::Unknown,
+        }
+    }
+
+    fn raw(&self) -> Option<Pid> {
+        Pid::from_raw(i32::try_from(self.pid).ok()?)
+    }
+}
+
+/// The boot that this machine is in. Start times count from it, and mean nothing in another.
+pub(super) fn boot_id() -> &'static str {
+    static BOOT: OnceLock<String> = OnceLock::new();
+    BOOT.get_or_init(|| {
+        let id = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+        id.trim().to_owned()
+    })
+}
+
+/// The name the system has for a process: up to 15 characters, made safe to print.
+pub(super) fn command_of(pid: u32) -> Option<String> {
+    let name = fs::read(format!("/proc/{pid}/comm")).ok()?;
+    let name = String::from_utf8_lossy(&name);
+    Some(name.trim_end().chars().map(|c| if c.is_control() { '?' } else { c }).collect())
+}
+
+/// Waits until a file descriptor can be read from, which a pidfd can once its process ended.
+fn wait_readable(fd: &OwnedFd, deadline: Monotonic) -> bool {
+    loop {
+        let left = deadline.since(clock::now().monotonic);
+        let mut fds = [PollFd::new(fd, PollFlags::IN)];
+        match poll(&mut fds, Some(&timespec(left))) {
+            Ok(0) => return false,
+            Err(Errno::INTR) => {}
+            Ok(_) => return true,
+            Err(_) => return false,
+        }
+    }
+}
+
+/// A duration as `poll` wants it.
+pub(super) fn timespec(duration: Duration) -> Timespec {
+    Timespec {
+        tv_sec: i64::try_from(duration.as_secs()).unwrap_or(i64::MAX),
+        tv_nsec: i64::from(duration.subsec_nanos()),
+    }
+}
+
+fn no_such_process(error: &io::Error) -> bool {
+    // A process that ends while its file is being read answers ESRCH.
+    error.kind() == io::ErrorKind::NotFound
+        || error.raw_os_error() == Some(Errno::SRCH.raw_os_error())
+}
+
+/// State and start time of a process, from `/proc/<pid>/stat`.
+fn stat(pid: u32) -> io::Result<(char, u64)> {
+    let line = fs::read(format!("/proc/{pid}/stat"))?;
+    parse_stat(&line).ok_or_else(|| io::Error::from(io::ErrorKind::InvalidData))
+}
+
+/// The second field is the command's name in parentheses, and may hold spaces, parentheses and
+/// bytes that are no text: everything is counted from the last closing one.
+fn parse_stat(line: &[u8]) -> Option<(char, u64)> {
+    let end = line.iter().rposition(|byte| *byte == b')')?;
+    let rest = std::str::from_utf8(&line[end + 1..]).ok()?;
+    let mut fields = rest.split_ascii_whitespace();
+    let state = fields.next()?.chars().next()?;
+    // Field 22 of the line; the state is field 3.
+    let started = fields.nth(18)?.parse().ok()?;
+    Some((state, started))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{Helper, soon};
+    use super::*;
+
+    #[test]
+    fn a_name_full_of_parentheses_does_not_shift_the_fields() {
+        let line = b"42 (a) b) R 9 (\xff) S 1 42 42 0 -1 4194304 1 2 3 4 5 6 7 8 20 0 1 0 777 9 9";
+        assert_eq!(parse_stat(line), Some(('S', 777)));
+        assert_eq!(parse_stat(b"42 (cat) S 1 42"), None);
+        assert_eq!(parse_stat(b""), None);
+    }
+
+    #[test]
+    fn this_process_is_alive_and_its_number_alone_is_not_enough() {
+        let me = ProcessId::current().unwrap();
+        assert!(me.is_alive());
+        let earlier = ProcessId { started: me.started - 1, ..me };
+        assert!(!earlier.is_alive());
+        // Were it sent, this test would not live to tell.
+        assert_eq!(earlier.signal(Signal::KILL), Signalled::Gone);
+        assert!(earlier.wait_gone(soon()));
+    }
+
+    #[test]
+    fn numbers_that_no_process_can_have_are_gone() {
+        for pid in [0, u32::MAX, i32::MAX as u32] {
+            let process = ProcessId { pid, started: 1 };
+            assert!(!process.is_alive(), "{pid}");
+            assert_eq!(process.signal(Signal::KILL), Signalled::Gone, "{pid}");
+        }
+    }
+
+    #[test]
+    fn a_process_that_ended_counts_as_gone_before_anyone_waits_for_it() {
+        let helper = Helper::cat();
+        let process = helper.process();
+        assert!(process.is_alive());
+        assert!(!process.wait_gone(clock::now().monotonic));
+        assert_eq!(process.signal(Signal::KILL), Signalled::Sent);
+        assert!(process.wait_gone(soon()));
+        assert!(!process.is_alive());
+        assert_eq!(process.signal(Signal::KILL), Signalled::Gone);
+    }
+
+    #[test]
+    fn looking_again_and_again_sees_the_end_too() {
+        let helper = Helper::cat();
+        let process = helper.process();
+        assert!(!process.watch(clock::now().monotonic));
+        assert_eq!(process.signal(Signal::TERM), Signalled::Sent);
+        assert!(process.watch(soon()));
+    }
+}

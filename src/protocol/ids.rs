@@ -1,0 +1,307 @@
+//! Sets of message ids as ranges, and the account of such a set: a count and a fingerprint.
+//!
+//! Sequence numbers leave no gaps, so a node that has everything knows one range per origin. Two
+//! nodes compare sets by [`Account`]: a sum over ids, so it does not depend on order, and the
+//! difference of two accounts is the account of what one side has and the other has not.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::message::{MessageId, NodeId, Origin};
+
+/// The ids `first` to `first + more` of one origin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct IdRange {
+    pub(super) origin: Origin,
+    pub(super) first: u64,
+    /// How many follow the first.
+    pub(super) more: u64,
+}
+
+impl IdRange {
+    /// The range of one id.
+    pub(super) fn one(id: MessageId) -> Self {
+        Self { origin: id.origin, first: id.sequence, more: 0 }
+    }
+
+    /// The last sequence number; `None` where the range runs over the end of numbers, or starts
+    /// at 0, which no message has.
+    pub(super) fn last(&self) -> Option<u64> {
+        if self.first == 0 || self.origin.node == NodeId(0) {
+            return None;
+        }
+        self.first.checked_add(self.more)
+    }
+}
+
+/// A count and an order-independent fingerprint of a set of ids.
+///
+/// Both add up modulo 2⁶⁴, so a set's account can be kept while it grows, and the account of a
+/// difference is the difference of accounts. Two different sets agree by chance once in 2⁶⁴.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Account {
+    pub(super) count: u64,
+    pub(super) fingerprint: u64,
+}
+
+impl Account {
+    /// The account of one id.
+    pub(super) fn of(id: MessageId) -> Self {
+        let node = u64::from(id.origin.node.0) << 32 | u64::from(id.origin.incarnation);
+        Self { count: 1, fingerprint: mix(mix(node).wrapping_add(id.sequence)) }
+    }
+
+    /// The account of both sets together, which must not overlap.
+    pub(super) fn plus(self, other: Self) -> Self {
+        Self {
+            count: self.count.wrapping_add(other.count),
+            fingerprint: self.fingerprint.wrapping_add(other.fingerprint),
+        }
+    }
+
+    /// The account of this set without the other, which must lie within.
+    pub(super) fn minus(self, other: Self) -> Self {
+        Self {
+            count: self.count.wrapping_sub(other.count),
+            fingerprint: self.fingerprint.wrapping_sub(other.fingerprint),
+        }
+    }
+}
+
+/// The finaliser of SplitMix64 (Steele, Lea, Flood 2014): every bit in moves every bit out.
+fn mix(value: u64) -> u64 {
+    let mut z = value.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}
+
+/// A set of ids, kept as sorted ranges that neither overlap nor touch.
+#[derive(Clone, Debug, Default)]
+pub(super) struct IdSet {
+    origins: BTreeMap<Origin, Vec<(u64, u64)>>,
+    ranges: usize,
+}
+
+impl IdSet {
+    /// The number of ranges.
+    pub(super) fn ranges(&self) -> usize {
+        self.ranges
+    }
+
+    /// Whether nothing is in it.
+    pub(super) fn is_empty(&self) -> bool {
+        self.ranges == 0
+    }
+
+    /// Whether this id is in it.
+    pub(super) fn contains(&self, id: MessageId) -> bool {
+        self.origins.get(&id.origin).is_some_and(|ranges| {
+            let at = ranges.partition_point(|range| range.1 < id.sequence);
+            ranges.get(at).is_some_and(|range| range.0 <= id.sequence)
+        })
+    }
+
+    /// Whether adding this id would take one more range.
+    pub(super) fn needs_range_for(&self, id: MessageId) -> bool {
+        let near = |sequence| self.contains(MessageId { sequence, ..id });
+        !self.contains(id)
+            && !near(id.sequence.saturating_sub(1))
+            && !near(id.sequence.saturating_add(1))
+    }
+
+    /// Adds one id.
+    pub(super) fn insert(&mut self, id: MessageId) {
+        self.insert_range(id.origin, id.sequence, id.sequence);
+    }
+
+    /// Adds all ids from `first` to `last`.
+    pub(super) fn insert_range(&mut self, origin: Origin, first: u64, last: u64) {
+        let ranges = self.origins.entry(origin).or_default();
+        let before = ranges.len();
+        // The ranges that overlap or touch the new one melt into it.
+        let start = ranges.partition_point(|range| range.1.saturating_add(1) < first);
+        let end = ranges.partition_point(|range| range.0 <= last.saturating_add(1));
+        if start < end {
+            let merged = (first.min(ranges[start].0), last.max(ranges[end - 1].1));
+            ranges[start] = merged;
+            ranges.drain(start + 1..end);
+        } else {
+            ranges.insert(start, (first, last));
+        }
+        self.ranges = self.ranges + ranges.len() - before;
+    }
+
+    /// Takes one id out.
+    pub(super) fn remove(&mut self, id: MessageId) {
+        let Some(ranges) = self.origins.get_mut(&id.origin) else { return };
+        let at = ranges.partition_point(|range| range.1 < id.sequence);
+        let Some(range) = ranges.get(at).copied().filter(|range| range.0 <= id.sequence) else {
+            return;
+        };
+        let left = (range.0 < id.sequence).then(|| (range.0, id.sequence - 1));
+        let right = (id.sequence < range.1).then(|| (id.sequence + 1, range.1));
+        let parts = left.into_iter().chain(right);
+        self.ranges = self.ranges - 1 + parts.clone().count();
+        ranges.splice(at..=at, parts);
+        if ranges.is_empty() {
+            self.origins.remove(&id.origin);
+        }
+    }
+
+    /// Takes the first id out.
+    pub(super) fn pop_first(&mut self) -> Option<MessageId> {
+        let (origin, ranges) = self.origins.iter().next()?;
+        let id = MessageId { origin: *origin, sequence: ranges.first()?.0 };
+        self.remove(id);
+        Some(id)
+    }
+
+    /// All ranges from `from` on, in order.
+    pub(super) fn iter_from(&self, from: Origin) -> impl Iterator<Item = IdRange> {
+        self.origins.range(from..).flat_map(|(origin, ranges)| {
+            ranges.iter().map(|(first, last)| IdRange {
+                origin: *origin,
+                first: *first,
+                more: last - first,
+            })
+        })
+    }
+
+    /// All ranges in order.
+    pub(super) fn iter(&self) -> impl Iterator<Item = IdRange> {
+        self.iter_from(Origin { node: NodeId(0), incarnation: 0 })
+    }
+
+    /// The parts of `range` that are not in this set, in order.
+    pub(super) fn missing_in(&self, range: IdRange) -> Vec<IdRange> {
+        let mut missing = Vec::new();
+        let Some(last) = range.last() else { return missing };
+        let mut next = range.first;
+        let origin = range.origin;
+        let known = self.origins.get(&origin).map_or(&[][..], Vec::as_slice);
+        for &(first, end) in &known[known.partition_point(|known| known.1 < range.first)..] {
+            if first > last {
+                break;
+            }
+            if next < first {
+                missing.push(IdRange { origin, first: next, more: first - 1 - next });
+            }
+            match end.checked_add(1) {
+                Some(after) if after <= last => next = after,
+                _ => return missing,
+            }
+        }
+        missing.push(IdRange { origin, first: next, more: last - next });
+        missing
+    }
+
+    /// The ids of `range` that are in this set, in order: as many steps as there are such ids.
+    pub(super) fn known_in(&self, range: IdRange) -> impl Iterator<Item = MessageId> {
+        let last = range.last().unwrap_or(0);
+        let origin = range.origin;
+        let known = self.origins.get(&origin).map_or(&[][..], Vec::as_slice);
+        known[known.partition_point(|known| known.1 < range.first)..]
+            .iter()
+            .take_while(move |known| known.0 <= last)
+            .flat_map(move |known| known.0.max(range.first)..=known.1.min(last))
+            .map(move |sequence| MessageId { origin, sequence })
+    }
+}
+
+/// Lists ids as ranges: neighbours in number share one. `ids` need not be sorted.
+pub(super) fn to_ranges(mut ids: Vec<MessageId>) -> Vec<IdRange> {
+    ids.sort_unstable();
+    ids.dedup();
+    let mut ranges: Vec<IdRange> = Vec::new();
+    for id in ids {
+        match ranges.last_mut() {
+            Some(range)
+                if range.origin == id.origin && range.first + range.more + 1 == id.sequence =>
+            {
+                range.more += 1;
+            }
+            _ => ranges.push(IdRange::one(id)),
+        }
+    }
+    ranges
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::collections::BTreeSet;
+
+    fn id(sequence: u64) -> MessageId {
+        MessageId::new(1, 1, sequence)
+    }
+
+    fn range(first: u64, last: u64) -> IdRange {
+        IdRange { origin: id(1).origin, first, more: last - first }
+    }
+
+    fn members(set: &IdSet) -> BTreeSet<u64> {
+        set.iter().flat_map(|r| r.first..=r.first + r.more).collect()
+    }
+
+    proptest! {
+        #[test]
+        fn a_set_of_ranges_is_a_set(steps in prop::collection::vec((any::<bool>(), 1u64..40), 0..80)) {
+            let (mut set, mut model) = (IdSet::default(), BTreeSet::new());
+            for (add, sequence) in steps {
+                let grows = set.needs_range_for(id(sequence));
+                let before = set.ranges();
+                if add {
+                    set.insert(id(sequence));
+                    model.insert(sequence);
+                    prop_assert_eq!(grows, set.ranges() == before + 1);
+                } else {
+                    set.remove(id(sequence));
+                    model.remove(&sequence);
+                }
+                prop_assert_eq!(set.ranges(), set.iter().count());
+            }
+            prop_assert_eq!(&members(&set), &model);
+            let touching = set.iter().zip(set.iter().skip(1)).any(|(a, b)| a.first + a.more + 1 >= b.first);
+            prop_assert!(!touching);
+            let missing: BTreeSet<u64> =
+                set.missing_in(range(5, 30)).iter().flat_map(|r| r.first..=r.first + r.more).collect();
+            let expected: BTreeSet<u64> = (5..=30).filter(|s| !model.contains(s)).collect();
+            prop_assert_eq!(missing, expected);
+            let known: BTreeSet<u64> = set.known_in(range(5, 30)).map(|id| id.sequence).collect();
+            let expected: BTreeSet<u64> = (5..=30).filter(|s| model.contains(s)).collect();
+            prop_assert_eq!(known, expected);
+        }
+
+        #[test]
+        fn accounts_add_up_in_any_order(ids in prop::collection::btree_set((1u32..5, 1u64..50), 0..40)) {
+            let all: Vec<Account> =
+                ids.iter().map(|(node, sequence)| Account::of(MessageId::new(*node, 1, *sequence))).collect();
+            let forth = all.iter().fold(Account::default(), |sum, one| sum.plus(*one));
+            let back = all.iter().rev().fold(Account::default(), |sum, one| sum.plus(*one));
+            prop_assert_eq!(forth, back);
+            let none = all.iter().fold(forth, |sum, one| sum.minus(*one));
+            prop_assert_eq!(none, Account::default());
+        }
+    }
+
+    #[test]
+    fn ids_in_a_row_share_a_range() {
+        let ranges = to_ranges(vec![id(3), id(1), id(2), id(2), id(7)]);
+        assert_eq!(ranges, vec![range(1, 3), range(7, 7)]);
+    }
+
+    #[test]
+    fn a_forged_range_costs_no_more_than_what_is_known() {
+        let mut set = IdSet::default();
+        set.insert(id(5));
+        let all = IdRange { origin: id(1).origin, first: 1, more: u64::MAX - 1 };
+        assert_eq!(set.known_in(all).count(), 1);
+        assert_eq!(set.missing_in(all).len(), 2);
+        let over = IdRange { more: u64::MAX, ..all };
+        assert_eq!(over.last(), None);
+        assert_eq!(set.known_in(over).count(), 0);
+    }
+}

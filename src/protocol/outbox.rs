@@ -1,0 +1,231 @@
+//! Frames on their way out: encoded once, packed per receiver, sealed at the flush.
+//!
+//! A frame for several receivers is stored once; receivers of the same frames share one
+//! datagram's bytes, its tag included. Frames to one receiver keep their order.
+
+use std::net::SocketAddr;
+use std::ops::Range;
+
+use super::config::{Config, UDP_PAYLOAD_BYTES_MAX};
+use super::message::{NodeId, PeerAddr};
+use super::report::Counters;
+use super::wire::{self, Frame, TAG_BYTES};
+use super::{Outputs, path};
+use crate::codec;
+
+/// A frame, encoded, in the outbox's buffer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Encoded {
+    start: usize,
+    end: usize,
+    rumor: bool,
+}
+
+impl Encoded {
+    /// Its length.
+    pub(super) fn len(&self) -> usize {
+        self.end - self.start
+    }
+}
+
+/// One frame to one receiver.
+#[derive(Clone, Copy, Debug)]
+struct Item {
+    to: PeerAddr,
+    frame: Encoded,
+}
+
+/// All frames since the last flush.
+#[derive(Debug, Default)]
+pub(super) struct Outbox {
+    bytes: Vec<u8>,
+    items: Vec<Item>,
+}
+
+/// A datagram about to be sent: to whom, and which bytes of the outputs.
+#[derive(Clone, Debug)]
+pub(super) struct Packed {
+    pub(super) to: PeerAddr,
+    pub(super) range: Range<usize>,
+}
+
+impl Outbox {
+    /// Whether nothing waits.
+    pub(super) fn is_empty(&self) -> bool {
+        self.items.is_empty()
+    }
+
+    /// Encodes a frame, to be put for any number of receivers.
+    pub(super) fn encode(&mut self, frame: &Frame<'_>) -> Encoded {
+        let start = self.bytes.len();
+        codec::encode_into(frame, &mut self.bytes);
+        Encoded { start, end: self.bytes.len(), rumor: matches!(frame, Frame::Rumor(_)) }
+    }
+
+    /// Puts an encoded frame for one receiver.
+    pub(super) fn put(&mut self, to: PeerAddr, frame: Encoded) {
+        self.items.push(Item { to, frame });
+    }
+
+    /// Encodes a frame for one receiver.
+    pub(super) fn send(&mut self, to: PeerAddr, frame: &Frame<'_>) {
+        let frame = self.encode(frame);
+        self.put(to, frame);
+    }
+
+    /// Packs everything into datagrams, appended to `out`, and is empty again.
+    pub(super) fn pack(
+        &mut self,
+        config: &Config,
+        out: &mut Outputs,
+        packed: &mut Vec<Packed>,
+        counters: &mut Counters,
+    ) {
+        // By receiver; frames were put in order, and each lies behind the one before it.
+        let key = |item: &Item| (item.to.node, item.to.addr, item.frame.start);
+        if !self.items.is_sorted_by_key(key) {
+            self.items.sort_by_key(key);
+        }
+        let mut rest = &self.items[..];
+        let mut last: Option<(&[Item], Range<usize>)> = None;
+        while let Some(first) = rest.first() {
+            let (now, later) = rest.split_at(fitting(rest, config));
+            rest = later;
+            let range = match &last {
+                Some((same, range)) if same_frames(same, now) => range.clone(),
+                _ => self.seal(now, config, out),
+            };
+            count(now, &range, counters);
+            packed.push(Packed { to: first.to, range: range.clone() });
+            last = Some((now, range));
+        }
+        self.items.clear();
+        self.bytes.clear();
+    }
+
+    /// Makes one datagram of these frames.
+    fn seal(&self, items: &[Item], config: &Config, out: &mut Outputs) -> Range<usize> {
+        let start = out.bytes.len();
+        wire::begin(&mut out.bytes, config.node, config.incarnation);
+        for item in items {
+            out.bytes.extend_from_slice(&self.bytes[item.frame.start..item.frame.end]);
+        }
+        wire::seal(&mut out.bytes, start, &config.key);
+        start..out.bytes.len()
+    }
+}
+
+/// How many of these frames, the first at least, go into one datagram to the first's receiver.
+fn fitting(items: &[Item], config: &Config) -> usize {
+    const HEADER_BYTES_MAX: usize = 13;
+    let bytes_max = config.limits.packed_datagram_bytes_max.min(UDP_PAYLOAD_BYTES_MAX);
+    let mut bytes = HEADER_BYTES_MAX + TAG_BYTES;
+    let fits = items.iter().take_while(|item| {
+        bytes += item.frame.len();
+        item.to == items[0].to && bytes <= bytes_max
+    });
+    fits.count().max(1)
+}
+
+/// Whether both datagrams consist of the very same frames.
+fn same_frames(a: &[Item], b: &[Item]) -> bool {
+    a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.frame == b.frame)
+}
+
+/// Counts one datagram.
+fn count(items: &[Item], range: &Range<usize>, counters: &mut Counters) {
+    counters.datagrams_sent += 1;
+    counters.bytes_sent += range.len() as u64;
+    if items.iter().any(|item| item.frame.rumor) {
+        counters.rumor_datagrams_sent += 1;
+    } else {
+        counters.control_datagrams_sent += 1;
+        counters.control_bytes_sent += range.len() as u64;
+    }
+}
+
+/// The path that a copy of a message carries on: one more node, cut where it grows too long.
+/// Says whether it was cut.
+pub(super) fn extend_path(
+    so_far: &[u8],
+    node: NodeId,
+    text_bytes: usize,
+    nodes_max: usize,
+    to: &mut Vec<u8>,
+) -> bool {
+    to.clear();
+    to.extend_from_slice(so_far);
+    path::push(to, node);
+    let room = UDP_PAYLOAD_BYTES_MAX.saturating_sub(wire::RUMOR_OVERHEAD_BYTES_MAX + text_bytes);
+    path::cut(to, nodes_max, room)
+}
+
+impl Outputs {
+    /// Adds a datagram whose bytes are there already.
+    pub(super) fn push(&mut self, to: SocketAddr, range: Range<usize>) {
+        self.datagrams.push((to, range));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::config::Key;
+    use super::*;
+
+    fn peer(node: u32) -> PeerAddr {
+        let port = 7000 + u16::try_from(node).unwrap();
+        PeerAddr { node: NodeId(node), addr: ([127, 0, 0, 1], port).into() }
+    }
+
+    fn pack(outbox: &mut Outbox, config: &Config) -> (Vec<(u32, Vec<u8>)>, Counters) {
+        let (mut out, mut packed, mut counters) = (Outputs::default(), vec![], Counters::default());
+        outbox.pack(config, &mut out, &mut packed, &mut counters);
+        let bytes = |p: &Packed| (p.to.node.0, out.bytes[p.range.clone()].to_vec());
+        (packed.iter().map(bytes).collect(), counters)
+    }
+
+    fn config() -> Config {
+        Config::new(NodeId(1), Key([1; 32]), 1)
+    }
+
+    #[test]
+    fn frames_to_one_receiver_share_a_datagram_in_order() {
+        let mut outbox = Outbox::default();
+        outbox.send(peer(3), &Frame::Leave);
+        outbox.send(peer(2), &Frame::Unlink);
+        outbox.send(peer(3), &Frame::Unlink);
+        let (datagrams, counters) = pack(&mut outbox, &config());
+        assert_eq!(datagrams.iter().map(|d| d.0).collect::<Vec<_>>(), vec![2, 3]);
+        let opened = wire::open(&datagrams[1].1, &config().key).unwrap();
+        assert_eq!(opened.frames.as_slice(), &[Frame::Leave, Frame::Unlink]);
+        assert_eq!(counters.control_datagrams_sent, 2);
+        assert!(outbox.is_empty());
+    }
+
+    #[test]
+    fn receivers_of_the_same_frames_share_the_bytes() {
+        let mut outbox = Outbox::default();
+        let frame = outbox.encode(&Frame::Leave);
+        outbox.put(peer(2), frame);
+        outbox.put(peer(3), frame);
+        let (mut out, mut packed) = (Outputs::default(), vec![]);
+        outbox.pack(&config(), &mut out, &mut packed, &mut Counters::default());
+        assert_eq!(packed.len(), 2);
+        assert_eq!(packed[0].range, packed[1].range);
+    }
+
+    #[test]
+    fn a_datagram_is_packed_no_larger_than_its_limit() {
+        let mut config = config();
+        config.limits.packed_datagram_bytes_max = 100;
+        let mut outbox = Outbox::default();
+        for node in 1..=30 {
+            outbox.send(peer(2), &Frame::Vouch { node: NodeId(node * 100_000) });
+        }
+        let (datagrams, _) = pack(&mut outbox, &config);
+        assert!(datagrams.len() > 1);
+        assert!(datagrams.iter().all(|(_, bytes)| bytes.len() <= 100));
+        let frames = |d: &(u32, Vec<u8>)| wire::open(&d.1, &config.key).unwrap().frames.len();
+        assert_eq!(datagrams.iter().map(frames).sum::<usize>(), 30);
+    }
+}

@@ -1,0 +1,238 @@
+//! The table of peers: neighbours, those who were, and passing acquaintances.
+//!
+//! What a node knows about each is kept here in one place; what follows from it is decided in
+//! `overlay` (who is alive, who is linked) and `repair` (who lacks what).
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use super::flood::LinkId;
+use super::ids::{Account, IdSet};
+use super::message::{Incarnation, MessageId, NodeId, PeerAddr};
+use super::report::PeerState;
+use super::time::Monotonic;
+
+/// How a peer stands with this node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// No neighbour; remembered as long as there is something to say.
+    Contact,
+    /// Meant to be a neighbour, and not yet heard to agree. Given up at `until`.
+    Joining { until: Monotonic },
+    /// A neighbour, heard from lately.
+    Alive,
+    /// A neighbour that fell silent, and was probed so many times.
+    Suspected { probes: u32, next: Monotonic },
+    /// Was a neighbour, and did not answer; still probed.
+    Dead { since: Monotonic, next: Monotonic },
+    /// Was a neighbour, and said that it leaves.
+    Removed,
+}
+
+/// One peer.
+#[derive(Debug)]
+pub(super) struct Peer {
+    pub(super) addr: PeerAddr,
+    /// Its latest incarnation; 0 until heard from.
+    pub(super) incarnation: Incarnation,
+    /// The link to this incarnation.
+    pub(super) link: LinkId,
+    pub(super) standing: Standing,
+    /// When it was last heard from; at first, when it was added.
+    pub(super) heard: Monotonic,
+    /// The peer in whose stead this link was made.
+    pub(super) stand_in_for: Option<NodeId>,
+    /// The link is one this node began with, or was told to have.
+    pub(super) original: bool,
+    /// Its links, as it last told them, and their version; 0 for none.
+    pub(super) neighbours: Vec<PeerAddr>,
+    pub(super) neighbours_version: u32,
+    /// It could spare a link.
+    pub(super) spare: bool,
+    /// The version of this node's links that it has seen.
+    pub(super) seen_version: u32,
+    pub(super) settling: Settling,
+    pub(super) exchange: Exchange,
+}
+
+/// Copies sent to a peer that did not come back yet.
+#[derive(Debug, Default)]
+pub(super) struct Settling {
+    /// How long copies take to come back, smoothed.
+    pub(super) smoothed: Option<Duration>,
+    /// Messages sent, in order, and when to ask about them. Settled ones are skipped lazily.
+    pub(super) pending: VecDeque<(Monotonic, MessageId)>,
+    /// Messages asked about already, and when to ask again.
+    pub(super) retries: BTreeMap<(Monotonic, MessageId), u8>,
+    /// How many messages are sent and not settled.
+    pub(super) unsettled: u32,
+}
+
+/// The state of comparing notes with a peer.
+#[derive(Debug, Default)]
+pub(super) struct Exchange {
+    /// What it holds and this node lacks, not asked for yet.
+    pub(super) offers: IdSet,
+    /// How many messages it was asked for and did not send yet.
+    pub(super) asked: usize,
+    /// The difference between both accounts that turned out to hold nothing to gain.
+    pub(super) agreed: Account,
+    /// When the listing sent last may be taken for lost.
+    pub(super) listing_until: Option<Monotonic>,
+    /// Where the next page of the listing begins, and whether this round found anything so far.
+    pub(super) next_page: Option<super::message::Origin>,
+    pub(super) found: bool,
+    /// A contact is remembered until then.
+    pub(super) until: Monotonic,
+}
+
+impl Peer {
+    /// A peer just heard of.
+    pub(super) fn new(addr: PeerAddr, link: LinkId, standing: Standing, now: Monotonic) -> Self {
+        Self {
+            addr,
+            incarnation: 0,
+            link,
+            standing,
+            heard: now,
+            stand_in_for: None,
+            original: false,
+            neighbours: Vec::new(),
+            neighbours_version: 0,
+            spare: false,
+            seen_version: 0,
+            settling: Settling::default(),
+            exchange: Exchange::default(),
+        }
+    }
+
+    /// Whether it is a neighbour as far as this node is concerned.
+    pub(super) fn is_linked(&self) -> bool {
+        matches!(
+            self.standing,
+            Standing::Joining { .. } | Standing::Alive | Standing::Suspected { .. }
+        )
+    }
+
+    /// Whether new messages are pushed to it. A node that was asked to stand in for another may
+    /// itself be dead, so it gets none before it answers.
+    pub(super) fn gets_copies(&self) -> bool {
+        match self.standing {
+            Standing::Joining { .. } => self.original,
+            Standing::Alive | Standing::Suspected { .. } => true,
+            _ => false,
+        }
+    }
+
+    /// How people see it; `None` for a mere contact.
+    pub(super) fn state(&self) -> Option<PeerState> {
+        match self.standing {
+            Standing::Contact => None,
+            Standing::Joining { .. } => Some(PeerState::Joining),
+            Standing::Alive => Some(PeerState::Alive),
+            Standing::Suspected { .. } => Some(PeerState::Suspected),
+            Standing::Dead { .. } => Some(PeerState::Dead),
+            Standing::Removed => Some(PeerState::Removed),
+        }
+    }
+}
+
+/// All peers, by number, and the links that messages are pushed over.
+#[derive(Debug, Default)]
+pub(super) struct Peers {
+    list: Vec<Peer>,
+    next_link: u32,
+    /// The links of all peers that get copies, and where these are, in the same order.
+    links: Vec<LinkId>,
+    link_addrs: Vec<PeerAddr>,
+}
+
+impl Peers {
+    /// The peer with this number.
+    pub(super) fn get(&self, node: NodeId) -> Option<&Peer> {
+        let at = self.list.binary_search_by_key(&node, |peer| peer.addr.node).ok()?;
+        Some(&self.list[at])
+    }
+
+    /// The peer with this number, to be changed. After a change of standing or link,
+    /// [`Peers::relink`] is due.
+    pub(super) fn get_mut(&mut self, node: NodeId) -> Option<&mut Peer> {
+        let at = self.list.binary_search_by_key(&node, |peer| peer.addr.node).ok()?;
+        Some(&mut self.list[at])
+    }
+
+    /// The peer with this number; a new one with this standing if there was none.
+    pub(super) fn ensure(
+        &mut self,
+        addr: PeerAddr,
+        standing: Standing,
+        now: Monotonic,
+    ) -> &mut Peer {
+        let at = match self.list.binary_search_by_key(&addr.node, |peer| peer.addr.node) {
+            Ok(at) => at,
+            Err(at) => {
+                let link = self.new_link();
+                self.list.insert(at, Peer::new(addr, link, standing, now));
+                at
+            }
+        };
+        &mut self.list[at]
+    }
+
+    /// Forgets a peer.
+    pub(super) fn remove(&mut self, node: NodeId) {
+        self.list.retain(|peer| peer.addr.node != node);
+    }
+
+    /// All peers in order.
+    pub(super) fn iter(&self) -> std::slice::Iter<'_, Peer> {
+        self.list.iter()
+    }
+
+    /// All peers in order, to be changed.
+    pub(super) fn iter_mut(&mut self) -> std::slice::IterMut<'_, Peer> {
+        self.list.iter_mut()
+    }
+
+    /// Their numbers, for walks that change the table.
+    pub(super) fn nodes(&self) -> Vec<NodeId> {
+        self.list.iter().map(|peer| peer.addr.node).collect()
+    }
+
+    /// Neighbours.
+    pub(super) fn linked(&self) -> impl Iterator<Item = &Peer> {
+        self.list.iter().filter(|peer| peer.is_linked())
+    }
+
+    /// A link that was never used.
+    pub(super) fn new_link(&mut self) -> LinkId {
+        self.next_link += 1;
+        LinkId(self.next_link)
+    }
+
+    /// Brings the list of links up to date.
+    pub(super) fn relink(&mut self) {
+        self.links.clear();
+        self.link_addrs.clear();
+        for peer in self.list.iter().filter(|peer| peer.gets_copies()) {
+            self.links.push(peer.link);
+            self.link_addrs.push(peer.addr);
+        }
+    }
+
+    /// The links that messages are pushed over.
+    pub(super) fn links(&self) -> &[LinkId] {
+        &self.links
+    }
+
+    /// Where such a link leads.
+    pub(super) fn addr_of(&self, link: LinkId) -> Option<PeerAddr> {
+        let at = self.links.iter().position(|other| *other == link)?;
+        Some(self.link_addrs[at])
+    }
+
+    /// The peer at the other end of a link in use.
+    pub(super) fn by_link(&mut self, link: LinkId) -> Option<&mut Peer> {
+        self.list.iter_mut().find(|peer| peer.link == link)
+    }
+}

@@ -1,0 +1,185 @@
+//! The relay path: from a copy that comes in, or a text handed in, to the copies that go out.
+//!
+//! No timer and no round stands in between; what `repair` needs to know is noted on the way.
+
+use super::flood::{self, LinkId};
+use super::message::{MessageId, NodeId, Origin};
+use super::outbox::{self, Encoded};
+use super::report::{Event, Refused};
+use super::store::{Arrival, EvictedBy, Kept};
+use super::time::Now;
+use super::wire::{Frame, Rumor};
+use super::{Node, RELAYS_MAX};
+
+impl Node {
+    /// Accepts a message for all nodes, to be passed on in up to `relays` copies a link. From
+    /// now on it is delivered to whoever can be reached.
+    ///
+    /// # Errors
+    ///
+    /// [`Refused`] says why not; nothing changed then but a counter.
+    pub fn send(&mut self, now: Now, text: &str, relays: u8) -> Result<MessageId, Refused> {
+        if let Err(refused) = self.check(text, relays) {
+            self.counters.limit_text_refused +=
+                u64::from(matches!(refused, Refused::TooLong { .. }));
+            return Err(refused);
+        }
+        self.sequence += 1;
+        let origin = Origin { node: self.config.node, incarnation: self.config.incarnation };
+        let id = MessageId { origin, sequence: self.sequence };
+        self.store.insert(
+            id,
+            &Arrival {
+                text,
+                sent_at: now.wall,
+                received_at: now.wall,
+                arrived: now.monotonic,
+                relays,
+                repaired: false,
+                hops: 0,
+                path: &[],
+            },
+        );
+        self.counters.accepted += 1;
+        self.counters.delivered += 1;
+        self.events.push(Event::Accepted { id, text: text.into() });
+        let rumor =
+            Rumor { id, sent_at: now.wall, relays, repaired: false, hops: 0, path: &[], text };
+        self.pass_on(now, &rumor, None, false);
+        self.evict();
+        Ok(id)
+    }
+
+    /// Whether a text may be sent.
+    fn check(&self, text: &str, relays: u8) -> Result<(), Refused> {
+        let bytes_max = self.config.limits.text_bytes_max;
+        match () {
+            () if text.is_empty() => Err(Refused::Empty),
+            () if text.len() > bytes_max => Err(Refused::TooLong { bytes: text.len(), bytes_max }),
+            () if !(1..=RELAYS_MAX).contains(&relays) => Err(Refused::Relays { relays }),
+            () => Ok(()),
+        }
+    }
+
+    /// Takes in one copy of a message from a peer and passes it on.
+    ///
+    /// Only the first copy is a delivery. A later one still counts while its sender is within
+    /// the message's relays limit: its path is kept, and neighbours that may get another copy
+    /// get one. So a node learns several paths, and the limit bounds what a message costs on a
+    /// link. Told apart by id, never by bytes: one number has several encodings.
+    pub(super) fn on_rumor(&mut self, now: Now, from: NodeId, rumor: &Rumor<'_>) {
+        self.counters.rumors_received += 1;
+        let limits = &self.config.limits;
+        if rumor.text.len() > limits.text_bytes_max {
+            self.counters.dropped_oversize += 1;
+            return;
+        }
+        let Some(link) = self.peers.get(from).map(|peer| peer.link) else { return };
+        if self.store.get(rumor.id).is_some() {
+            self.counters.rumors_duplicate += 1;
+            self.pass_on(now, rumor, Some(link), false);
+        } else if self.store.knows(rumor.id) {
+            // Known and gone: evicted, so it neither returns nor goes on.
+            self.counters.rumors_duplicate += 1;
+        } else if self.store.known().ranges() >= limits.id_ranges_max
+            && self.store.known().needs_range_for(rumor.id)
+        {
+            self.counters.limit_ranges_refused += 1;
+        } else {
+            self.deliver(now, from, rumor);
+            self.pass_on(now, rumor, Some(link), false);
+            self.evict();
+        }
+    }
+
+    /// Records the first copy of a message and hands it up.
+    fn deliver(&mut self, now: Now, from: NodeId, rumor: &Rumor<'_>) {
+        self.store.insert(
+            rumor.id,
+            &Arrival {
+                text: rumor.text,
+                sent_at: rumor.sent_at,
+                received_at: now.wall,
+                arrived: now.monotonic,
+                relays: rumor.relays,
+                repaired: rumor.repaired,
+                hops: rumor.hops,
+                path: rumor.path,
+            },
+        );
+        self.counters.delivered += 1;
+        let latency = now.wall.since(rumor.sent_at).as_micros();
+        self.events.push(Event::Delivered {
+            id: rumor.id,
+            text: rumor.text.into(),
+            from,
+            hops: rumor.hops,
+            latency_us: u64::try_from(latency).unwrap_or(u64::MAX),
+        });
+    }
+
+    /// Sends copies of a message held to whoever may get one, now that a copy came in over
+    /// `from`, or that it starts here.
+    fn pass_on(&mut self, now: Now, rumor: &Rumor<'_>, from: Option<LinkId>, spare_settled: bool) {
+        let Self { store, peers, outbox, path, config, counters, .. } = self;
+        let mut frame: Option<Encoded> = None;
+        let mut sent = 0;
+        let first = store.get(rumor.id).is_some_and(|record| record.copies.is_empty());
+        let mut send = |link: LinkId| {
+            let frame = *frame.get_or_insert_with(|| {
+                let limits = &config.limits;
+                let cut = outbox::extend_path(
+                    rumor.path,
+                    config.node,
+                    rumor.text.len(),
+                    limits.path_nodes_max,
+                    path,
+                );
+                counters.limit_paths_cut += u64::from(cut);
+                let hops = rumor.hops.saturating_add(1);
+                outbox.encode(&Frame::Rumor(Rumor { hops, path, ..*rumor }))
+            });
+            sent += 1;
+            if let Some(to) = peers.addr_of(link) {
+                outbox.put(to, frame);
+            }
+        };
+        let paths_max = config.limits.paths_max;
+        let kept = store.update(rumor.id, |record| {
+            let Some(from) = from else {
+                flood::start(&mut record.copies, peers.links(), &mut send);
+                return Kept::Yes;
+            };
+            let links = peers.links();
+            let counts = flood::receive(
+                &mut record.copies,
+                from,
+                record.relays,
+                links,
+                spare_settled,
+                &mut send,
+            );
+            if first {
+                return Kept::Yes;
+            }
+            record.copies_received += 1;
+            if counts { record.keep_path(rumor.hops, rumor.path, paths_max) } else { Kept::Yes }
+        });
+        store.update(rumor.id, |record| record.copies_sent += sent);
+        counters.limit_paths_dropped += u64::from(kept == Some(Kept::No));
+        counters.rumors_sent += u64::from(sent);
+        counters.rumor_bytes_sent += u64::from(sent) * frame.map_or(0, |frame| frame.len() as u64);
+        let _ = now;
+    }
+
+    /// Makes room for what came in.
+    fn evict(&mut self) {
+        while let Some((by, _id, _record)) = self.store.evict(&self.config.limits) {
+            let counter = match by {
+                EvictedBy::Messages => &mut self.counters.limit_messages_evicted,
+                EvictedBy::Bytes => &mut self.counters.limit_bytes_evicted,
+            };
+            *counter += 1;
+        }
+    }
+}

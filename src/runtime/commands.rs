@@ -1,0 +1,125 @@
+//! The desk: where other threads hand in commands and wake the socket loop.
+
+use std::io;
+use std::net::{SocketAddr, UdpSocket};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use crossbeam_channel::{RecvTimeoutError, Sender, bounded};
+
+use super::subscribers::{Subscriber, Told};
+use crate::control::{Request, Response, server};
+
+/// How long a connection waits for the socket loop.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+/// How often a subscription without events looks whether its client is still there.
+const KEEP_ALIVE: Duration = Duration::from_secs(5);
+
+/// What the socket loop may be told.
+#[derive(Debug)]
+pub(super) enum Command {
+    /// Answer this.
+    Ask(Request, Sender<Response>),
+    /// Push events into this.
+    Subscribe(Subscriber),
+    /// Leave the network and end.
+    Stop,
+}
+
+/// Takes commands in.
+#[derive(Debug)]
+pub(super) struct Desk {
+    commands: Sender<Command>,
+    bell: UdpSocket,
+    /// The socket loop's own address.
+    addr: SocketAddr,
+    /// A wake-up call is under way, so that another is not needed.
+    rung: AtomicBool,
+}
+
+impl Desk {
+    pub(super) fn new(commands: Sender<Command>, bell: UdpSocket, addr: SocketAddr) -> Self {
+        Self { commands, bell, addr, rung: AtomicBool::new(false) }
+    }
+
+    /// Whether this is the socket loop's own address.
+    pub(super) fn is_self(&self, addr: SocketAddr) -> bool {
+        self.addr == addr
+    }
+
+    /// Whether commands may wait.
+    pub(super) fn is_rung(&self) -> bool {
+        self.rung.load(Ordering::Acquire)
+    }
+
+    /// Whether commands may wait; the next command rings again.
+    pub(super) fn answer_ring(&self) -> bool {
+        self.is_rung() && self.rung.swap(false, Ordering::AcqRel)
+    }
+
+    /// Notes that commands may still wait. The loop sees it without a datagram.
+    pub(super) fn ring_again(&self) {
+        self.rung.store(true, Ordering::Release);
+    }
+
+    /// Hands in a command, if the queue has room before the timeout, and wakes the loop.
+    fn hand_in(&self, command: Command) -> bool {
+        let taken = self.commands.send_timeout(command, ANSWER_TIMEOUT).is_ok();
+        if !self.rung.swap(true, Ordering::AcqRel) {
+            // If the socket refuses even this, the loop wakes at its next deadline.
+            let _ = self.bell.send_to(&[], self.addr);
+        }
+        taken
+    }
+}
+
+impl server::Service for Desk {
+    fn answer(&self, request: Request) -> Option<Response> {
+        let (reply, answer) = bounded(1);
+        if !self.hand_in(Command::Ask(request, reply)) {
+            return Some(Response::Busy);
+        }
+        match answer.recv_timeout(ANSWER_TIMEOUT) {
+            Ok(response) => Some(response),
+            Err(RecvTimeoutError::Timeout) => Some(Response::Busy),
+            Err(RecvTimeoutError::Disconnected) => None,
+        }
+    }
+
+    fn subscribe(&self, send: &mut dyn FnMut(&Response) -> io::Result<()>) {
+        let (subscriber, events) = Subscriber::new();
+        if !self.hand_in(Command::Subscribe(subscriber)) {
+            return;
+        }
+        // So that the client knows it is heard.
+        if send(&Response::Done).is_err() {
+            return;
+        }
+        loop {
+            let response = match events.recv_timeout(KEEP_ALIVE) {
+                Ok(Told { at, event, lost }) => Response::Event { at: at.0, event, lost },
+                Err(RecvTimeoutError::Timeout) => Response::Done,
+                Err(RecvTimeoutError::Disconnected) => return,
+            };
+            if send(&response).is_err() {
+                return;
+            }
+        }
+    }
+}
+
+/// Stops a running node from another thread.
+#[derive(Clone, Debug)]
+pub struct Stopper(Arc<Desk>);
+
+impl Stopper {
+    pub(super) fn new(desk: Arc<Desk>) -> Self {
+        Self(desk)
+    }
+
+    /// Has the node say goodbye to its neighbours and end.
+    pub fn stop(&self) {
+        self.0.hand_in(Command::Stop);
+    }
+}
