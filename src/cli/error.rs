@@ -10,7 +10,9 @@ use std::process::ExitCode;
 use super::{output, render};
 use crate::control::client;
 use crate::protocol::{NodeId, Refused};
-use crate::{network, runtime, topology};
+use crate::{runtime, topology};
+
+mod network;
 
 /// Three things about a failure, and how the program ends with it.
 #[derive(Debug, PartialEq, Eq)]
@@ -154,6 +156,11 @@ impl Error {
                 format!("too many others are connected to {addr}"),
                 "try again in a moment",
             ),
+            E::Closed(addr) => Self::failed(
+                did_not,
+                format!("it hung up on {addr} before its answer; it may be ending"),
+                others,
+            ),
             E::TooLong => Self::failed(
                 format!("cannot send that to node {node}"),
                 format!("it is longer than {} bytes", crate::control::FRAME_BYTES_MAX),
@@ -177,16 +184,6 @@ impl Error {
     }
 }
 
-impl From<network::Error> for Error {
-    fn from(error: network::Error) -> Self {
-        match error {
-            network::Error::Other(why) => {
-                Self::failed("it did not work", why, "`gossip list-networks` shows what is there")
-            }
-        }
-    }
-}
-
 impl From<topology::Error> for Error {
     /// Number of nodes and degree come from the command line, so this is misuse.
     fn from(error: topology::Error) -> Self {
@@ -206,6 +203,11 @@ impl From<runtime::Error> for Error {
                 "cannot start the node",
                 format!("port {} of {} is taken", addr.port(), addr.ip()),
                 "choose another port; `ss -lunpt` shows who has it",
+            ),
+            runtime::Error::NotConfirmed => Self::failed(
+                "the node ended",
+                "whoever started it did not confirm the start in time",
+                "start the network again",
             ),
             runtime::Error::Io(action, error) => Self::failed(
                 "the node cannot run",
@@ -264,6 +266,7 @@ mod tests {
             Error::no_answer(NodeId(7), &client::Error::NotAllowed(addr)),
             Error::no_answer(NodeId(7), &client::Error::OtherVersion(addr, 2)),
             Error::no_answer(NodeId(7), &client::Error::Busy(addr)),
+            Error::no_answer(NodeId(7), &client::Error::Closed(addr)),
             Error::no_answer(NodeId(7), &client::Error::TooLong),
             Error::no_answer(NodeId(7), &client::Error::Io(addr, io())),
             Error::refused(NodeId(7), &Refused::TooLong { bytes: 9, bytes_max: 8 }),

@@ -10,6 +10,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
 use super::Error;
+use crate::network::Settings;
 use crate::protocol::{Limits, Timing, UDP_PAYLOAD_BYTES_MAX};
 
 /// The options that change a node's limits and intervals.
@@ -24,8 +25,12 @@ pub(super) struct Changes {
 }
 
 impl Changes {
-    /// The limits asked for; defaults where nothing was.
-    pub(super) fn limits(&self) -> Result<Limits, Error> {
+    /// What was asked for; defaults where nothing was.
+    pub(super) fn settings(&self) -> Result<Settings, Error> {
+        Ok(Settings { limits: self.limits()?, timing: self.timing()? })
+    }
+
+    fn limits(&self) -> Result<Limits, Error> {
         let limits: Limits = changed("limit", &Limits::default(), &self.limits)?;
         let most = Limits::default().text_bytes_max;
         if limits.text_bytes_max > most || limits.packed_datagram_bytes_max > UDP_PAYLOAD_BYTES_MAX
@@ -42,8 +47,7 @@ impl Changes {
         Ok(limits)
     }
 
-    /// The intervals asked for; defaults where nothing was.
-    pub(super) fn timing(&self) -> Result<Timing, Error> {
+    fn timing(&self) -> Result<Timing, Error> {
         changed("timing", &Timing::default(), &self.timing)
     }
 }

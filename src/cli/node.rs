@@ -51,7 +51,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "I")]
     incarnation: Option<Incarnation>,
     #[command(flatten)]
-    limits: limits::Changes,
+    changes: limits::Changes,
 }
 
 /// Runs the node until it is told to end.
@@ -100,14 +100,15 @@ fn config(args: &Args) -> Result<Config, Error> {
             "give each node of a network a number of its own",
         ));
     }
+    let settings = args.changes.settings()?;
     // Seconds grow with every start by hand, so that no message id is ever used twice.
     let seconds = clock::now().wall.0 / 1_000_000_000;
     let by_clock = Incarnation::try_from(seconds).unwrap_or(Incarnation::MAX);
     Ok(Config {
         incarnation: args.incarnation.unwrap_or(by_clock),
         neighbours: args.peers.clone(),
-        limits: args.limits.limits()?,
-        timing: args.limits.timing()?,
+        limits: settings.limits,
+        timing: settings.timing,
         ..Config::new(
             args.node,
             key::read(&args.key_file)?,

@@ -51,7 +51,7 @@ pub(super) struct Args {
     #[arg(long)]
     foreground: bool,
     #[command(flatten)]
-    limits: limits::Changes,
+    changes: limits::Changes,
 }
 
 /// Starts a network, and returns when every node answers.
@@ -70,8 +70,7 @@ pub(super) fn run(global: &Global, args: &Args) -> Result<(), Error> {
         ports_origin: args.ports_origin,
         seed,
         program: this_program()?,
-        limits: args.limits.limits()?,
-        timing: args.limits.timing()?,
+        settings: args.changes.settings()?,
     };
     let interrupt = interrupt::watch()?;
     let record = start(&spec, &interrupt)?;

@@ -6,8 +6,8 @@ use std::sync::atomic::AtomicBool;
 
 use super::launch::Launcher;
 use super::state::{NetworkDir, RECORD_VERSION};
-use super::{Error, NodeRecord, ProcessId, Record, StateDir, plan, ports, process};
-use crate::protocol::{Config, Incarnation, Key, Limits, NodeId, PeerAddr};
+use super::{Error, NodeRecord, ProcessId, Record, Settings, StateDir, plan, ports, process};
+use crate::protocol::{Incarnation, Key, NodeId, PeerAddr};
 use crate::runtime::clock;
 
 impl StateDir {
@@ -133,8 +133,10 @@ fn start_one(
     program: &Path,
 ) -> Result<NodeRecord, Error> {
     ports::check_free(addr)?;
-    let sample = record.choose(node, incarnation, Limits::default().sample_max);
-    let config: Config = plan::config(node, incarnation, record.key, record.seed, peers, sample);
+    let settings = &record.settings;
+    let sample = record.choose(node, incarnation, settings.limits.sample_max);
+    let (key, seed) = (record.key, record.seed);
+    let config = plan::config(node, incarnation, key, seed, peers, sample, settings);
     let interrupted = AtomicBool::new(false);
     let mut launcher = Launcher { dir, program, interrupted: &interrupted, progress: &mut |_| {} };
     let (mut nodes, brood) = launcher.launch(&[(config, addr)])?;
@@ -214,6 +216,7 @@ fn by_hand(name: &str, key: Key) -> Record {
         ports_origin: 0,
         started_at: clock::now().wall.0,
         boot_id: process::boot_id().to_owned(),
+        settings: Settings::default(),
         nodes: Vec::new(),
     }
 }

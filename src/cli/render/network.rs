@@ -279,7 +279,7 @@ pub(in crate::cli) fn started_json(record: &Record, plot: Option<&str>) -> Value
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::network::ProcessId;
+    use crate::network::{ProcessId, Settings};
     use crate::protocol::Key;
     use crate::topology::Kind;
 
@@ -301,6 +301,7 @@ mod tests {
             ports_origin: 7000,
             started_at: 1_785_499_402_000_000_000,
             boot_id: String::new(),
+            settings: Settings::default(),
             nodes: vec![node(1), node(2)],
         }
     }
