@@ -104,7 +104,7 @@ enum Command {
 /// [`Error`], ready to be printed. What a command changed before it failed, it says.
 pub fn run(cli: &Cli) -> Result<(), Error> {
     let global = &cli.global;
-    match &cli.command {
+    let done = match &cli.command {
         Command::StartNetwork(args) => start::run(global, args),
         Command::StopNetwork => stop::run(global),
         Command::SendMessage(args) => send::run(global, args),
@@ -115,7 +115,8 @@ pub fn run(cli: &Cli) -> Result<(), Error> {
         Command::ListNetworks => list::run(global),
         Command::RunNode(args) => node::run(global, args),
         Command::NewKey(args) => key::run(global, args),
-    }
+    };
+    done.map_err(|error| error.advising_on(&global.network))
 }
 
 /// Has a panic written as one line: whatever it is, a backtrace is of no use to whom it meets.

@@ -10,9 +10,10 @@ use std::process::ExitCode;
 use super::{output, render};
 use crate::control::client;
 use crate::protocol::{NodeId, Refused};
-use crate::{runtime, topology};
+use crate::runtime;
 
 mod network;
+mod topology;
 
 /// Three things about a failure, and how the program ends with it.
 #[derive(Debug, PartialEq, Eq)]
@@ -52,6 +53,14 @@ impl Error {
         next: impl Into<String>,
     ) -> Self {
         Self { kind: Kind::Misused, ..Self::failed(what, why, next) }
+    }
+
+    /// Completes what is advised, so that it is about this network when typed as it stands.
+    #[must_use]
+    pub(super) fn advising_on(mut self, network: &str) -> Self {
+        let complete = format!("`gossip show-network{}`", network::flag(network));
+        self.next = self.next.replace("`gossip show-network`", &complete);
+        self
     }
 
     /// Writes the three lines to stderr, safe for a terminal.
@@ -181,18 +190,6 @@ impl Error {
             "the node and this program are of different builds",
             "stop the network with the program that started it, and start it anew",
         )
-    }
-}
-
-impl From<topology::Error> for Error {
-    /// Number of nodes and degree come from the command line, so this is misuse.
-    fn from(error: topology::Error) -> Self {
-        let why = error.to_string();
-        match error {
-            topology::Error::NoNodes => {
-                Self::misused("cannot build that topology", why, "raise --num-nodes")
-            }
-        }
     }
 }
 

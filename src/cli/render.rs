@@ -2,7 +2,8 @@
 
 use serde_json::{Value, json};
 
-use crate::topology::Kind;
+use crate::network::Record;
+use crate::topology::{DEGREE_DEFAULT, Kind};
 
 pub(super) mod escape;
 pub(super) mod event;
@@ -35,17 +36,28 @@ impl Style {
 }
 
 /// `random 3`, as it is typed.
-pub(super) fn kind_text(kind: Option<Kind>) -> String {
-    kind.map_or("made by hand".into(), |kind| kind.to_string())
+pub(super) fn kind_text(record: &Record) -> String {
+    kind(record).map_or("made by hand".into(), |kind| kind.to_string())
 }
 
 /// `{"kind": "random", "degree": 3}`; null where nodes were started by hand.
-pub(super) fn kind_json(kind: Option<Kind>) -> Value {
-    match kind {
+pub(super) fn kind_json(record: &Record) -> Value {
+    match kind(record) {
         Some(Kind::Circular) => json!({ "kind": "circular" }),
         Some(Kind::Powerlaw) => json!({ "kind": "powerlaw" }),
         Some(Kind::Random { degree }) => json!({ "kind": "random", "degree": degree }),
         None => Value::Null,
+    }
+}
+
+/// The kind of a network, with the degree that was chosen where none was given.
+fn kind(record: &Record) -> Option<Kind> {
+    let others = u32::try_from(record.nodes.len()).unwrap_or(u32::MAX).saturating_sub(1);
+    match record.kind {
+        Some(Kind::Random { degree: None }) => {
+            Some(Kind::Random { degree: Some(DEGREE_DEFAULT.min(others)) })
+        }
+        kind => kind,
     }
 }
 

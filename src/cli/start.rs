@@ -39,8 +39,8 @@ pub(super) struct Args {
     #[arg(short, long, value_name = "N", default_value_t = 16)]
     num_nodes: u32,
     /// Write the topology as Graphviz DOT [default FILE: gossip-<network>.dot]
-    #[arg(short = 'P', long, value_name = "FILE", num_args = 0..=1, default_missing_value = "")]
-    plot: Option<PathBuf>,
+    #[arg(short = 'P', long, value_name = "FILE", num_args = 0..=1)]
+    plot: Option<Option<PathBuf>>,
     /// Node N owns UDP port P+N (gossip) and TCP port P+N (control)
     #[arg(long, value_name = "P", default_value_t = 7000)]
     ports_origin: u16,
@@ -120,18 +120,15 @@ impl Wanted {
         let mut words = args.topology.clone();
         let mut plot = args.plot.clone();
         // `--plot circular`: the word was meant as the topology, and the file was left out.
-        let swallowed = plot.as_deref().and_then(|file| file.to_str());
-        if let Some(word) = swallowed.filter(|word| is_topology(word))
+        let file = plot.as_ref().and_then(|file| file.as_deref()?.to_str());
+        if let Some(word) = file.filter(|word| is_topology(word))
             && words.first().is_none_or(|first| !is_topology(first))
         {
             words.insert(0, word.into());
-            plot = Some(PathBuf::new());
+            plot = Some(None);
         }
-        // Clap hands on an empty value where there was none.
-        let plot = plot.map(|file| match file.as_os_str().is_empty() {
-            true => PathBuf::from(format!("gossip-{}.dot", global.network)),
-            false => file,
-        });
+        let by_default = || PathBuf::from(format!("gossip-{}.dot", global.network));
+        let plot = plot.map(|file| file.unwrap_or_else(by_default));
         Ok(Self { kind: kind(&words)?, plot })
     }
 }

@@ -57,18 +57,18 @@ fn of_network(error: E) -> Error {
             "nothing in the state directory tells of it, or its nodes are all gone",
             format!(
                 "`gossip start-network{}` starts it; `gossip list-networks` shows those that run",
-                network_flag(&name)
+                flag(&name)
             ),
         ),
         E::AlreadyRunning { name, up } => Error::failed(
             format!("network {name} is running already"),
-            format!(
-                "{} of it up",
-                if up == 1 { "1 node is".into() } else { format!("{up} nodes are") }
-            ),
+            match up {
+                1 => "1 of its nodes is up".into(),
+                up => format!("{up} of its nodes are up"),
+            },
             format!(
                 "`gossip stop-network{}` stops it; with --network NAME another one runs beside it",
-                network_flag(&name)
+                flag(&name)
             ),
         ),
         E::OtherKey(name) => Error::failed(
@@ -87,7 +87,7 @@ fn of_network(error: E) -> Error {
         E::NoPeers(name) => Error::failed(
             format!("there is nobody to link to in network {name}"),
             "no other node of it is up",
-            format!("`gossip show-network{}` shows its nodes", network_flag(&name)),
+            format!("`gossip show-network{}` shows its nodes", flag(&name)),
         ),
         E::ByHand(name) => Error::failed(
             format!("cannot start a node of network {name}"),
@@ -99,7 +99,7 @@ fn of_network(error: E) -> Error {
 }
 
 /// The flag that has a command mean this network, where one is needed.
-fn network_flag(name: &str) -> String {
+pub(super) fn flag(name: &str) -> String {
     if name == "default" { String::new() } else { format!(" --network {name}") }
 }
 

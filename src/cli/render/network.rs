@@ -54,7 +54,7 @@ pub(in crate::cli) fn show_text(record: &Record, nodes: &[NodeView], zone: &Time
     let mut text = format!(
         "network   {}\ntopology  {}, seed {}\nstarted   {started}\nnodes     {} of {} up\n\n",
         record.name,
-        kind_text(record.kind),
+        kind_text(record),
         record.seed,
         nodes.iter().filter(|node| node.state == NodeState::Up).count(),
         nodes.len(),
@@ -120,7 +120,7 @@ pub(in crate::cli) fn show_json(record: &Record, nodes: &[NodeView]) -> Value {
     let nodes: Vec<Value> = nodes.iter().map(node_json).collect();
     json!({
         "network": record.name,
-        "topology": kind_json(record.kind),
+        "topology": kind_json(record),
         "seed": record.seed,
         "ports_origin": record.ports_origin,
         "started_at": time::rfc3339(Wall(record.started_at)),
@@ -166,7 +166,7 @@ pub(in crate::cli) fn list_text(networks: &[NetworkView]) -> String {
         .map(|network| match &network.record {
             Ok((record, up)) => vec![
                 network.name.clone(),
-                kind_text(record.kind),
+                kind_text(record),
                 format!("{up} of {} up", record.nodes.len()),
                 ports_text(record),
             ],
@@ -204,7 +204,7 @@ pub(in crate::cli) fn list_json(networks: &[NetworkView]) -> Value {
         .map(|network| match &network.record {
             Ok((record, up)) => json!({
                 "network": network.name,
-                "topology": kind_json(record.kind),
+                "topology": kind_json(record),
                 "nodes": record.nodes.len(),
                 "up": up,
                 "ports": ports(record),
@@ -248,7 +248,7 @@ pub(in crate::cli) fn started_text(record: &Record, plot: Option<&str>) -> Strin
     let mut text = format!(
         "network {} runs: {}, {nodes}, {links}, ports {}, seed {}\n",
         record.name,
-        kind_text(record.kind),
+        kind_text(record),
         ports_text(record),
         record.seed
     );
@@ -267,7 +267,7 @@ fn links_made(record: &Record) -> u64 {
 pub(in crate::cli) fn started_json(record: &Record, plot: Option<&str>) -> Value {
     json!({
         "network": record.name,
-        "topology": kind_json(record.kind),
+        "topology": kind_json(record),
         "nodes": record.nodes.len(),
         "links": links_made(record),
         "ports": ports(record),
