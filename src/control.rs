@@ -12,7 +12,8 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::protocol::{
-    Event, Key, MessageId, MessagePage, MessageQuery, NodeId, PeerAddr, PeerInfo, Refused, Status,
+    Event, Key, MessageId, MessageInfo, MessagePage, MessageQuery, NodeId, PeerAddr, PeerInfo,
+    Refused, Status,
 };
 
 pub mod client;
@@ -68,6 +69,8 @@ pub enum Request {
     },
     /// Which messages do you hold?
     Messages(MessageQuery),
+    /// What do you have of this one?
+    Message(MessageId),
     /// Who are your neighbours?
     Peers,
     /// How are you?
@@ -102,11 +105,14 @@ pub enum Response {
     Refused(Refused),
     /// To [`Request::Messages`].
     Messages(MessagePage),
+    /// To [`Request::Message`]; `None` where it is not held.
+    Message(Option<MessageInfo>),
     /// To [`Request::Peers`].
     Peers(Vec<PeerInfo>),
     /// To [`Request::Status`].
     Status(Box<Status>),
-    /// Done; nothing to tell.
+    /// Done; nothing to tell. After [`Request::Subscribe`] now and then, to show that the node
+    /// is there.
     Done,
     /// To [`Request::Subscribe`], again and again.
     Event {

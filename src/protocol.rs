@@ -11,8 +11,10 @@
 //! Deliberately absent: any account of the whole network. A node knows its neighbours, theirs,
 //! and a small random sample.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::ops::Range;
+use std::time::Duration;
 
 use rand::SeedableRng;
 use rand::rngs::Xoshiro256PlusPlus;
@@ -20,14 +22,20 @@ use rand::rngs::Xoshiro256PlusPlus;
 mod config;
 mod flood;
 mod ids;
+mod liveness;
 mod message;
 mod outbox;
+mod overlay;
 mod path;
 mod peers;
+mod reconcile;
 mod relay;
+mod repair;
 mod report;
+mod sample;
 mod store;
 mod time;
+mod timers;
 mod wire;
 
 pub use config::{Config, Key, Limits, RELAYS_MAX, Timing, UDP_PAYLOAD_BYTES_MAX};
@@ -40,9 +48,16 @@ pub use time::{Monotonic, Now, Wall};
 pub use wire::{MAGIC, TAG_BYTES, VERSION};
 
 use outbox::{Outbox, Packed};
+use overlay::Overlay;
 use peers::{Peer, Peers, Standing};
+use reconcile::Recent;
+use repair::Repair;
 use store::Store;
+use timers::{Due, Trickle};
 use wire::{Dropped, Frame};
+
+/// How often a node that leaves looks whether it may end.
+const LEAVING_TICK: Duration = Duration::from_millis(10);
 
 /// What a node wants done: datagrams to send, in order, and events to tell of.
 ///
@@ -76,6 +91,15 @@ pub struct Node {
     rng: Xoshiro256PlusPlus,
     store: Store,
     peers: Peers,
+    overlay: Overlay,
+    repair: Repair,
+    recent: Recent,
+    /// When summaries and heartbeats go out.
+    trickle: Trickle,
+    /// When anything is due.
+    due: Due,
+    /// Told to leave: until when to wait for messages to settle.
+    leaving: Option<Monotonic>,
     outbox: Outbox,
     counters: Counters,
     events: Vec<Event>,
@@ -90,10 +114,25 @@ impl Node {
     /// A node that starts now.
     #[must_use]
     pub fn new(config: Config, now: Now) -> Self {
+        let mut rng = Xoshiro256PlusPlus::seed_from_u64(config.seed);
+        let timing = &config.timing;
+        let trickle = Trickle::start(now.monotonic, timing.summary_interval_min, &mut rng);
+        let shuffle_in = timers::between(&mut rng, Duration::ZERO, timing.shuffle_interval);
+        let overlay = Overlay::new(
+            config.neighbours.len(),
+            config.sample.clone(),
+            now.monotonic + shuffle_in,
+        );
         let mut node = Self {
-            rng: Xoshiro256PlusPlus::seed_from_u64(config.seed),
+            rng,
             store: Store::default(),
             peers: Peers::default(),
+            overlay,
+            repair: Repair::default(),
+            recent: Recent::default(),
+            trickle,
+            due: Due::never(),
+            leaving: None,
             outbox: Outbox::default(),
             counters: Counters::default(),
             events: Vec::new(),
@@ -107,12 +146,14 @@ impl Node {
             node.peers.ensure(peer, Standing::Joining { until }, now.monotonic).original = true;
         }
         node.peers.relink();
+        node.due.at(node.trickle.next());
         node
     }
 
     /// Takes in a datagram, whatever it is. One that is not sound, or not of this network,
     /// changes nothing but a counter.
     pub fn receive(&mut self, now: Now, from: SocketAddr, bytes: &[u8]) {
+        self.doubt_itself(now);
         self.counters.datagrams_received += 1;
         self.counters.bytes_received += bytes.len() as u64;
         if bytes.is_empty() {
@@ -132,36 +173,54 @@ impl Node {
             self.counters.dropped_stale += 1;
             return;
         }
-        for frame in datagram.frames {
+        for frame in &datagram.frames {
             self.on_frame(now, sender.node, frame);
         }
     }
 
-    /// Notes that a peer was heard from. False for an incarnation that is over.
-    fn hear(&mut self, now: Now, sender: PeerAddr, incarnation: Incarnation) -> bool {
-        let peer = self.peers.ensure(sender, Standing::Contact, now.monotonic);
-        if incarnation < peer.incarnation {
-            return false;
-        }
-        peer.incarnation = incarnation;
-        peer.heard = now.monotonic;
-        true
-    }
-
     /// Hands a frame to its handler.
-    fn on_frame(&mut self, now: Now, from: NodeId, frame: Frame<'_>) {
-        if let Frame::Rumor(rumor) = frame {
-            self.on_rumor(now, from, &rumor);
+    fn on_frame(&mut self, now: Now, from: NodeId, frame: &Frame<'_>) {
+        match frame {
+            Frame::Rumor(rumor) => self.on_rumor(now, from, rumor),
+            Frame::Have(ids) => self.on_have(now, from, ids),
+            Frame::Got(ids) => self.on_got(from, ids),
+            Frame::Want(ids) => self.on_want(now, from, ids),
+            Frame::Summary(summary) => self.on_summary(now, from, summary),
+            Frame::Ranges(ranges) => self.on_ranges(now, from, ranges),
+            Frame::Offer(offer) => self.on_offer(now, from, offer),
+            Frame::Beat(beat) => self.on_beat(now, from, beat),
+            Frame::Neighbours(neighbours) => self.on_neighbours(from, neighbours),
+            Frame::Unlink => self.on_unlink(now, from),
+            Frame::Leave => self.on_leave(now, from),
+            Frame::Probe { on_behalf_of } => self.on_probe(from, *on_behalf_of),
+            Frame::Answer { on_behalf_of } => self.on_answer(from, *on_behalf_of),
+            Frame::ProbeFor { target } => self.on_probe_for(now, from, *target),
+            Frame::Vouch { node } => self.on_vouch(now, *node),
+            Frame::Shuffle { nodes, answer } => self.on_shuffle(from, nodes, *answer),
         }
     }
 
     /// Does what is due.
-    pub fn tick(&mut self, _now: Now) {}
+    pub fn tick(&mut self, now: Now) {
+        self.doubt_itself(now);
+        if !self.due.take_if_over(now.monotonic) {
+            return;
+        }
+        self.ask_about_unsettled(now);
+        self.ask_again(now);
+        self.send_replies(now);
+        self.check_liveness(now);
+        self.beat(now);
+        self.shuffle(now);
+        if let Some(until) = self.leaving {
+            self.due.at(until.max(now.monotonic + LEAVING_TICK));
+        }
+    }
 
     /// When the driver owes the next [`Node::tick`]; `None`: never. May be early, never late.
     #[must_use]
     pub fn deadline(&self) -> Option<Monotonic> {
-        None
+        self.due.earliest()
     }
 
     /// Appends what is to be sent and told to `out`.
@@ -176,24 +235,21 @@ impl Node {
         }
     }
 
-    /// Says goodbye to the neighbours: the last thing to do before the end.
-    pub fn leave(&mut self, _now: Now) {}
-
     /// Whether a node that was told to leave has done what it could, and may end.
     #[must_use]
-    pub fn has_left(&self) -> bool {
-        true
+    pub fn has_left(&self, now: Now) -> bool {
+        self.leaving.is_some_and(|until| until <= now.monotonic || self.unsettled() == 0)
     }
-
-    /// Links up with these peers, in addition to those it has.
-    pub fn link(&mut self, _now: Now, _peers: &[PeerAddr]) {}
-
-    /// Has these neighbours and no others, once the new links stand.
-    pub fn rewire(&mut self, _now: Now, _peers: &[PeerAddr]) {}
 
     /// A page of messages; see [`MessageQuery`].
     pub fn messages(&mut self, query: &MessageQuery) -> MessagePage {
         self.store.page(query, self.config.node)
+    }
+
+    /// One message, as this node has it; `None` if it is not held.
+    #[must_use]
+    pub fn message(&self, id: MessageId) -> Option<MessageInfo> {
+        self.store.info(id, self.config.node)
     }
 
     /// The neighbours, past ones included.
@@ -222,16 +278,26 @@ impl Node {
             node: self.config.node,
             incarnation: self.config.incarnation,
             peers: self.peers(),
-            sample: self.config.sample.clone(),
-            known_nodes: 0,
+            sample: self.overlay.sample.clone(),
+            known_nodes: self.known_nodes(),
             messages: self.store.len() as u64,
             unread: self.store.unread(),
             retained_bytes: self.store.bytes() as u64,
             known_messages: self.store.account().count,
-            missing: 0,
+            missing: self.missing(),
             limits: self.config.limits.clone(),
             counters: self.counters.clone(),
         }
+    }
+
+    /// How many different nodes this one knows of.
+    fn known_nodes(&self) -> u64 {
+        let peers = self.peers.iter().map(|peer| peer.addr);
+        let theirs = self.peers.iter().flat_map(|peer| peer.neighbours.iter().copied());
+        let sample = self.overlay.sample.iter().copied();
+        let all: BTreeSet<NodeId> =
+            peers.chain(theirs).chain(sample).map(|peer| peer.node).collect();
+        all.len() as u64 - u64::from(all.contains(&self.config.node))
     }
 
     /// Counts what the driver's socket could not do: lost, like any other datagram.

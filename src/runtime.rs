@@ -199,7 +199,7 @@ impl Runtime {
             if self.confirm_by.is_some_and(|by| by <= now.monotonic) {
                 return Err(Error::NotConfirmed);
             }
-            if self.state == State::Leaving && self.node.has_left() {
+            if self.state == State::Leaving && self.node.has_left(now) {
                 self.state = State::Ended;
             }
         }
@@ -289,6 +289,7 @@ impl Runtime {
                 Err(refused) => Response::Refused(refused),
             },
             Request::Messages(query) => Response::Messages(self.node.messages(&query)),
+            Request::Message(id) => Response::Message(self.node.message(id)),
             Request::Peers => Response::Peers(self.node.peers()),
             Request::Status => Response::Status(Box::new(self.node.status())),
             Request::Leave => {

@@ -92,6 +92,10 @@ pub struct Limits {
     pub wanted_per_peer_max: usize,
     /// The most bytes of messages sent in answer to one request.
     pub repair_reply_bytes_max: usize,
+    /// The most messages that wait to be sent because they were asked for.
+    pub repair_replies_max: usize,
+    /// The most peers kept in mind that are no neighbours: dead ones, contacts.
+    pub contacts_max: usize,
     /// The most datagrams held back by injected delays.
     pub delayed_datagrams_max: usize,
 }
@@ -110,6 +114,8 @@ impl Default for Limits {
             sample_max: 16,
             wanted_per_peer_max: 256,
             repair_reply_bytes_max: 64 << 10,
+            repair_replies_max: 4_096,
+            contacts_max: 64,
             delayed_datagrams_max: 10_000,
         }
     }
@@ -131,6 +137,14 @@ pub struct Timing {
     pub settle_timeout_max: Duration,
     /// What a link's settle time is taken to be until it has been measured.
     pub settle_time_initial: Duration,
+    /// The least time before an unsettled message is asked about again; grows with each time.
+    pub settle_retry_min: Duration,
+    /// The most.
+    pub settle_retry_max: Duration,
+    /// The time between two answers of [`Limits::repair_reply_bytes_max`] each.
+    pub repair_reply_interval: Duration,
+    /// How long to wait for the answer to a listing before listing again.
+    pub listing_timeout: Duration,
     /// How long to wait for a message asked for, before asking again or elsewhere.
     pub want_timeout: Duration,
     /// A neighbour silent for this long is suspected, and probed.
@@ -141,6 +155,12 @@ pub struct Timing {
     pub probes: u32,
     /// How long a neighbour never yet heard from is waited for.
     pub first_contact_timeout: Duration,
+    /// How long a node asked to stand in for a dead neighbour is waited for.
+    pub stand_in_timeout: Duration,
+    /// A link given up is not taken up again for this long unless its other end asks anew.
+    pub unlinked_memory: Duration,
+    /// How long a node that leaves waits for its messages to settle.
+    pub leave_timeout: Duration,
     /// A node whose own tick came this late doubts itself, not others.
     pub late_tick: Duration,
     /// The shortest time between two probes of a dead peer.
@@ -160,11 +180,18 @@ impl Default for Timing {
             settle_timeout_min: Duration::from_millis(20),
             settle_timeout_max: Duration::from_secs(10),
             settle_time_initial: Duration::from_millis(50),
+            settle_retry_min: Duration::from_millis(50),
+            settle_retry_max: Duration::from_secs(1),
+            repair_reply_interval: Duration::from_millis(5),
+            listing_timeout: Duration::from_millis(500),
             want_timeout: Duration::from_millis(100),
             suspect_after: Duration::from_millis(2_000),
             probe_interval: Duration::from_millis(160),
             probes: 12,
             first_contact_timeout: Duration::from_secs(30),
+            stand_in_timeout: Duration::from_millis(1_500),
+            unlinked_memory: Duration::from_secs(10),
+            leave_timeout: Duration::from_secs(1),
             late_tick: Duration::from_millis(500),
             dead_probe_interval_min: Duration::from_secs(1),
             dead_probe_interval_max: Duration::from_secs(30),

@@ -44,11 +44,6 @@ impl Copies {
         &mut self.links[at]
     }
 
-    /// Whether the message touched no link yet.
-    pub(super) fn is_empty(&self) -> bool {
-        self.links.is_empty()
-    }
-
     /// All links touched.
     pub(super) fn iter(&self) -> impl Iterator<Item = &LinkCopies> {
         self.links.iter()
@@ -61,15 +56,16 @@ impl Copies {
 }
 
 /// A message starts here: one copy to each neighbour. Calls `send` for each.
-pub(super) fn start(copies: &mut Copies, links: &[LinkId], mut send: impl FnMut(LinkId)) {
+pub(super) fn start(copies: &mut Copies, links: &[LinkId], mut send: impl FnMut(LinkId, bool)) {
     for &link in links {
         copies.on(link).sent = 1;
-        send(link);
+        send(link, true);
     }
 }
 
 /// A copy came in over `from`: if it counts, one copy to each other neighbour that may get one
-/// more, of at most `relays`. Calls `send` for each; says whether the copy counted.
+/// more, of at most `relays`. Calls `send` for each, and tells it whether that is the first copy
+/// to a neighbour not known to have the message; says whether the copy counted.
 ///
 /// A copy counts while `from` has sent no more than `relays` of them. A neighbour that is known
 /// to have the message is skipped if `spare_settled`, as for messages that repair brought.
@@ -79,7 +75,7 @@ pub(super) fn receive(
     relays: u8,
     links: &[LinkId],
     spare_settled: bool,
-    mut send: impl FnMut(LinkId),
+    mut send: impl FnMut(LinkId, bool),
 ) -> bool {
     let came = copies.on(from);
     came.settled = true;
@@ -91,7 +87,7 @@ pub(super) fn receive(
         let copies = copies.on(link);
         if copies.sent < relays && !(spare_settled && copies.settled) {
             copies.sent += 1;
-            send(link);
+            send(link, copies.sent == 1 && !copies.settled);
         }
     }
     true
@@ -111,13 +107,13 @@ mod tests {
         let mut carried: Vec<Vec<u32>> = neighbours.iter().map(|n| vec![0; n.len()]).collect();
         let mut copies = vec![Copies::default(); neighbours.len()];
         let mut under_way = VecDeque::new();
-        start(&mut copies[origin], &links[origin], |link| under_way.push_back((origin, link)));
+        start(&mut copies[origin], &links[origin], |link, _| under_way.push_back((origin, link)));
         while let Some((sender, link)) = under_way.pop_front() {
             carried[sender][link.0 as usize] += 1;
             let node = neighbours[sender][link.0 as usize];
             let from = neighbours[node].iter().position(|n| *n == sender).unwrap();
             let from = LinkId(u32::try_from(from).unwrap());
-            receive(&mut copies[node], from, relays, &links[node], false, |link| {
+            receive(&mut copies[node], from, relays, &links[node], false, |link, _| {
                 under_way.push_back((node, link));
             });
         }
@@ -156,8 +152,8 @@ mod tests {
     fn a_copy_beyond_the_limit_counts_for_nothing() {
         let (mut copies, links) = (Copies::default(), [LinkId(1), LinkId(2)]);
         let mut sent = 0;
-        assert!(receive(&mut copies, links[0], 1, &links, false, |_| sent += 1));
-        assert!(!receive(&mut copies, links[0], 1, &links, false, |_| sent += 1));
+        assert!(receive(&mut copies, links[0], 1, &links, false, |_, _| sent += 1));
+        assert!(!receive(&mut copies, links[0], 1, &links, false, |_, _| sent += 1));
         assert_eq!(sent, 1);
     }
 
@@ -166,7 +162,7 @@ mod tests {
         let (mut copies, links) = (Copies::default(), [LinkId(1), LinkId(2), LinkId(3)]);
         copies.on(LinkId(3)).settled = true;
         let mut sent = Vec::new();
-        receive(&mut copies, links[0], 1, &links, true, |link| sent.push(link));
+        receive(&mut copies, links[0], 1, &links, true, |link, _| sent.push(link));
         assert_eq!(sent, vec![LinkId(2)]);
     }
 }

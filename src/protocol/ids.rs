@@ -70,7 +70,7 @@ impl Account {
 }
 
 /// The finaliser of SplitMix64 (Steele, Lea, Flood 2014): every bit in moves every bit out.
-fn mix(value: u64) -> u64 {
+pub(super) fn mix(value: u64) -> u64 {
     let mut z = value.wrapping_add(0x9e37_79b9_7f4a_7c15);
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
@@ -158,6 +158,41 @@ impl IdSet {
         Some(id)
     }
 
+    /// The parts of `range` that are in this set, in order.
+    pub(super) fn common_with(&self, range: IdRange) -> impl Iterator<Item = IdRange> {
+        let last = range.last().unwrap_or(0);
+        let origin = range.origin;
+        let known = self.origins.get(&origin).map_or(&[][..], Vec::as_slice);
+        known[known.partition_point(|known| known.1 < range.first)..]
+            .iter()
+            .take_while(move |known| known.0 <= last)
+            .map(move |known| (known.0.max(range.first), known.1.min(last)))
+            .map(move |(first, last)| IdRange { origin, first, more: last - first })
+    }
+
+    /// The parts of this set from `first` on, up to and without `end`, in order.
+    pub(super) fn between(
+        &self,
+        first: MessageId,
+        end: Option<MessageId>,
+    ) -> impl Iterator<Item = IdRange> {
+        self.iter_from(first.origin).filter_map(move |mut range| {
+            let mut last = range.last()?;
+            if range.origin == first.origin && range.first < first.sequence {
+                range.first = first.sequence;
+            }
+            match end {
+                Some(end) if range.origin > end.origin => return None,
+                Some(end) if range.origin == end.origin => {
+                    last = last.min(end.sequence.checked_sub(1)?);
+                }
+                _ => {}
+            }
+            range.more = last.checked_sub(range.first)?;
+            Some(range)
+        })
+    }
+
     /// All ranges from `from` on, in order.
     pub(super) fn iter_from(&self, from: Origin) -> impl Iterator<Item = IdRange> {
         self.origins.range(from..).flat_map(|(origin, ranges)| {
@@ -199,14 +234,10 @@ impl IdSet {
 
     /// The ids of `range` that are in this set, in order: as many steps as there are such ids.
     pub(super) fn known_in(&self, range: IdRange) -> impl Iterator<Item = MessageId> {
-        let last = range.last().unwrap_or(0);
-        let origin = range.origin;
-        let known = self.origins.get(&origin).map_or(&[][..], Vec::as_slice);
-        known[known.partition_point(|known| known.1 < range.first)..]
-            .iter()
-            .take_while(move |known| known.0 <= last)
-            .flat_map(move |known| known.0.max(range.first)..=known.1.min(last))
-            .map(move |sequence| MessageId { origin, sequence })
+        self.common_with(range).flat_map(|part| {
+            let last = part.first.saturating_add(part.more);
+            (part.first..=last).map(move |sequence| MessageId { origin: part.origin, sequence })
+        })
     }
 }
 
@@ -273,6 +304,10 @@ mod tests {
             let known: BTreeSet<u64> = set.known_in(range(5, 30)).map(|id| id.sequence).collect();
             let expected: BTreeSet<u64> = (5..=30).filter(|s| model.contains(s)).collect();
             prop_assert_eq!(known, expected);
+            let between: BTreeSet<u64> =
+                set.between(id(5), Some(id(30))).flat_map(|r| r.first..=r.first + r.more).collect();
+            let expected: BTreeSet<u64> = model.range(5..30).copied().collect();
+            prop_assert_eq!(between, expected);
         }
 
         #[test]

@@ -51,6 +51,8 @@ pub(super) struct Peer {
     pub(super) spare: bool,
     /// The version of this node's links that it has seen.
     pub(super) seen_version: u32,
+    /// This node gave the link up, or got no answer when it asked for one, at this time.
+    pub(super) unlinked: Option<Monotonic>,
     pub(super) settling: Settling,
     pub(super) exchange: Exchange,
 }
@@ -79,11 +81,8 @@ pub(super) struct Exchange {
     pub(super) agreed: Account,
     /// When the listing sent last may be taken for lost.
     pub(super) listing_until: Option<Monotonic>,
-    /// Where the next page of the listing begins, and whether this round found anything so far.
-    pub(super) next_page: Option<super::message::Origin>,
+    /// Whether the pages of the listing under way found anything so far.
     pub(super) found: bool,
-    /// A contact is remembered until then.
-    pub(super) until: Monotonic,
 }
 
 impl Peer {
@@ -101,6 +100,7 @@ impl Peer {
             neighbours_version: 0,
             spare: false,
             seen_version: 0,
+            unlinked: None,
             settling: Settling::default(),
             exchange: Exchange::default(),
         }

@@ -2,9 +2,12 @@
 //!
 //! No timer and no round stands in between; what `repair` needs to know is noted on the way.
 
+use smallvec::SmallVec;
+
 use super::flood::{self, LinkId};
 use super::message::{MessageId, NodeId, Origin};
 use super::outbox::{self, Encoded};
+use super::repair::Arrived;
 use super::report::{Event, Refused};
 use super::store::{Arrival, EvictedBy, Kept};
 use super::time::Now;
@@ -45,7 +48,8 @@ impl Node {
         self.events.push(Event::Accepted { id, text: text.into() });
         let rumor =
             Rumor { id, sent_at: now.wall, relays, repaired: false, hops: 0, path: &[], text };
-        self.pass_on(now, &rumor, None, false);
+        self.note_recent(now, id);
+        self.pass_on(now, &rumor, None, Arrived::Pushed);
         self.evict();
         Ok(id)
     }
@@ -69,25 +73,33 @@ impl Node {
     /// link. Told apart by id, never by bytes: one number has several encodings.
     pub(super) fn on_rumor(&mut self, now: Now, from: NodeId, rumor: &Rumor<'_>) {
         self.counters.rumors_received += 1;
-        let limits = &self.config.limits;
-        if rumor.text.len() > limits.text_bytes_max {
-            self.counters.dropped_oversize += 1;
-            return;
-        }
         let Some(link) = self.peers.get(from).map(|peer| peer.link) else { return };
         if self.store.get(rumor.id).is_some() {
             self.counters.rumors_duplicate += 1;
-            self.pass_on(now, rumor, Some(link), false);
-        } else if self.store.knows(rumor.id) {
+            self.pass_on(now, rumor, Some(link), Arrived::Pushed);
+            return;
+        }
+        if self.store.knows(rumor.id) {
             // Known and gone: evicted, so it neither returns nor goes on.
             self.counters.rumors_duplicate += 1;
-        } else if self.store.known().ranges() >= limits.id_ranges_max
+            return;
+        }
+        let arrived = self.arrived(now, rumor.id);
+        let limits = &self.config.limits;
+        if self.store.known().ranges() >= limits.id_ranges_max
             && self.store.known().needs_range_for(rumor.id)
         {
             self.counters.limit_ranges_refused += 1;
+        } else if rumor.text.len() > limits.text_bytes_max {
+            // Known from now on, or every summary would bring it up again.
+            self.counters.dropped_oversize += 1;
+            self.store.refuse(rumor.id);
         } else {
             self.deliver(now, from, rumor);
-            self.pass_on(now, rumor, Some(link), false);
+            if arrived != Arrived::InBulk {
+                self.note_recent(now, rumor.id);
+            }
+            self.pass_on(now, rumor, Some(link), arrived);
             self.evict();
         }
     }
@@ -120,61 +132,58 @@ impl Node {
 
     /// Sends copies of a message held to whoever may get one, now that a copy came in over
     /// `from`, or that it starts here.
-    fn pass_on(&mut self, now: Now, rumor: &Rumor<'_>, from: Option<LinkId>, spare_settled: bool) {
+    fn pass_on(&mut self, now: Now, rumor: &Rumor<'_>, from: Option<LinkId>, arrived: Arrived) {
         let Self { store, peers, outbox, path, config, counters, .. } = self;
         let mut frame: Option<Encoded> = None;
         let mut sent = 0;
-        let first = store.get(rumor.id).is_some_and(|record| record.copies.is_empty());
-        let mut send = |link: LinkId| {
+        let mut fresh: SmallVec<[LinkId; 8]> = SmallVec::new();
+        let mut send = |link: LinkId, is_first: bool| {
             let frame = *frame.get_or_insert_with(|| {
                 let limits = &config.limits;
-                let cut = outbox::extend_path(
-                    rumor.path,
-                    config.node,
-                    rumor.text.len(),
-                    limits.path_nodes_max,
-                    path,
-                );
+                let text_bytes = rumor.text.len();
+                let nodes_max = limits.path_nodes_max;
+                let cut = outbox::extend_path(rumor.path, config.node, text_bytes, nodes_max, path);
                 counters.limit_paths_cut += u64::from(cut);
                 let hops = rumor.hops.saturating_add(1);
                 outbox.encode(&Frame::Rumor(Rumor { hops, path, ..*rumor }))
             });
             sent += 1;
+            if is_first {
+                fresh.push(link);
+            }
             if let Some(to) = peers.addr_of(link) {
                 outbox.put(to, frame);
             }
         };
+        // Who is catching up passes nothing on: summaries tell the neighbours.
+        let links = if arrived == Arrived::InBulk { &[][..] } else { peers.links() };
         let paths_max = config.limits.paths_max;
-        let kept = store.update(rumor.id, |record| {
+        let outcome = store.update(rumor.id, |record| {
             let Some(from) = from else {
-                flood::start(&mut record.copies, peers.links(), &mut send);
-                return Kept::Yes;
+                flood::start(&mut record.copies, links, &mut send);
+                return (Kept::Yes, None);
             };
-            let links = peers.links();
-            let counts = flood::receive(
-                &mut record.copies,
-                from,
-                record.relays,
-                links,
-                spare_settled,
-                &mut send,
-            );
-            if first {
-                return Kept::Yes;
-            }
-            record.copies_received += 1;
-            if counts { record.keep_path(rumor.hops, rumor.path, paths_max) } else { Kept::Yes }
+            let settled = record.settles(from, rumor.repaired);
+            let spare = arrived != Arrived::Pushed;
+            let counts =
+                flood::receive(&mut record.copies, from, record.relays, links, spare, &mut send);
+            (record.note_copy(counts, rumor.hops, rumor.path, paths_max), settled)
         });
         store.update(rumor.id, |record| record.copies_sent += sent);
-        counters.limit_paths_dropped += u64::from(kept == Some(Kept::No));
         counters.rumors_sent += u64::from(sent);
-        counters.rumor_bytes_sent += u64::from(sent) * frame.map_or(0, |frame| frame.len() as u64);
-        let _ = now;
+        counters.rumor_bytes_sent += u64::from(sent) * frame.map_or(0, |f| f.len() as u64);
+        let (kept, settled) = outcome.unwrap_or((Kept::Yes, None));
+        counters.limit_paths_dropped += u64::from(kept == Kept::No);
+        if let (Some(from), Some(since)) = (from, settled) {
+            self.settle(from, since.map(|since| now.monotonic.since(since)));
+        }
+        self.expect_back(now, rumor.id, &fresh);
     }
 
     /// Makes room for what came in.
     fn evict(&mut self) {
-        while let Some((by, _id, _record)) = self.store.evict(&self.config.limits) {
+        while let Some((by, record)) = self.store.evict(&self.config.limits) {
+            self.unsettle_evicted(&record);
             let counter = match by {
                 EvictedBy::Messages => &mut self.counters.limit_messages_evicted,
                 EvictedBy::Bytes => &mut self.counters.limit_bytes_evicted,

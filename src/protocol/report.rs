@@ -290,6 +290,8 @@ counters! {
     limit_neighbours_refused,
     /// Requests cut short by [`Limits::repair_reply_bytes_max`].
     limit_repair_replies_cut,
+    /// Peers forgotten by [`Limits::contacts_max`].
+    limit_contacts_dropped,
     /// Delayed datagrams dropped by [`Limits::delayed_datagrams_max`].
     limit_delayed_dropped,
 }

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, VecDeque};
 use smallvec::SmallVec;
 
 use super::config::Limits;
-use super::flood::Copies;
+use super::flood::{Copies, LinkId};
 use super::ids::{Account, IdSet};
 use super::message::{MessageId, NodeId};
 use super::path;
@@ -90,9 +90,32 @@ pub(super) enum EvictedBy {
 }
 
 impl Record {
+    /// Whether a copy that comes in over this link settles the message there. If so: since when
+    /// the copy that was sent was under way, unless repair had a hand in it.
+    pub(super) fn settles(&self, from: LinkId, repaired: bool) -> Option<Option<Monotonic>> {
+        let copies = self.copies.get(from)?;
+        let flooded = !repaired && !self.repaired;
+        (copies.sent > 0 && !copies.settled).then_some(flooded.then_some(self.arrived))
+    }
+
+    /// Notes one more copy. The first was noted when the message was recorded.
+    pub(super) fn note_copy(
+        &mut self,
+        counts: bool,
+        hops: u32,
+        nodes: &[u8],
+        paths_max: usize,
+    ) -> Kept {
+        self.copies_received += 1;
+        if self.copies_received == 1 && self.first_path().1 == nodes {
+            return Kept::Yes;
+        }
+        if counts { self.keep_path(hops, nodes, paths_max) } else { Kept::Yes }
+    }
+
     /// Keeps the path of one more copy if it is worth it: up to `paths_max` of them, among them
     /// always the first, a shortest and a longest.
-    pub(super) fn keep_path(&mut self, hops: u32, nodes: &[u8], paths_max: usize) -> Kept {
+    fn keep_path(&mut self, hops: u32, nodes: &[u8], paths_max: usize) -> Kept {
         let trail = || Trail { hops, nodes: nodes.into() };
         if self.paths.len() < paths_max.max(1) {
             self.paths.push(trail());
@@ -201,7 +224,7 @@ impl Store {
             repaired: arrival.repaired,
             read: false,
             copies: Copies::default(),
-            copies_received: u32::from(!arrival.path.is_empty()),
+            copies_received: 0,
             copies_sent: 0,
             paths,
         };
@@ -214,8 +237,16 @@ impl Store {
         self.account = self.account.plus(Account::of(id));
     }
 
+    /// Makes an id known without its message: it will not be taken in any more.
+    pub(super) fn refuse(&mut self, id: MessageId) {
+        if !self.knows(id) {
+            self.known.insert(id);
+            self.account = self.account.plus(Account::of(id));
+        }
+    }
+
     /// Evicts the oldest message if a limit asks for it. The newest is never evicted.
-    pub(super) fn evict(&mut self, limits: &Limits) -> Option<(EvictedBy, MessageId, Record)> {
+    pub(super) fn evict(&mut self, limits: &Limits) -> Option<(EvictedBy, Record)> {
         let by = match () {
             () if self.len() > limits.messages_max.max(1) => EvictedBy::Messages,
             () if self.bytes > limits.retained_bytes_max && self.len() > 1 => EvictedBy::Bytes,
@@ -227,12 +258,7 @@ impl Store {
         let record = self.messages.remove(&id)?;
         self.bytes -= record.bytes();
         self.unread -= u64::from(!record.read);
-        Some((by, id, record))
-    }
-
-    /// The id of the newest message held.
-    pub(super) fn newest(&self) -> Option<MessageId> {
-        self.arrivals.back().copied()
+        Some((by, record))
     }
 
     /// A page of messages in order of arrival, at most `PAGE_MESSAGES_MAX` of them; marks what
@@ -362,11 +388,10 @@ mod tests {
         let mut store = store_of(5);
         let limits = Limits { messages_max: 3, ..Limits::default() };
         let mut evicted = Vec::new();
-        while let Some((by, id, _)) = store.evict(&limits) {
-            assert_eq!(by, EvictedBy::Messages);
-            evicted.push(id.sequence);
+        while let Some((by, _)) = store.evict(&limits) {
+            evicted.push(by);
         }
-        assert_eq!(evicted, vec![1, 2]);
+        assert_eq!(evicted, vec![EvictedBy::Messages; 2]);
         assert!(store.knows(id(1)) && store.get(id(1)).is_none());
         assert_eq!((store.len(), store.account().count), (3, 5));
         assert_eq!((store.known().ranges(), store.held().ranges()), (1, 1));

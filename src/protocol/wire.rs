@@ -150,11 +150,11 @@ pub(super) struct Offer {
     pub(super) held: Vec<IdRange>,
 }
 
-/// A part of all ids: from one origin on, up to and without another, or to the end.
+/// A part of all ids: from one on, up to and without another, or to the end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Page {
-    pub(super) first: super::message::Origin,
-    pub(super) end: Option<super::message::Origin>,
+    pub(super) first: MessageId,
+    pub(super) end: Option<MessageId>,
 }
 
 /// Why a datagram was dropped.
@@ -385,7 +385,7 @@ mod tests {
 
     fn frame() -> impl Strategy<Value = Frame<'static>> {
         let ids = || prop::collection::vec(id_range(), 0..9);
-        let page = Page { first: Origin { node: NodeId(0), incarnation: 0 }, end: None };
+        let page = Page { first: MessageId::new(0, 0, 0), end: None };
         prop_oneof![
             ids().prop_map(Frame::Have),
             ids().prop_map(Frame::Got),

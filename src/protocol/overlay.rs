@@ -1,0 +1,430 @@
+//! The overlay: heartbeats, links made and given up, ranks closed.
+//!
+//! A link stands while both ends send each other [`Frame::Beat`]s. Each node tells its neighbours
+//! its own links, in an order; when it dies or leaves, they link up along that order, which needs
+//! no negotiation: on a ring that closes the ring. The order puts the nodes with most links at
+//! its ends, where one link goes and one comes; between them a node gains one. Where this finds
+//! nobody alive, the random sample is the way back.
+
+use super::Node;
+use super::ids::mix;
+use super::message::{NodeId, PeerAddr};
+use super::peers::{Peer, Settling, Standing};
+use super::report::Event;
+use super::time::{Monotonic, Now};
+use super::timers;
+use super::wire::{Beat, Frame, Neighbours};
+
+/// What a node knows of the overlay beside its peers.
+#[derive(Debug)]
+pub(super) struct Overlay {
+    /// How many links this node began with, or was told to have.
+    pub(super) began_with: usize,
+    /// Its links as told to its neighbours, and the version of that list.
+    told: Vec<PeerAddr>,
+    told_spare: bool,
+    version: u32,
+    /// After a rewiring: the links to give up once the others stand.
+    retiring: Vec<NodeId>,
+    /// Other nodes, for when neighbours are not enough.
+    pub(super) sample: Vec<PeerAddr>,
+    /// Those sent away in the last shuffle, to be replaced first.
+    pub(super) shuffled: Vec<NodeId>,
+    pub(super) shuffle_at: Monotonic,
+}
+
+/// Fewer links than this, if it began with as many, and a node looks for more.
+const LINKS_MIN: usize = 2;
+
+impl Overlay {
+    pub(super) fn new(began_with: usize, sample: Vec<PeerAddr>, shuffle_at: Monotonic) -> Self {
+        Self {
+            began_with,
+            told: Vec::new(),
+            told_spare: false,
+            version: 0,
+            retiring: Vec::new(),
+            sample,
+            shuffled: Vec::new(),
+            shuffle_at,
+        }
+    }
+}
+
+impl Node {
+    /// Sends heartbeats when it is time to, and mends what links are missing.
+    pub(super) fn beat(&mut self, now: Now) {
+        if self.leaving.is_some() {
+            return;
+        }
+        let max = self.config.timing.summary_interval_max;
+        if self.trickle.fire(now.monotonic, max, &mut self.rng) {
+            self.retire_links(now);
+            self.find_links(now);
+            self.spare_a_link(now);
+            self.update_told();
+            let summary = self.summary(now);
+            let summary = self.outbox.encode(&Frame::Summary(summary));
+            for node in self.peers.nodes() {
+                let Some(peer) = self.peers.get(node).filter(|peer| peer.is_linked()) else {
+                    continue;
+                };
+                let (addr, joined) = (peer.addr, peer.incarnation > 0);
+                self.send_beat(node);
+                if joined {
+                    self.counters.summaries_sent += 1;
+                    self.outbox.put(addr, summary);
+                }
+            }
+        }
+        self.due.at(self.trickle.next());
+    }
+
+    /// One heartbeat, with this node's links where the peer has not seen them yet.
+    fn send_beat(&mut self, node: NodeId) {
+        let Some(peer) = self.peers.get(node) else { return };
+        let asking = matches!(peer.standing, Standing::Joining { .. });
+        let version = self.overlay.version;
+        let beat = Beat { asking, version, seen: peer.neighbours_version };
+        self.outbox.send(peer.addr, &Frame::Beat(beat));
+        if peer.seen_version != version && peer.incarnation > 0 {
+            let list = self.overlay.told.clone();
+            let frame =
+                Frame::Neighbours(Neighbours { version, spare: self.overlay.told_spare, list });
+            self.outbox.send(peer.addr, &frame);
+        }
+    }
+
+    /// A heartbeat and a summary to one neighbour, out of turn.
+    pub(super) fn greet(&mut self, now: Now, node: NodeId) {
+        self.update_told();
+        self.send_beat(node);
+        let summary = self.summary(now);
+        if let Some(peer) = self.peers.get(node) {
+            self.counters.summaries_sent += 1;
+            self.outbox.send(peer.addr, &Frame::Summary(summary));
+        }
+        self.due.at(now.monotonic + self.config.timing.suspect_after);
+    }
+
+    /// Brings the list of links that neighbours are told up to date.
+    fn update_told(&mut self) {
+        let mut links: Vec<(usize, PeerAddr)> = self
+            .peers
+            .linked()
+            .filter(|peer| !matches!(peer.standing, Standing::Joining { .. }))
+            .map(|peer| (peer.neighbours.len(), peer.addr))
+            .collect();
+        let spare = links.len() > self.overlay.began_with;
+        links.sort_by_key(|(degree, peer)| (std::cmp::Reverse(*degree), peer.node));
+        // The two with most links go to the ends.
+        if links.len() > 2 {
+            let second = links.remove(1);
+            links.push(second);
+        }
+        let told: Vec<PeerAddr> = links.into_iter().map(|(_, peer)| peer).collect();
+        if told != self.overlay.told || spare != self.overlay.told_spare {
+            self.overlay.told = told;
+            self.overlay.told_spare = spare;
+            self.overlay.version += 1;
+        }
+    }
+
+    /// A peer regards this node as its neighbour, or asks to.
+    pub(super) fn on_beat(&mut self, now: Now, from: NodeId, beat: &Beat) {
+        if self.leaving.is_some() {
+            return;
+        }
+        let Some(peer) = self.peers.get(from) else { return };
+        let confirmed = match peer.standing {
+            Standing::Joining { .. } => {
+                self.set_standing(from, Standing::Alive);
+                true
+            }
+            Standing::Contact | Standing::Removed => {
+                if !self.accept(now, from, beat.asking) {
+                    return;
+                }
+                true
+            }
+            // `hear` brought back the suspected and the dead.
+            _ => false,
+        };
+        let Some(peer) = self.peers.get_mut(from) else { return };
+        peer.seen_version = beat.seen;
+        if confirmed || beat.asking {
+            self.greet(now, from);
+        }
+    }
+
+    /// Whether a peer that is no neighbour becomes one because it says so.
+    fn accept(&mut self, now: Now, node: NodeId, asking: bool) -> bool {
+        let Some(peer) = self.peers.get(node) else { return false };
+        let memory = self.config.timing.unlinked_memory;
+        let unlinked = peer.unlinked.is_some_and(|at| now.monotonic.since(at) < memory);
+        let full = self.peers.linked().count() >= self.config.limits.neighbours_max;
+        if full {
+            self.counters.limit_neighbours_refused += 1;
+        }
+        if full || (unlinked && !asking) {
+            self.outbox.send(peer.addr, &Frame::Unlink);
+            return false;
+        }
+        self.counters.links_made += 1;
+        self.events.push(Event::LinkMade { node });
+        self.set_standing(node, Standing::Alive);
+        true
+    }
+
+    /// A neighbour tells its links.
+    pub(super) fn on_neighbours(&mut self, from: NodeId, theirs: &Neighbours) {
+        let list_max = self.config.limits.neighbours_max;
+        if let Some(peer) = self.peers.get_mut(from).filter(|peer| peer.is_linked()) {
+            peer.neighbours = theirs.list.iter().take(list_max).copied().collect();
+            peer.neighbours_version = theirs.version;
+            peer.spare = theirs.spare;
+        }
+    }
+
+    /// A neighbour gives the link up.
+    pub(super) fn on_unlink(&mut self, now: Now, from: NodeId) {
+        if self.peers.get(from).is_some_and(Peer::is_linked) {
+            self.drop_link(now, from);
+            self.out_of_links(now);
+        }
+    }
+
+    /// A neighbour leaves the network.
+    pub(super) fn on_leave(&mut self, now: Now, from: NodeId) {
+        let was = self.peers.get(from).map(|peer| peer.standing);
+        if matches!(was, None | Some(Standing::Contact | Standing::Removed)) {
+            return;
+        }
+        self.events.push(Event::PeerLeft { node: from });
+        self.set_standing(from, Standing::Removed);
+        if let Some(peer) = self.peers.get_mut(from) {
+            peer.settling = Settling::default();
+            peer.original = false;
+        }
+        self.stop_asking(now, from);
+        self.close_ranks(now, from);
+    }
+
+    /// Gives up the link to a living neighbour, and tells it.
+    pub(super) fn unlink(&mut self, now: Now, node: NodeId) {
+        if let Some(peer) = self.peers.get(node) {
+            self.outbox.send(peer.addr, &Frame::Unlink);
+        }
+        self.drop_link(now, node);
+    }
+
+    fn drop_link(&mut self, now: Now, node: NodeId) {
+        let Some(peer) = self.peers.get_mut(node) else { return };
+        peer.unlinked = Some(now.monotonic);
+        peer.stand_in_for = None;
+        peer.original = false;
+        peer.settling = Settling::default();
+        self.counters.links_dropped += 1;
+        self.events.push(Event::LinkDropped { node });
+        self.set_standing(node, Standing::Contact);
+    }
+
+    /// Links up with those next to this node in the order that a lost neighbour told. Who is
+    /// known to be gone, or did not answer lately, is passed over.
+    pub(super) fn close_ranks(&mut self, now: Now, lost: NodeId) {
+        let Some(peer) = self.peers.get(lost) else { return };
+        let ranks: Vec<PeerAddr> = peer.neighbours.clone();
+        let me = ranks.iter().position(|rank| rank.node == self.config.node);
+        if let Some(me) = me {
+            let before = ranks[..me].iter().rev().find(|rank| self.may_answer(now, rank.node));
+            let after = ranks[me + 1..].iter().find(|rank| self.may_answer(now, rank.node));
+            for next in before.into_iter().chain(after) {
+                self.stand_in(now, *next, lost);
+            }
+        }
+        self.out_of_links(now);
+    }
+
+    /// Whether it is worth asking a node for a link.
+    fn may_answer(&self, now: Now, node: NodeId) -> bool {
+        let memory = self.config.timing.unlinked_memory;
+        node != self.config.node
+            && self.peers.get(node).is_none_or(|peer| match peer.standing {
+                Standing::Dead { .. } | Standing::Removed => false,
+                Standing::Contact => {
+                    peer.unlinked.is_none_or(|at| now.monotonic.since(at) >= memory)
+                }
+                _ => true,
+            })
+    }
+
+    /// Asks a node for a link in the stead of a lost one.
+    fn stand_in(&mut self, now: Now, addr: PeerAddr, lost: NodeId) {
+        if self.peers.get(addr.node).is_some_and(Peer::is_linked) {
+            return;
+        }
+        let until = now.monotonic + self.config.timing.stand_in_timeout;
+        let peer = self.peers.ensure(addr, Standing::Contact, now.monotonic);
+        peer.stand_in_for = Some(lost);
+        peer.original = false;
+        peer.heard = now.monotonic;
+        self.counters.links_made += 1;
+        self.events.push(Event::LinkMade { node: addr.node });
+        self.set_standing(addr.node, Standing::Joining { until });
+        self.due.at(until);
+        self.send_beat(addr.node);
+        self.out_of_links(now);
+    }
+
+    /// Links are missing or in the making: beat more often for a while.
+    pub(super) fn out_of_links(&mut self, now: Now) {
+        let min = self.config.timing.summary_interval_min;
+        self.trickle.reset(now.monotonic, min, &mut self.rng);
+        self.due.at(self.trickle.next());
+    }
+
+    /// Asks random other nodes for links where there are too few.
+    fn find_links(&mut self, now: Now) {
+        let wanted = self.overlay.began_with.min(LINKS_MIN);
+        let linked = self.peers.linked().count();
+        if linked >= wanted || self.overlay.sample.is_empty() {
+            return;
+        }
+        // Half of them may be dead as well, so ask twice as many as are missing.
+        let lost = self
+            .peers
+            .iter()
+            .find(|peer| peer.original && matches!(peer.standing, Standing::Dead { .. }));
+        let lost = lost.map_or(self.config.node, |peer| peer.addr.node);
+        for _ in 0..(wanted - linked) * 2 {
+            let candidates: Vec<PeerAddr> = self
+                .overlay
+                .sample
+                .iter()
+                .filter(|peer| self.may_answer(now, peer.node))
+                .filter(|peer| !self.peers.get(peer.node).is_some_and(Peer::is_linked))
+                .copied()
+                .collect();
+            if candidates.is_empty() {
+                return;
+            }
+            let pick = timers::below(&mut self.rng, candidates.len());
+            self.stand_in(now, candidates[pick], lost);
+        }
+    }
+
+    /// Gives up a link that neither end needs, if there is one: one whose ends share another
+    /// neighbour. Of the three links of such a triangle, only the one that comes last in an
+    /// order that all nodes agree on may go: then the network stays connected even if all nodes
+    /// do this at once (the relative neighbourhood graph, Toussaint 1980, contains a spanning
+    /// tree).
+    fn spare_a_link(&mut self, now: Now) {
+        let me = self.config.node;
+        let alive = || self.peers.iter().filter(|peer| peer.standing == Standing::Alive);
+        if alive().count() <= self.overlay.began_with
+            || self.peers.linked().count() != alive().count()
+        {
+            return;
+        }
+        let last = |peer: &&Peer| {
+            let link = rank(me, peer.addr.node);
+            alive().any(|third| {
+                let shared = peer.neighbours.iter().any(|n| n.node == third.addr.node)
+                    && third.neighbours.iter().any(|n| n.node == peer.addr.node);
+                shared
+                    && rank(me, third.addr.node) < link
+                    && rank(third.addr.node, peer.addr.node) < link
+            })
+        };
+        let spare = alive()
+            .filter(|peer| peer.spare)
+            .filter(last)
+            .max_by_key(|peer| (!peer.original, rank(me, peer.addr.node)))
+            .map(|peer| peer.addr.node);
+        if let Some(node) = spare {
+            self.unlink(now, node);
+        }
+    }
+
+    /// Links up with these peers, in addition to those it has.
+    pub fn link(&mut self, now: Now, peers: &[PeerAddr]) {
+        let until = now.monotonic + self.config.timing.first_contact_timeout;
+        let me = self.config.node;
+        for addr in peers.iter().filter(|peer| peer.node != me) {
+            let linked = self.peers.get(addr.node).is_some_and(Peer::is_linked);
+            let peer = self.peers.ensure(*addr, Standing::Contact, now.monotonic);
+            peer.original = true;
+            if !linked {
+                peer.heard = now.monotonic;
+                self.overlay.began_with += 1;
+                self.counters.links_made += 1;
+                self.events.push(Event::LinkMade { node: addr.node });
+                self.set_standing(addr.node, Standing::Joining { until });
+                self.due.at(until);
+                self.send_beat(addr.node);
+            }
+        }
+        self.out_of_links(now);
+    }
+
+    /// Has these neighbours and no others, once the new links stand.
+    pub fn rewire(&mut self, now: Now, peers: &[PeerAddr]) {
+        let kept = |node: NodeId| peers.iter().any(|peer| peer.node == node);
+        self.overlay.retiring.clear();
+        for peer in self.peers.iter_mut().filter(|peer| !kept(peer.addr.node)) {
+            peer.original = false;
+            if peer.is_linked() {
+                self.overlay.retiring.push(peer.addr.node);
+            }
+        }
+        self.link(now, peers);
+        self.overlay.began_with = peers.len();
+    }
+
+    /// After a rewiring, gives up the old links as soon as the new ones stand.
+    fn retire_links(&mut self, now: Now) {
+        let waiting = self
+            .peers
+            .linked()
+            .any(|peer| peer.original && matches!(peer.standing, Standing::Joining { .. }));
+        if waiting {
+            return;
+        }
+        for node in std::mem::take(&mut self.overlay.retiring) {
+            if self.peers.get(node).is_some_and(|peer| peer.is_linked() && !peer.original) {
+                self.unlink(now, node);
+            }
+        }
+    }
+
+    /// Begins to leave: the neighbours close ranks at once, and what they don't have yet is
+    /// given to them before [`Node::has_left`] turns true, or until a deadline.
+    pub fn leave(&mut self, now: Now) {
+        if self.leaving.is_some() {
+            return;
+        }
+        let until = now.monotonic + self.config.timing.leave_timeout;
+        self.leaving = Some(until);
+        self.due.at(until);
+        self.update_told();
+        self.say_goodbye();
+    }
+
+    /// Tells the neighbours that this node leaves, and who they should turn to.
+    pub(super) fn say_goodbye(&mut self) {
+        let Overlay { version, told_spare: spare, told, .. } = &self.overlay;
+        let neighbours = Neighbours { version: *version, spare: *spare, list: told.clone() };
+        let neighbours = self.outbox.encode(&Frame::Neighbours(neighbours));
+        let leave = self.outbox.encode(&Frame::Leave);
+        for peer in self.peers.linked() {
+            self.outbox.put(peer.addr, neighbours);
+            self.outbox.put(peer.addr, leave);
+        }
+    }
+}
+
+/// The place of a link in an order that all nodes agree on, and that favours nobody.
+fn rank(a: NodeId, b: NodeId) -> (u64, NodeId, NodeId) {
+    let (low, high) = (a.min(b), a.max(b));
+    (mix(u64::from(low.0) << 32 | u64::from(high.0)), low, high)
+}

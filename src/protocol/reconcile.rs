@@ -1,0 +1,211 @@
+//! Comparing notes: summaries, listings of ranges, offers.
+//!
+//! A heartbeat carries a [`Summary`]: the account of all ids known. Messages under way must not
+//! look like a difference, so ids that flooded in lately are listed one by one instead, and the
+//! receiver leaves its own latest arrivals out of the comparison as well. Accounts are sums, so
+//! the difference of two accounts is the account of the difference: where an exchange finds
+//! nothing to gain (one side knows ids whose messages are gone everywhere), that difference is
+//! remembered as agreed, and stays agreed however many messages both sides gain together.
+//!
+//! Who sees any other difference lists its ranges, a page at a time ([`Frame::Ranges`]); the
+//! other side answers with what it holds beyond these ([`Frame::Offer`]), and takes up what it
+//! lacks itself. What is offered is then asked for message by message: see `repair`.
+
+use std::collections::VecDeque;
+
+use super::Node;
+use super::ids::{self, Account, IdRange, IdSet};
+use super::message::{MessageId, NodeId};
+use super::time::{Monotonic, Now};
+use super::wire::{Frame, Offer, Page, Ranges, Summary};
+
+/// The most ranges in one listing, offer, or list of recent ids: some 15 KB.
+const RANGES_PER_FRAME_MAX: usize = 1_500;
+/// The most known ids that the recent ones of a summary may be compared with.
+const RECENT_IDS_MAX: usize = 65_536;
+/// Where the first page begins.
+const START: MessageId =
+    MessageId { origin: super::message::Origin { node: NodeId(0), incarnation: 0 }, sequence: 0 };
+
+/// Ids that flooded in lately, oldest first.
+pub(super) type Recent = VecDeque<(Monotonic, MessageId)>;
+
+impl Node {
+    /// Notes that a message is on its way to the neighbours by the flood.
+    pub(super) fn note_recent(&mut self, now: Now, id: MessageId) {
+        self.forget_recent(now);
+        self.recent.push_back((now.monotonic, id));
+    }
+
+    fn forget_recent(&mut self, now: Now) {
+        let start = now.monotonic - self.config.timing.recent_window;
+        while self.recent.front().is_some_and(|(at, _)| *at < start)
+            || self.recent.len() > RECENT_IDS_MAX / 2
+        {
+            self.recent.pop_front();
+        }
+    }
+
+    /// What this node knows, in brief.
+    pub(super) fn summary(&mut self, now: Now) -> Summary {
+        self.forget_recent(now);
+        let known = |(_, id): &(Monotonic, MessageId)| self.store.knows(*id).then_some(*id);
+        let mut recent = ids::to_ranges(self.recent.iter().filter_map(known).collect());
+        recent.truncate(RANGES_PER_FRAME_MAX);
+        let listed = recent.iter().flat_map(|range| self.store.known().known_in(*range));
+        let settled = listed.fold(self.store.account(), |rest, id| rest.minus(Account::of(id)));
+        Summary { settled, recent }
+    }
+
+    /// The account of what a peer knows and this node doesn't, less that of the reverse, as far
+    /// as a summary tells; nothing where both agree.
+    fn difference(&self, now: Now, theirs: &Summary) -> Account {
+        let known = self.store.known();
+        let listed = theirs.recent.iter().flat_map(|range| known.known_in(*range));
+        let mut mine = listed
+            .take(RECENT_IDS_MAX)
+            .fold(self.store.account(), |rest, id| rest.minus(Account::of(id)));
+        let start = now.monotonic - self.config.timing.recent_window / 2;
+        for (_, id) in self.recent.iter().rev().take_while(|(at, _)| *at >= start) {
+            if !lists(&theirs.recent, *id) {
+                mine = mine.minus(Account::of(*id));
+            }
+        }
+        theirs.settled.minus(mine)
+    }
+
+    /// A peer tells what it knows, in brief.
+    pub(super) fn on_summary(&mut self, now: Now, from: NodeId, summary: &Summary) {
+        let difference = self.difference(now, summary);
+        let Some(peer) = self.peers.get_mut(from) else { return };
+        if difference == Account::default() {
+            peer.exchange.agreed = difference;
+        }
+        if difference == peer.exchange.agreed {
+            return;
+        }
+        self.counters.summaries_differing += 1;
+        // What was offered already comes first: the difference is known.
+        let fetching = !peer.exchange.offers.is_empty() || peer.exchange.asked > 0;
+        let listing = peer.exchange.listing_until.is_some_and(|until| until > now.monotonic);
+        if !fetching && !listing {
+            peer.exchange.found = false;
+            self.list_ranges(now, from, START);
+        }
+    }
+
+    /// Lists what is known from `first` on to a peer.
+    fn list_ranges(&mut self, now: Now, to: NodeId, first: MessageId) {
+        let (page, held, gone) = self.page_of_ranges(first);
+        let summary = self.summary(now);
+        let until = now.monotonic + self.config.timing.listing_timeout;
+        let Some(peer) = self.peers.get_mut(to) else { return };
+        peer.exchange.listing_until = Some(until);
+        self.counters.ranges_sent += 1;
+        self.outbox.send(peer.addr, &Frame::Ranges(Ranges { summary, page, held, gone }));
+    }
+
+    /// As many ranges from `first` on as go into one frame.
+    fn page_of_ranges(&self, first: MessageId) -> (Page, Vec<IdRange>, Vec<IdRange>) {
+        let (mut held, mut gone) = (Vec::new(), Vec::new());
+        for range in self.store.known().between(first, None) {
+            if held.len() + gone.len() >= RANGES_PER_FRAME_MAX {
+                let end = Some(MessageId { origin: range.origin, sequence: range.first });
+                return (Page { first, end }, held, gone);
+            }
+            held.extend(self.store.held().common_with(range));
+            gone.extend(self.store.held().missing_in(range));
+        }
+        (Page { first, end: None }, held, gone)
+    }
+
+    /// A peer lists what it knows.
+    pub(super) fn on_ranges(&mut self, now: Now, from: NodeId, theirs: &Ranges) {
+        let mut wanting = false;
+        for range in &theirs.held {
+            wanting |= self.take_offer(from, *range);
+        }
+        let mut listed = IdSet::default();
+        for range in theirs.held.iter().chain(&theirs.gone) {
+            if let Some(last) = range.last() {
+                listed.insert_range(range.origin, range.first, last);
+            }
+        }
+        let held = self.store.held().between(theirs.page.first, theirs.page.end);
+        let held: Vec<IdRange> =
+            held.flat_map(|range| listed.missing_in(range)).take(RANGES_PER_FRAME_MAX).collect();
+        let whole = theirs.page.first == START && theirs.page.end.is_none();
+        if wanting || !held.is_empty() {
+            self.out_of_step(now);
+        } else if whole {
+            self.agree(now, from, &theirs.summary);
+        }
+        let summary = self.summary(now);
+        let Some(peer) = self.peers.get(from) else { return };
+        let offer = Offer { summary, page: theirs.page, wanting, held };
+        self.outbox.send(peer.addr, &Frame::Offer(offer));
+        self.pump(now, from);
+    }
+
+    /// A peer answers a listing.
+    pub(super) fn on_offer(&mut self, now: Now, from: NodeId, offer: &Offer) {
+        let mut found = offer.wanting;
+        for range in &offer.held {
+            found |= self.take_offer(from, *range);
+        }
+        if found {
+            self.out_of_step(now);
+        }
+        let Some(peer) = self.peers.get_mut(from) else { return };
+        // An answer to no question changes nothing but what is on offer.
+        if peer.exchange.listing_until.take().is_some() {
+            peer.exchange.found |= found;
+            match offer.page.end {
+                Some(next) if next > offer.page.first => self.list_ranges(now, from, next),
+                _ if !peer.exchange.found => self.agree(now, from, &offer.summary),
+                _ => {}
+            }
+        }
+        self.pump(now, from);
+    }
+
+    /// Remembers a difference that holds nothing to gain.
+    fn agree(&mut self, now: Now, from: NodeId, summary: &Summary) {
+        let difference = self.difference(now, summary);
+        if let Some(peer) = self.peers.get_mut(from) {
+            peer.exchange.agreed = difference;
+        }
+    }
+
+    /// Something was missing somewhere: compare more often for a while.
+    fn out_of_step(&mut self, now: Now) {
+        let min = self.config.timing.summary_interval_min;
+        self.trickle.reset(now.monotonic, min, &mut self.rng);
+        self.due.at(self.trickle.next());
+    }
+}
+
+/// Whether sorted ranges cover this id. Where a forger did not sort them, the comparison differs,
+/// and a listing follows: no harm.
+fn lists(ranges: &[IdRange], id: MessageId) -> bool {
+    let at =
+        ranges.partition_point(|range| (range.origin, range.first) <= (id.origin, id.sequence));
+    at.checked_sub(1).is_some_and(|at| {
+        let range = ranges[at];
+        range.origin == id.origin && range.last().is_some_and(|last| id.sequence <= last)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sorted_ranges_list_their_ids_and_no_others() {
+        let ids = [1, 2, 3, 7, 9].map(|sequence| MessageId::new(1, 1, sequence)).to_vec();
+        let ranges = ids::to_ranges(ids);
+        let listed = |sequence| lists(&ranges, MessageId::new(1, 1, sequence));
+        assert_eq!((0..=10).filter(|s| listed(*s)).collect::<Vec<_>>(), vec![1, 2, 3, 7, 9]);
+        assert!(!lists(&ranges, MessageId::new(1, 2, 1)));
+    }
+}

@@ -1,0 +1,386 @@
+//! Repair of what a flood lost, message by message and link by link.
+//!
+//! The copy that comes back over a link settles its message there. What stays unsettled for too
+//! long is asked about by id ([`Frame::Have`]), answered by [`Frame::Got`] or [`Frame::Want`],
+//! and asked about again while the neighbour lives. Who lacks a message asks one peer at a time
+//! for it, and gets it as a rumor that is marked as repaired. What this does not catch, the
+//! comparison of summaries does: see `reconcile`.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
+
+use smallvec::SmallVec;
+
+use super::Node;
+use super::flood::LinkId;
+use super::ids::{self, IdRange};
+use super::message::{MessageId, NodeId, PeerAddr};
+use super::outbox;
+use super::peers::Standing;
+use super::store::Record;
+use super::time::{Monotonic, Now};
+use super::wire::{Frame, Rumor};
+
+/// The most ids asked about, or looked at for one frame, in one go.
+const IDS_PER_FRAME_MAX: usize = 1_024;
+/// A message is asked for so many times before the next summary has to bring it up again.
+const WANT_ATTEMPTS_MAX: u8 = 6;
+/// Timers of single messages are kept this coarse, so that a busy node ticks seldom.
+const GRAIN: Duration = Duration::from_millis(5);
+/// With more messages missing than this, a node is catching up, and does not pass on what it gets.
+const BULK: usize = 64;
+
+/// What a node does about missing messages.
+#[derive(Debug, Default)]
+pub(super) struct Repair {
+    /// Messages asked for.
+    wanted: BTreeMap<MessageId, Wanted>,
+    /// Messages to be sent because they were asked for, in order; each once per peer.
+    replies: VecDeque<(NodeId, MessageId)>,
+    queued: BTreeSet<(NodeId, MessageId)>,
+    /// No further reply before this time.
+    replies_from: Monotonic,
+}
+
+/// A message asked for.
+#[derive(Debug)]
+struct Wanted {
+    asked: NodeId,
+    until: Monotonic,
+    attempts: u8,
+    /// Others that have it.
+    others: SmallVec<[NodeId; 2]>,
+}
+
+/// What the relay path has to know of the peer and message it handles.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Arrived {
+    /// Nobody asked for it.
+    Pushed,
+    /// It was asked for, alone or among few.
+    Asked,
+    /// It was asked for among many.
+    InBulk,
+}
+
+impl Node {
+    /// How many messages are known to exist and not here yet.
+    pub(super) fn missing(&self) -> u64 {
+        let offered: u64 = self
+            .peers
+            .iter()
+            .flat_map(|peer| peer.exchange.offers.iter())
+            .map(|range| range.more + 1)
+            .max()
+            .unwrap_or(0);
+        self.repair.wanted.len() as u64 + offered
+    }
+
+    /// Messages sent that some living neighbour is not known to have.
+    #[must_use]
+    pub fn unsettled(&self) -> u64 {
+        let alive = self.peers.iter().filter(|peer| peer.standing == Standing::Alive);
+        alive.map(|peer| u64::from(peer.settling.unsettled)).max().unwrap_or(0)
+    }
+
+    /// Notes that the first copies of a message went out over these links.
+    pub(super) fn expect_back(&mut self, now: Now, id: MessageId, links: &[LinkId]) {
+        for link in links {
+            let timing = &self.config.timing;
+            let Some(peer) = self.peers.by_link(*link) else { continue };
+            let settle = peer.settling.smoothed.unwrap_or(timing.settle_time_initial);
+            let wait = (settle * 4).clamp(timing.settle_timeout_min, timing.settle_timeout_max);
+            let at = now.monotonic + wait;
+            peer.settling.pending.push_back((at, id));
+            peer.settling.unsettled += 1;
+            self.due.at(at + GRAIN);
+        }
+    }
+
+    /// Notes that the peer at the other end of `link` turned out to have a message that was sent
+    /// to it. A copy that came back by the flood alone tells how long that takes on this link.
+    pub(super) fn settle(&mut self, link: LinkId, came_back_after: Option<Duration>) {
+        let Some(peer) = self.peers.by_link(link) else { return };
+        peer.settling.unsettled = peer.settling.unsettled.saturating_sub(1);
+        if let Some(sample) = came_back_after {
+            let smoothed = peer.settling.smoothed.unwrap_or(sample);
+            // As TCP does with round trips (RFC 6298): one eighth of what is new.
+            peer.settling.smoothed = Some((smoothed * 7 + sample) / 8);
+        }
+    }
+
+    /// Forgets the copies of an evicted message that were not settled.
+    pub(super) fn unsettle_evicted(&mut self, record: &Record) {
+        for copies in record.copies.iter().filter(|copies| copies.sent > 0 && !copies.settled) {
+            if let Some(peer) = self.peers.by_link(copies.link) {
+                peer.settling.unsettled = peer.settling.unsettled.saturating_sub(1);
+            }
+        }
+    }
+
+    /// Asks neighbours about messages that did not come back in time.
+    pub(super) fn ask_about_unsettled(&mut self, now: Now) {
+        for node in self.peers.nodes() {
+            let ids = self.overdue(now.monotonic, node);
+            let Some(peer) = self.peers.get(node).filter(|_| !ids.is_empty()) else { continue };
+            self.counters.haves_sent += 1;
+            self.outbox.send(peer.addr, &Frame::Have(ids::to_ranges(ids)));
+        }
+    }
+
+    /// Takes out the messages that a neighbour is to be asked about now.
+    fn overdue(&mut self, now: Monotonic, node: NodeId) -> Vec<MessageId> {
+        let Self { peers, store, config, due, .. } = self;
+        let Some(peer) = peers.get_mut(node) else { return Vec::new() };
+        let (link, settling) = (peer.link, &mut peer.settling);
+        let unsettled = |id: MessageId| {
+            let copies = store.get(id).and_then(|record| record.copies.get(link));
+            copies.is_some_and(|copies| copies.sent > 0 && !copies.settled)
+        };
+        let mut ids = Vec::new();
+        while ids.len() < IDS_PER_FRAME_MAX {
+            let again = settling.retries.first_key_value().filter(|((at, _), _)| *at <= now);
+            let (id, attempts) = if let Some((&(at, id), &attempts)) = again {
+                settling.retries.remove(&(at, id));
+                (id, attempts)
+            } else if settling.pending.front().is_some_and(|(at, _)| *at <= now) {
+                let Some((_, id)) = settling.pending.pop_front() else { break };
+                (id, 0)
+            } else {
+                break;
+            };
+            if unsettled(id) {
+                ids.push(id);
+                let wait = back_off(config.timing.settle_retry_min, attempts)
+                    .min(config.timing.settle_retry_max);
+                settling.retries.insert((now + wait, id), attempts.saturating_add(1));
+            }
+        }
+        // What settled meanwhile need not wake anybody.
+        while settling.pending.front().is_some_and(|(_, id)| !unsettled(*id)) {
+            settling.pending.pop_front();
+        }
+        let first = settling.pending.front().map(|(at, _)| *at);
+        let again = settling.retries.first_key_value().map(|((at, _), _)| *at);
+        for at in first.into_iter().chain(again) {
+            due.at(at.max(now) + GRAIN);
+        }
+        ids
+    }
+
+    /// A peer has these, and wonders whether this node does.
+    pub(super) fn on_have(&mut self, now: Now, from: NodeId, ranges: &[IdRange]) {
+        self.settle_all(from, ranges);
+        let mut got = Vec::new();
+        for range in ranges.iter().take(IDS_PER_FRAME_MAX) {
+            got.extend(self.store.known().common_with(*range).take(IDS_PER_FRAME_MAX));
+            self.take_offer(from, *range);
+        }
+        if let Some(peer) = self.peers.get(from).filter(|_| !got.is_empty()) {
+            got.truncate(IDS_PER_FRAME_MAX);
+            self.outbox.send(peer.addr, &Frame::Got(got));
+        }
+        self.pump(now, from);
+    }
+
+    /// A peer has these.
+    pub(super) fn on_got(&mut self, from: NodeId, ranges: &[IdRange]) {
+        self.settle_all(from, ranges);
+    }
+
+    /// Settles all messages in these ranges on the link to a peer.
+    fn settle_all(&mut self, from: NodeId, ranges: &[IdRange]) {
+        let Some(link) = self.peers.get(from).map(|peer| peer.link) else { return };
+        let held = self.store.held();
+        let ids: Vec<MessageId> =
+            ranges.iter().flat_map(|range| held.known_in(*range)).take(IDS_PER_FRAME_MAX).collect();
+        for id in ids {
+            let settled = self.store.update(id, |record| {
+                let copies = record.copies.on(link);
+                let settles = copies.sent > 0 && !copies.settled;
+                copies.settled = true;
+                settles
+            });
+            if settled == Some(true) {
+                self.settle(link, None);
+            }
+        }
+    }
+
+    /// Notes what a peer has and this node lacks; says whether there was anything.
+    pub(super) fn take_offer(&mut self, from: NodeId, range: IdRange) -> bool {
+        let missing = self.store.known().missing_in(range);
+        let Some(peer) = self.peers.get_mut(from) else { return false };
+        for part in missing.iter().take(self.config.limits.id_ranges_max) {
+            let last = part.first.saturating_add(part.more);
+            peer.exchange.offers.insert_range(part.origin, part.first, last);
+        }
+        !missing.is_empty()
+    }
+
+    /// Asks a peer for as many of the messages it has to offer as may be under way at a time.
+    pub(super) fn pump(&mut self, now: Now, from: NodeId) {
+        let wanted_max = self.config.limits.wanted_per_peer_max;
+        let until = now.monotonic + self.config.timing.want_timeout;
+        let Some(peer) = self.peers.get_mut(from) else { return };
+        // Ask in batches: not one request for each message that comes in.
+        if peer.exchange.offers.is_empty() || peer.exchange.asked > wanted_max / 2 {
+            return;
+        }
+        let mut ask = Vec::new();
+        while peer.exchange.asked < wanted_max {
+            let Some(id) = peer.exchange.offers.pop_first() else { break };
+            if self.store.knows(id) {
+                continue;
+            }
+            if let Some(wanted) = self.repair.wanted.get_mut(&id) {
+                // Asked of another already: one at a time.
+                if wanted.asked != from && !wanted.others.contains(&from) {
+                    wanted.others.push(from);
+                }
+                continue;
+            }
+            let wanted = Wanted { asked: from, until, attempts: 0, others: SmallVec::new() };
+            self.repair.wanted.insert(id, wanted);
+            peer.exchange.asked += 1;
+            ask.push(id);
+        }
+        let to = peer.addr;
+        self.want(to, ask);
+        self.due.at(until);
+    }
+
+    fn want(&mut self, to: PeerAddr, ids: Vec<MessageId>) {
+        if !ids.is_empty() {
+            self.counters.wants_sent += 1;
+            self.outbox.send(to, &Frame::Want(ids::to_ranges(ids)));
+        }
+    }
+
+    /// A message came in: nobody needs to ask for it any more. Says how it was asked for.
+    pub(super) fn arrived(&mut self, now: Now, id: MessageId) -> Arrived {
+        let Some(wanted) = self.repair.wanted.remove(&id) else { return Arrived::Pushed };
+        self.counters.repairs_received += 1;
+        if let Some(peer) = self.peers.get_mut(wanted.asked) {
+            peer.exchange.asked = peer.exchange.asked.saturating_sub(1);
+        }
+        self.pump(now, wanted.asked);
+        if self.repair.wanted.len() >= BULK { Arrived::InBulk } else { Arrived::Asked }
+    }
+
+    /// Asks again, or elsewhere, for what did not come in time.
+    pub(super) fn ask_again(&mut self, now: Now) {
+        let mut ask: BTreeMap<NodeId, Vec<MessageId>> = BTreeMap::new();
+        let mut given_up = Vec::new();
+        for (id, wanted) in &mut self.repair.wanted {
+            if wanted.until <= now.monotonic {
+                wanted.attempts += 1;
+                if let Some(peer) = self.peers.get_mut(wanted.asked) {
+                    peer.exchange.asked = peer.exchange.asked.saturating_sub(1);
+                }
+                let lives = |node: &NodeId| {
+                    let peer = self.peers.get(*node);
+                    peer.is_some_and(|peer| !matches!(peer.standing, Standing::Dead { .. }))
+                };
+                wanted.others.push(wanted.asked);
+                wanted.others.retain(|node| lives(node));
+                if wanted.attempts > WANT_ATTEMPTS_MAX || wanted.others.is_empty() {
+                    given_up.push(*id);
+                    continue;
+                }
+                wanted.asked = wanted.others.remove(0);
+                let wait = back_off(self.config.timing.want_timeout, wanted.attempts);
+                wanted.until = now.monotonic + wait;
+                if let Some(peer) = self.peers.get_mut(wanted.asked) {
+                    peer.exchange.asked += 1;
+                }
+                ask.entry(wanted.asked).or_default().push(*id);
+            }
+            self.due.at(wanted.until.max(now.monotonic + GRAIN));
+        }
+        for id in given_up {
+            self.repair.wanted.remove(&id);
+        }
+        for (node, ids) in ask {
+            if let Some(peer) = self.peers.get(node) {
+                self.want(peer.addr, ids);
+            }
+        }
+    }
+
+    /// A peer is gone: what it was asked for is asked of others at the next tick.
+    pub(super) fn stop_asking(&mut self, now: Now, node: NodeId) {
+        for wanted in self.repair.wanted.values_mut().filter(|wanted| wanted.asked == node) {
+            wanted.until = now.monotonic;
+        }
+        self.repair.replies.retain(|(to, _)| *to != node);
+        self.repair.queued.retain(|(to, _)| *to != node);
+        self.due.at(now.monotonic);
+    }
+
+    /// A peer asks for these.
+    pub(super) fn on_want(&mut self, now: Now, from: NodeId, ranges: &[IdRange]) {
+        let ids = ranges.iter().flat_map(|range| self.store.held().known_in(*range));
+        for id in ids.take(IDS_PER_FRAME_MAX) {
+            if self.repair.replies.len() >= self.config.limits.repair_replies_max {
+                self.counters.limit_repair_replies_cut += 1;
+                break;
+            }
+            if self.repair.queued.insert((from, id)) {
+                self.repair.replies.push_back((from, id));
+            }
+        }
+        self.send_replies(now);
+    }
+
+    /// Sends what was asked for, a fixed number of bytes at a time.
+    pub(super) fn send_replies(&mut self, now: Now) {
+        if self.repair.replies.is_empty() {
+            return;
+        }
+        if self.repair.replies_from > now.monotonic {
+            self.due.at(self.repair.replies_from);
+            return;
+        }
+        let mut bytes = 0;
+        while let Some((to, id)) = self.repair.replies.pop_front() {
+            self.repair.queued.remove(&(to, id));
+            bytes += self.reply(to, id);
+            if bytes >= self.config.limits.repair_reply_bytes_max {
+                break;
+            }
+        }
+        self.repair.replies_from = now.monotonic + self.config.timing.repair_reply_interval;
+        if !self.repair.replies.is_empty() {
+            self.due.at(self.repair.replies_from);
+        }
+    }
+
+    /// Sends one message that was asked for; says how many bytes that took.
+    fn reply(&mut self, to: NodeId, id: MessageId) -> usize {
+        let Self { store, peers, outbox, path, config, .. } = self;
+        let (Some(record), Some(peer)) = (store.get(id), peers.get(to)) else { return 0 };
+        let (hops, so_far) = record.first_path();
+        let nodes_max = config.limits.path_nodes_max;
+        let cut = outbox::extend_path(so_far, config.node, record.text.len(), nodes_max, path);
+        let rumor = Rumor {
+            id,
+            sent_at: record.sent_at,
+            relays: record.relays,
+            repaired: true,
+            hops: hops.saturating_add(1),
+            path,
+            text: &record.text,
+        };
+        let frame = outbox.encode(&Frame::Rumor(rumor));
+        outbox.put(peer.addr, frame);
+        self.counters.repairs_sent += 1;
+        self.counters.limit_paths_cut += u64::from(cut);
+        frame.len()
+    }
+}
+
+/// Half as long again each time, up to about 17 times the first wait.
+fn back_off(first: Duration, attempts: u8) -> Duration {
+    first * 3u32.pow(attempts.min(7).into()) / 2u32.pow(attempts.min(7).into())
+}
