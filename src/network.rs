@@ -158,6 +158,9 @@ pub struct Progress {
     pub total: u32,
 }
 
+/// A network's name, and its record if that can be understood.
+pub type Listed = (String, Result<Record, Error>);
+
 /// What became of the nodes of a stopped network.
 #[derive(Clone, Debug, Default)]
 pub struct StopReport {
@@ -273,7 +276,7 @@ impl StateDir {
     /// # Errors
     ///
     /// If the directory cannot be read.
-    pub fn list(&self) -> Result<Vec<(String, Result<Record, Error>)>, Error> {
+    pub fn list(&self) -> Result<Vec<Listed>, Error> {
         let mut networks = Vec::new();
         for name in self.names()? {
             match self.load(&name) {
