@@ -1,1 +1,165 @@
-//! The command line.
+//! The command line: what may be typed, and which function does it.
+//!
+//! One file per command. What they print is made in [`render`], plain functions from data to
+//! text; what goes wrong becomes one [`Error`] with three parts. No sockets in here.
+
+use clap::{Parser, Subcommand};
+
+mod args;
+mod ask;
+mod error;
+mod foreground;
+mod interrupt;
+mod key;
+pub mod launched;
+mod limits;
+mod list;
+mod messages;
+mod node;
+mod output;
+mod peers;
+mod plot;
+mod progress;
+mod remove;
+mod render;
+mod send;
+mod show;
+mod start;
+mod stop;
+
+pub use error::Error;
+
+const ABOUT: &str = "Start, watch, break and measure gossip networks on real UDP sockets";
+
+const EXAMPLES: &str = "\
+Examples:
+  gossip start-network circular --num-nodes=32
+  gossip send-message 8 banana --relays=3
+  gossip get-messages 24
+  gossip stop-network
+
+Results go to stdout, everything else to stderr. Exit codes: 0 done, 1 failed, 2 misused.";
+
+/// The whole command line.
+#[derive(Debug, Parser)]
+#[command(name = "gossip", version, propagate_version = true, about = ABOUT, after_help = EXAMPLES)]
+pub struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// What every command takes, before or after its name.
+#[derive(Debug, clap::Args)]
+struct Global {
+    /// The network meant, so that several live side by side
+    #[arg(long, global = true, value_name = "NAME", default_value = "default")]
+    #[arg(value_parser = args::network_name)]
+    network: String,
+    /// Print one JSON document instead of text
+    #[arg(long, global = true)]
+    json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Start a network of nodes, one process each
+    #[command(after_help = start::EXAMPLES, after_long_help = start::long_help())]
+    #[command(override_usage = start::USAGE)]
+    StartNetwork(start::Args),
+    /// Stop a network and all its nodes
+    #[command(after_help = stop::EXAMPLES)]
+    StopNetwork,
+    /// Hand a message to one node, for all to get
+    #[command(after_help = send::EXAMPLES)]
+    SendMessage(send::Args),
+    /// Show the messages a node holds, and the paths they took
+    #[command(after_help = messages::EXAMPLES)]
+    GetMessages(messages::Args),
+    /// Tell a node to leave its network
+    #[command(after_help = remove::EXAMPLES)]
+    RemoveNode(remove::Args),
+    /// Show a node's neighbours, as it sees them
+    #[command(after_help = peers::EXAMPLES)]
+    ListPeers(peers::Args),
+    /// Show a network and each of its nodes
+    #[command(after_help = show::EXAMPLES)]
+    ShowNetwork,
+    /// Show all networks on this machine
+    #[command(after_help = list::EXAMPLES)]
+    ListNetworks,
+    /// Run one node in the foreground, by hand
+    #[command(after_help = node::EXAMPLES, after_long_help = node::long_help())]
+    RunNode(node::Args),
+    /// Make a key file: what the nodes of one network share
+    #[command(after_help = key::EXAMPLES)]
+    NewKey(key::Args),
+}
+
+/// Does what the command line says.
+///
+/// # Errors
+///
+/// [`Error`], ready to be printed. What a command changed before it failed, it says.
+pub fn run(cli: &Cli) -> Result<(), Error> {
+    let global = &cli.global;
+    let done = match &cli.command {
+        Command::StartNetwork(args) => start::run(global, args),
+        Command::StopNetwork => stop::run(global),
+        Command::SendMessage(args) => send::run(global, args),
+        Command::GetMessages(args) => messages::run(global, args),
+        Command::RemoveNode(args) => remove::run(global, args),
+        Command::ListPeers(args) => peers::run(global, args),
+        Command::ShowNetwork => show::run(global),
+        Command::ListNetworks => list::run(global),
+        Command::RunNode(args) => node::run(global, args),
+        Command::NewKey(args) => key::run(global, args),
+    };
+    done.map_err(|error| error.advising_on(&global.network))
+}
+
+/// Has a panic written as one line: whatever it is, a backtrace is of no use to whom it meets.
+pub fn write_panics_on_one_line() {
+    std::panic::set_hook(Box::new(|panic| {
+        let payload = panic.payload();
+        let owned = payload.downcast_ref::<String>().map(String::as_str);
+        let text = owned.or_else(|| payload.downcast_ref::<&str>().copied()).unwrap_or("no words");
+        let place = panic.location().map(ToString::to_string).unwrap_or_default();
+        output::note(&format!("error: a bug in gossip itself, at {place}: {text}"));
+    }));
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_definitions_are_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_has_an_example() {
+        for command in Cli::command().get_subcommands() {
+            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            let example = format!("  gossip {}", command.get_name());
+            assert!(help.contains(&example), "{} shows no example", command.get_name());
+        }
+    }
+
+    #[test]
+    fn global_flags_work_before_and_after_the_command() {
+        for line in [
+            "gossip --network two --json list-peers 5",
+            "gossip list-peers 5 --network two --json",
+            "gossip --json list-peers --network=two 5",
+        ] {
+            let cli = Cli::try_parse_from(line.split(' ')).unwrap();
+            assert_eq!(cli.global.network, "two", "{line}");
+            assert!(cli.global.json, "{line}");
+        }
+    }
+}

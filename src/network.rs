@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::control::Token;
 use crate::control::client::Client;
-use crate::protocol::{Config, Incarnation, Key, NodeId};
+use crate::protocol::{Config, Incarnation, Key, Limits, NodeId, Timing};
 use crate::runtime::clock;
 use crate::topology::{self, Kind};
 
@@ -81,6 +81,17 @@ pub struct StartSpec {
     pub seed: u64,
     /// The binary to execute; it must understand `run-node --launched`.
     pub program: PathBuf,
+    /// What its nodes may use, and when they act.
+    pub settings: Settings,
+}
+
+/// What all nodes of a network may use, and when they act.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Settings {
+    /// Their limits. The launcher raises the one on neighbours for a node that begins with more.
+    pub limits: Limits,
+    /// Their intervals.
+    pub timing: Timing,
 }
 
 /// A network as the state directory remembers it: `<state>/<name>/network.json`.
@@ -102,6 +113,8 @@ pub struct Record {
     pub started_at: u64,
     /// The boot it runs in: process start times mean nothing beyond it.
     pub boot_id: String,
+    /// What its nodes may use, also those that are started later.
+    pub settings: Settings,
     /// Its nodes, by number.
     pub nodes: Vec<NodeRecord>,
 }
@@ -144,6 +157,9 @@ pub struct Progress {
     /// Nodes in all.
     pub total: u32,
 }
+
+/// A network's name, and its record if that can be understood.
+pub type Listed = (String, Result<Record, Error>);
 
 /// What became of the nodes of a stopped network.
 #[derive(Clone, Debug, Default)]
@@ -214,7 +230,7 @@ impl StateDir {
         refuse_running(&dir)?;
         dir.clear()?;
         let key = random_key()?;
-        let nodes = plan::configs(&graph, &addrs, key, spec.seed);
+        let nodes = plan::configs(&graph, &addrs, key, spec.seed, &spec.settings);
         let program = &spec.program;
         let mut launcher = launch::Launcher { dir: &dir, program, interrupted, progress };
         let started = limits::check_ports(&addrs).and_then(|()| {
@@ -260,7 +276,7 @@ impl StateDir {
     /// # Errors
     ///
     /// If the directory cannot be read.
-    pub fn list(&self) -> Result<Vec<(String, Result<Record, Error>)>, Error> {
+    pub fn list(&self) -> Result<Vec<Listed>, Error> {
         let mut networks = Vec::new();
         for name in self.names()? {
             match self.load(&name) {
@@ -335,6 +351,7 @@ impl Record {
             ports_origin: spec.ports_origin,
             started_at: clock::now().wall.0,
             boot_id: process::boot_id().to_owned(),
+            settings: spec.settings.clone(),
             nodes,
         }
     }

@@ -238,7 +238,7 @@ impl fmt::Display for Error {
             Self::NotReady { node, within, .. } => {
                 write!(f, "node {node} was not ready within {within:?}")
             }
-            Self::Control { node, .. } => write!(f, "node {node} did not answer"),
+            Self::Control { node, source } => write!(f, "node {node} did not answer: {source}"),
             Self::Impostor { node, addr } => {
                 write!(f, "what answers at {addr} is not node {node}")
             }
@@ -261,6 +261,7 @@ impl std::error::Error for Error {
             | Self::Spawn { source, .. }
             | Self::System { source, .. } => Some(source),
             Self::Topology(error) => Some(error),
+            Self::Control { source, .. } => Some(source),
             _ => None,
         }
     }

@@ -266,7 +266,7 @@ fn confirm_within(nodes: usize) -> Duration {
 }
 
 /// Waits until something happens at one of the processes, but not for long, and takes out those
-/// that have closed their standard output.
+/// that have answered, or closed their standard output.
 fn listen(hatching: &mut Vec<Hatching>) -> Result<Vec<Hatching>, Error> {
     let ready = {
         let mut fds = Vec::with_capacity(2 * hatching.len());
@@ -315,14 +315,15 @@ impl Hatching {
         }
     }
 
-    /// Takes in what it says; true when it has said everything.
+    /// Takes in what it says; true when the answer is whole, or there will be no more of it.
     fn hear(&mut self) -> bool {
         let mut bytes = [0; 4_096];
         match self.stdout.read(&mut bytes) {
             Ok(0) => true,
             Ok(count) => {
                 self.answer.extend_from_slice(&bytes[..count]);
-                self.answer.len() > ANSWER_BYTES_MAX
+                let whole = codec::decode_prefix::<Started>(&self.answer).is_ok();
+                whole || self.answer.len() > ANSWER_BYTES_MAX
             }
             Err(error) => !waits(&error),
         }
@@ -349,5 +350,138 @@ impl Drop for Brood {
         for child in &mut self.children {
             let _ = child.wait();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::super::plan;
+    use super::super::testing::{TempDir, script};
+    use super::*;
+
+    /// Says in its log who it is, takes its instructions, and is ready: `Started::Ready` with a
+    /// buffer of one byte. Then it stays until it is ended.
+    const READY: &str = r"echo $$ >&2; cat > /dev/null; printf '\000\001'; kill -STOP $$";
+
+    /// Launches nodes with a script in place of the program.
+    fn launch(
+        temp: &TempDir,
+        text: &str,
+        nodes: u32,
+        on_progress: &mut dyn FnMut(Progress, &AtomicBool),
+    ) -> Result<(Vec<NodeRecord>, Brood), Error> {
+        let dir = temp.state().network("test").unwrap();
+        let _lock = dir.create_and_lock(&|| false).unwrap();
+        let interrupted = AtomicBool::new(false);
+        let program = script(temp, text);
+        let mut progress = |progress| on_progress(progress, &interrupted);
+        let mut launcher = Launcher {
+            dir: &dir,
+            program: &program,
+            interrupted: &interrupted,
+            progress: &mut progress,
+        };
+        let addr = SocketAddr::from(([127, 0, 0, 1], 1));
+        let config = |node| plan::config(NodeId(node), 1, Key([1; 32]), 1, Vec::new(), Vec::new());
+        let configs: Vec<_> = (1..=nodes).map(|node| (config(node), addr)).collect();
+        launcher.launch(&configs)
+    }
+
+    /// Nothing runs any more under the numbers that the nodes wrote into their logs.
+    fn assert_none_left(temp: &TempDir) {
+        for log in fs::read_dir(temp.path().join("test/logs")).unwrap() {
+            let text = fs::read_to_string(log.unwrap().path()).unwrap();
+            let pid: u32 = text.lines().next().unwrap_or("0").parse().unwrap();
+            assert!(ProcessId::of(pid).is_err(), "process {pid} is left");
+        }
+    }
+
+    #[test]
+    fn nodes_that_are_ready_are_recorded_and_end_with_their_brood() {
+        let temp = TempDir::new();
+        let mut done = Vec::new();
+        let (nodes, brood) =
+            launch(&temp, READY, 9, &mut |progress, _| done.push(progress.done)).unwrap();
+        let numbers: Vec<u32> = nodes.iter().map(|node| node.node.0).collect();
+        assert_eq!(numbers, [1, 2, 3, 4, 5, 6, 7, 8, 9]);
+        assert_eq!(done, numbers);
+        assert!(nodes.iter().all(|node| node.process.is_alive()));
+        drop(brood);
+        assert!(!nodes.iter().any(|node| node.process.is_alive()));
+        assert_none_left(&temp);
+    }
+
+    #[test]
+    fn an_interruption_half_way_leaves_nothing() {
+        let temp = TempDir::new();
+        let mut interrupt = |progress: Progress, interrupted: &AtomicBool| {
+            interrupted.store(progress.done >= 3, Ordering::Relaxed);
+        };
+        let launched = launch(&temp, READY, 9, &mut interrupt);
+        assert!(matches!(launched, Err(Error::Interrupted)), "{launched:?}");
+        assert_none_left(&temp);
+    }
+
+    #[test]
+    fn a_node_that_dies_takes_the_others_with_it_and_its_last_words_are_kept() {
+        let temp = TempDir::new();
+        // Whichever comes second finds the first one's mark.
+        let text = format!(
+            "mkdir '{}' 2> /dev/null || {{ echo $$ >&2; echo 'no air' >&2; exit 3; }}; {READY}",
+            temp.path().join("mark").display()
+        );
+        match launch(&temp, &text, 4, &mut |_, _| {}) {
+            Err(Error::NodeDied { status: Some(status), said, .. }) => {
+                assert_eq!(status.code(), Some(3));
+                assert!(said.ends_with("no air"), "{said}");
+            }
+            other => panic!("{other:?}"),
+        }
+        assert_none_left(&temp);
+    }
+
+    #[test]
+    fn what_answers_rubbish_is_ended() {
+        let temp = TempDir::new();
+        let text = r"echo $$ >&2; printf '\377\377'; exec 1>&-; kill -STOP $$";
+        let launched = launch(&temp, text, 2, &mut |_, _| {});
+        assert!(matches!(launched, Err(Error::NodeDied { .. })), "{launched:?}");
+        assert_none_left(&temp);
+    }
+
+    #[test]
+    fn a_node_may_say_why_it_cannot_start() {
+        // `Started::Failed("no")`.
+        let launched = launch(&TempDir::new(), r"printf '\002\002no'", 1, &mut |_, _| {});
+        assert!(
+            matches!(&launched, Err(Error::NodeFailed { reason, .. }) if reason == "no"),
+            "{launched:?}"
+        );
+    }
+
+    #[test]
+    fn a_program_that_is_not_there_is_named() {
+        let temp = TempDir::new();
+        let dir = temp.state().network("test").unwrap();
+        let _lock = dir.create_and_lock(&|| false).unwrap();
+        let program = temp.path().join("nothing");
+        let interrupted = AtomicBool::new(false);
+        let mut launcher = Launcher {
+            dir: &dir,
+            program: &program,
+            interrupted: &interrupted,
+            progress: &mut |_| {},
+        };
+        let config = plan::config(NodeId(1), 1, Key([1; 32]), 1, Vec::new(), Vec::new());
+        let launched = launcher.launch(&[(config, SocketAddr::from(([127, 0, 0, 1], 1)))]);
+        assert!(matches!(launched, Err(Error::Spawn { program: named, .. }) if named == program));
+    }
+
+    #[test]
+    fn the_time_to_confirm_grows_with_the_network() {
+        assert_eq!(confirm_within(1), Duration::from_secs(30));
+        assert_eq!(confirm_within(10_000), Duration::from_secs(400));
     }
 }

@@ -32,7 +32,7 @@ impl CappedLog {
     /// If the system does not say what kind of file it is.
     pub fn new(file: File, bytes_max: u64) -> io::Result<Self> {
         let metadata = file.metadata()?;
-        let bytes = metadata.is_file().then(|| metadata.len());
+        let bytes = metadata.is_file().then_some(metadata.len());
         Ok(Self { file, bytes_max, bytes })
     }
 

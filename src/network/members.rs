@@ -6,8 +6,8 @@ use std::sync::atomic::AtomicBool;
 
 use super::launch::Launcher;
 use super::state::{NetworkDir, RECORD_VERSION};
-use super::{Error, NodeRecord, ProcessId, Record, StateDir, plan, ports, process};
-use crate::protocol::{Config, Incarnation, Key, Limits, NodeId, PeerAddr};
+use super::{Error, NodeRecord, ProcessId, Record, Settings, StateDir, plan, ports, process};
+use crate::protocol::{Incarnation, Key, NodeId, PeerAddr};
 use crate::runtime::clock;
 
 impl StateDir {
@@ -133,8 +133,10 @@ fn start_one(
     program: &Path,
 ) -> Result<NodeRecord, Error> {
     ports::check_free(addr)?;
-    let sample = record.choose(node, incarnation, Limits::default().sample_max);
-    let config: Config = plan::config(node, incarnation, record.key, record.seed, peers, sample);
+    let settings = &record.settings;
+    let sample = record.choose(node, incarnation, settings.limits.sample_max);
+    let (key, seed) = (record.key, record.seed);
+    let config = plan::config(node, incarnation, key, seed, peers, sample, settings);
     let interrupted = AtomicBool::new(false);
     let mut launcher = Launcher { dir, program, interrupted: &interrupted, progress: &mut |_| {} };
     let (mut nodes, brood) = launcher.launch(&[(config, addr)])?;
@@ -214,6 +216,7 @@ fn by_hand(name: &str, key: Key) -> Record {
         ports_origin: 0,
         started_at: clock::now().wall.0,
         boot_id: process::boot_id().to_owned(),
+        settings: Settings::default(),
         nodes: Vec::new(),
     }
 }
@@ -224,4 +227,91 @@ fn is_registered(dir: &NetworkDir, node: NodeId) -> Result<bool, Error> {
     let me = ProcessId::current();
     let me = me.map_err(|source| Error::System { doing: "read /proc", source })?;
     Ok(record.find(node).is_ok_and(|there| there.process == me && !there.removed))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{Helper, TempDir, record, remember};
+    use super::*;
+
+    const KEY: Key = Key([9; 32]);
+
+    fn me(number: u32) -> NodeRecord {
+        let mut nodes = record("any", &[ProcessId::current().unwrap()]).nodes;
+        NodeRecord { node: NodeId(number), ..nodes.remove(0) }
+    }
+
+    #[test]
+    fn nodes_started_by_hand_make_a_network_and_the_last_one_unmakes_it() {
+        let temp = TempDir::new();
+        let state = temp.state();
+        state.register("default", &KEY, me(7)).unwrap();
+        state.register("default", &KEY, me(3)).unwrap();
+        let record = state.load("default").unwrap();
+        assert!(record.kind.is_none());
+        let numbers: Vec<u32> = record.nodes.iter().map(|node| node.node.0).collect();
+        assert_eq!(numbers, [3, 7]);
+        state.unregister("default", NodeId(3)).unwrap();
+        assert!(state.load("default").unwrap().find(NodeId(3)).is_err());
+        state.unregister("default", NodeId(7)).unwrap();
+        assert!(!temp.path().join("default").exists());
+        state.unregister("default", NodeId(7)).unwrap();
+    }
+
+    #[test]
+    fn a_number_that_is_up_and_another_key_are_refused() {
+        let temp = TempDir::new();
+        let state = temp.state();
+        let other = Helper::cat();
+        remember(&state, &record("default", &[other.process()]));
+        let twice = state.register("default", &KEY, me(1));
+        assert!(matches!(twice, Err(Error::NodeUp { node: NodeId(1), .. })), "{twice:?}");
+        let foreign = state.register("default", &Key([8; 32]), me(2));
+        assert!(matches!(foreign, Err(Error::OtherKey(_))), "{foreign:?}");
+        // It is not this process, so it is not this process's to take out.
+        state.unregister("default", NodeId(1)).unwrap();
+        assert_eq!(state.load("default").unwrap().nodes.len(), 1);
+    }
+
+    #[test]
+    fn who_is_being_ended_does_not_wait_for_whoever_ends_it() {
+        let temp = TempDir::new();
+        let state = temp.state();
+        state.register("default", &KEY, me(1)).unwrap();
+        let dir = state.network("default").unwrap();
+        let lock = dir.lock_existing().unwrap();
+        let mut record = dir.read().unwrap().unwrap();
+        record.nodes[0].removed = true;
+        dir.write(&record).unwrap();
+        state.unregister("default", NodeId(1)).unwrap();
+        drop(lock);
+    }
+
+    #[test]
+    fn state_of_processes_long_gone_is_no_obstacle() {
+        let temp = TempDir::new();
+        let state = temp.state();
+        let gone = ProcessId { pid: 1, started: u64::MAX };
+        remember(&state, &record("default", &[gone, gone]));
+        state.register("default", &Key([8; 32]), me(5)).unwrap();
+        assert_eq!(state.load("default").unwrap().nodes.len(), 1);
+    }
+
+    #[test]
+    fn a_new_node_gets_the_next_number_and_as_many_peers_as_others() {
+        let up = ProcessId::current().unwrap();
+        let mut record = record("default", &[up; 6]);
+        for node in &mut record.nodes {
+            node.peers = vec![NodeId(1), NodeId(2), NodeId(3)];
+        }
+        record.nodes.remove(1);
+        let (node, addr) = record.next_node().unwrap();
+        assert_eq!((node, addr.port()), (NodeId(7), 7_007));
+        let peers = record.choose_peers(node, 1).unwrap();
+        assert_eq!(peers.len(), 3);
+        record.nodes.clear();
+        assert!(matches!(record.choose_peers(node, 1), Err(Error::NoPeers(_))));
+        record.kind = None;
+        assert!(matches!(record.next_node(), Err(Error::ByHand(_))));
+    }
 }

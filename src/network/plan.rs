@@ -7,7 +7,8 @@ use rand::SeedableRng;
 use rand::rngs::Xoshiro256PlusPlus;
 use rand::seq::index;
 
-use crate::protocol::{Config, Incarnation, Key, Limits, NodeId, PeerAddr};
+use super::Settings;
+use crate::protocol::{Config, Incarnation, Key, NodeId, PeerAddr};
 use crate::topology::Graph;
 
 /// The configuration of every node of a graph, by number, and its address.
@@ -16,6 +17,7 @@ pub(super) fn configs(
     addrs: &[SocketAddr],
     key: Key,
     seed: u64,
+    settings: &Settings,
 ) -> Vec<(Config, SocketAddr)> {
     let peer = |at: usize| PeerAddr { node: NodeId(graph[NodeIndex::new(at)]), addr: addrs[at] };
     let config = |at: usize| {
@@ -23,9 +25,10 @@ pub(super) fn configs(
             graph.neighbors(NodeIndex::new(at)).map(|neighbour| peer(neighbour.index())).collect();
         neighbours.sort_unstable();
         let node = peer(at).node;
-        let others = sample(addrs.len(), at, sample_seed(seed, node, 1));
+        let amount = settings.limits.sample_max;
+        let others = sample(addrs.len(), at, amount, sample_seed(seed, node, 1));
         let sample = others.into_iter().map(peer).collect();
-        (self::config(node, 1, key, seed, neighbours, sample), addrs[at])
+        (self::config(node, 1, key, seed, neighbours, sample, settings), addrs[at])
     };
     (0..addrs.len()).map(config).collect()
 }
@@ -38,8 +41,11 @@ pub(super) fn config(
     seed: u64,
     neighbours: Vec<PeerAddr>,
     sample: Vec<PeerAddr>,
+    settings: &Settings,
 ) -> Config {
     let mut config = Config::new(node, key, node_seed(seed, node, incarnation));
+    config.limits = settings.limits.clone();
+    config.timing = settings.timing.clone();
     // A hub has as many links as the graph says, and as many again to close ranks with.
     let limit = &mut config.limits.neighbours_max;
     *limit = (*limit).max(2 * neighbours.len());
@@ -67,10 +73,10 @@ fn derive(context: &str, seed: u64, node: NodeId, incarnation: Incarnation) -> u
     u64::from_le_bytes(bytes)
 }
 
-/// Up to [`Limits::sample_max`] of `count` nodes other than the one at `own`, drawn uniformly.
+/// Up to `amount` of `count` nodes other than the one at `own`, drawn uniformly.
 // To be replaced by the function of `topology`.
-fn sample(count: usize, own: usize, seed: u64) -> Vec<usize> {
-    let others = draw(count - 1, Limits::default().sample_max, seed);
+fn sample(count: usize, own: usize, amount: usize, seed: u64) -> Vec<usize> {
+    let others = draw(count - 1, amount, seed);
     others.into_iter().map(|at| if at < own { at } else { at + 1 }).collect()
 }
 
@@ -94,7 +100,7 @@ mod tests {
         }
         let addr = |port| SocketAddr::from(([127, 0, 0, 1], port));
         let addrs: Vec<SocketAddr> = (1..=nodes).map(|node| addr(node as u16)).collect();
-        configs(&graph, &addrs, Key([7; 32]), 42)
+        configs(&graph, &addrs, Key([7; 32]), 42, &Settings::default())
     }
 
     #[test]

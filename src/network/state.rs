@@ -305,3 +305,127 @@ fn sign(mut file: &File) -> io::Result<()> {
     file.set_len(0)?;
     writeln!(file, "{}", std::process::id())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::super::ProcessId;
+    use super::super::testing::{TempDir, record, remember};
+    use super::*;
+
+    fn never() -> bool {
+        false
+    }
+
+    fn mode(path: &Path) -> u32 {
+        fs::metadata(path).unwrap().permissions().mode() & 0o777
+    }
+
+    #[test]
+    fn names_stay_within_the_directory() {
+        for name in ["default", "a", "A-1_b.c", &"x".repeat(64)] {
+            check_name(name).unwrap();
+        }
+        for name in ["", ".", "..", ".x", "a/b", "/", "a b", "ä", "a\n", "a\0", &"x".repeat(65)] {
+            assert!(matches!(check_name(name), Err(Error::Name(_))), "{name:?}");
+        }
+    }
+
+    #[test]
+    fn the_directory_is_where_the_xdg_specification_says() {
+        let of = |xdg: Option<&str>, home: Option<&str>| {
+            StateDir::from_variables(xdg.map(PathBuf::from), home.map(PathBuf::from))
+        };
+        assert_eq!(of(Some("/s"), Some("/h")).unwrap().0, Path::new("/s/gossip"));
+        for xdg in [None, Some(""), Some("relative")] {
+            let state = of(xdg, Some("/h")).unwrap();
+            assert_eq!(state.0, Path::new("/h/.local/state/gossip"));
+        }
+        assert!(matches!(of(None, None), Err(Error::NoHome)));
+        assert!(matches!(of(Some("x"), Some("")), Err(Error::NoHome)));
+    }
+
+    #[test]
+    fn a_record_reads_back_and_nobody_else_can_read_it() {
+        let temp = TempDir::new();
+        let written = record("default", &[ProcessId { pid: 7, started: u64::MAX }]);
+        let dir = remember(&temp.state(), &written);
+        let read = dir.read().unwrap().unwrap();
+        assert_eq!(serde_json::to_value(&read).unwrap(), serde_json::to_value(&written).unwrap());
+        assert_eq!(mode(&dir.path), 0o700);
+        assert_eq!(mode(&dir.record_file()), 0o600);
+        drop(dir.open_log(NodeId(1)).unwrap());
+        assert_eq!(mode(&dir.log_file(NodeId(1))), 0o600);
+        assert_eq!(temp.state().names().unwrap(), ["default"]);
+    }
+
+    #[test]
+    fn a_record_cut_anywhere_is_broken_and_says_where_it_is() {
+        let temp = TempDir::new();
+        let dir = remember(&temp.state(), &record("cut", &[ProcessId { pid: 7, started: 7 }]));
+        let whole = fs::read(dir.record_file()).unwrap();
+        for length in 0..whole.len() {
+            match parse(&whole[..length], Path::new("/there")) {
+                Err(Error::StateBroken { path, .. }) => assert_eq!(path, Path::new("/there")),
+                other => panic!("{length}: {other:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn another_version_is_told_apart_from_damage() {
+        let parsed = parse(br#"{"version": 7, "whatever": []}"#, Path::new("/there"));
+        assert!(matches!(parsed, Err(Error::StateVersion { version: 7, .. })));
+        let parsed = parse(br#"{"version": 1, "whatever": []}"#, Path::new("/there"));
+        assert!(matches!(parsed, Err(Error::StateBroken { .. })));
+    }
+
+    #[test]
+    fn a_directory_that_cannot_be_written_is_named() {
+        let temp = TempDir::new();
+        let file = temp.path().join("file");
+        fs::write(&file, "").unwrap();
+        let dir = StateDir::at(&file).network("default").unwrap();
+        match dir.create_and_lock(&never) {
+            Err(Error::State { path, .. }) => assert!(path.starts_with(&file)),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn one_command_at_a_time_changes_a_network() {
+        let temp = TempDir::new();
+        let dir = temp.state().network("default").unwrap();
+        let held = dir.create_and_lock(&never).unwrap().unwrap();
+        match dir.try_lock() {
+            Err(Error::Locked { holder: Some(holder), .. }) => {
+                assert_eq!(holder.pid, std::process::id());
+            }
+            other => panic!("{other:?}"),
+        }
+        // Who is interrupted while waiting does not wait on.
+        assert!(dir.lock(LOCK_WITHIN, &|| true).unwrap().is_none());
+        drop(held);
+        drop(dir.lock_existing().unwrap());
+    }
+
+    #[test]
+    fn the_lock_of_a_network_that_is_gone_guards_nothing() {
+        let temp = TempDir::new();
+        let dir = remember(&temp.state(), &record("default", &[]));
+        let held = dir.lock_existing().unwrap();
+        let waiting = thread::Builder::new()
+            .name("waiting".to_owned())
+            .spawn({
+                let dir = dir.clone();
+                move || dir.lock_existing()
+            })
+            .unwrap();
+        dir.remove(&held).unwrap();
+        drop(held);
+        // Whether it came before the end or after it: there is nothing to lock any more.
+        assert!(matches!(waiting.join().unwrap(), Err(Error::NotRunning(_))));
+        assert!(!dir.path.exists());
+    }
+}

@@ -242,7 +242,113 @@ fn heard(nodes: &[NodeRecord], record: &Record, request: &Request) -> BTreeSet<N
 /// A node that ends at once may hang up before its answer is through.
 fn was_heard(answer: &ask::Answer) -> bool {
     match &answer.response {
-        Ok(_) | Err(client::Error::Io(..) | client::Error::Rubbish(_)) => true,
+        Ok(_) | Err(client::Error::Closed(_) | client::Error::Io(..)) => true,
         Err(_) => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::super::ProcessId;
+    use super::super::testing::{Helper, TempDir, record, remember};
+    use super::*;
+
+    fn ids(numbers: &[u32]) -> Vec<NodeId> {
+        numbers.iter().copied().map(NodeId).collect()
+    }
+
+    #[test]
+    fn what_cannot_be_asked_is_signalled_and_who_is_not_ours_is_not() {
+        let temp = TempDir::new();
+        let (polite, stubborn, paused) = (Helper::cat(), Helper::stubborn(), Helper::cat());
+        let bystander = Helper::cat();
+        // The bystander has the number of a node that ended earlier.
+        let ended = ProcessId { started: bystander.process().started - 1, ..bystander.process() };
+        let processes = [polite.process(), stubborn.process(), ended, paused.process()];
+        let dir = remember(&temp.state(), &record("default", &processes));
+        temp.state().pause_node("default", NodeId(4)).unwrap();
+
+        let mut done = 0;
+        let mut progress = |progress: Progress| done = progress.done;
+        let report = temp.state().stop("default", &mut progress).unwrap();
+
+        assert_eq!(report.signalled, ids(&[1, 2, 4]));
+        assert_eq!(report.gone, ids(&[3]));
+        assert!(report.asked.is_empty() && report.left.is_empty());
+        assert_eq!(done, 4);
+        assert!(bystander.process().is_alive());
+        assert!(!polite.process_is_alive() && !stubborn.process_is_alive());
+        assert!(!dir.record_file().exists());
+        assert!(matches!(temp.state().stop("default", &mut |_| {}), Err(Error::NotRunning(_))));
+    }
+
+    #[test]
+    fn after_another_boot_no_number_means_anything() {
+        let temp = TempDir::new();
+        let bystander = Helper::cat();
+        let mut earlier = record("default", &[bystander.process()]);
+        earlier.boot_id = "another".to_owned();
+        remember(&temp.state(), &earlier);
+        let report = temp.state().stop("default", &mut |_| {}).unwrap();
+        assert_eq!(report.gone, ids(&[1]));
+        assert!(bystander.process().is_alive());
+    }
+
+    #[test]
+    fn a_state_file_that_was_cut_short_gets_nobody_killed() {
+        let temp = TempDir::new();
+        let helper = Helper::cat();
+        let dir = remember(&temp.state(), &record("default", &[helper.process()]));
+        let whole = fs::read(dir.record_file()).unwrap();
+        fs::write(dir.record_file(), &whole[..whole.len() - 1]).unwrap();
+        let stopped = temp.state().stop("default", &mut |_| {});
+        assert!(matches!(stopped, Err(Error::StateBroken { .. })));
+        assert!(helper.process().is_alive());
+        assert!(dir.record_file().exists());
+    }
+
+    #[test]
+    fn a_removed_node_stays_in_the_record() {
+        let temp = TempDir::new();
+        let (one, two) = (Helper::cat(), Helper::cat());
+        remember(&temp.state(), &record("default", &[one.process(), two.process()]));
+        let state = temp.state();
+        state.remove_node("default", NodeId(1)).unwrap();
+        assert!(!one.process_is_alive() && two.process().is_alive());
+        assert!(state.load("default").unwrap().find(NodeId(1)).unwrap().removed);
+        let again = state.remove_node("default", NodeId(1));
+        assert!(matches!(again, Err(Error::NodeRemoved(NodeId(1)))));
+        let unknown = state.remove_node("default", NodeId(3));
+        let known = Some((NodeId(1), NodeId(2)));
+        assert!(matches!(unknown, Err(Error::UnknownNode { known: found, .. }) if found == known));
+    }
+
+    #[test]
+    fn state_whose_processes_are_gone_is_cleaned_up() {
+        let temp = TempDir::new();
+        let state = temp.state();
+        let helper = Helper::cat();
+        let dir = remember(&state, &record("default", &[helper.process()]));
+        assert_eq!(state.list().unwrap().len(), 1);
+        state.kill_node("default", NodeId(1)).unwrap();
+        assert!(matches!(state.load("default"), Err(Error::NotRunning(_))));
+        assert!(!dir.record_file().exists());
+        assert!(state.list().unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_paused_node_goes_on_when_resumed() {
+        let temp = TempDir::new();
+        let state = temp.state();
+        let helper = Helper::cat();
+        remember(&state, &record("default", &[helper.process()]));
+        state.pause_node("default", NodeId(1)).unwrap();
+        state.resume_node("default", NodeId(1)).unwrap();
+        // Only a process that runs notices that its input ended.
+        let process = helper.process();
+        helper.close_input();
+        assert!(process.wait_gone(super::super::testing::soon()));
     }
 }

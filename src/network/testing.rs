@@ -1,14 +1,19 @@
 //! What the unit tests of this module share: directories and processes that go when they do.
 
 use std::fs;
+use std::io::{Read, Write};
+use std::net::UdpSocket;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use super::{ProcessId, StateDir};
-use crate::protocol::Monotonic;
+use super::process::boot_id;
+use super::state::NetworkDir;
+use super::{NodeRecord, ProcessId, RECORD_VERSION, Record, StateDir};
+use crate::protocol::{Key, Monotonic, NodeId};
 use crate::runtime::clock;
+use crate::topology::Kind;
 
 /// A deadline that no healthy machine reaches.
 pub(super) fn soon() -> Monotonic {
@@ -58,8 +63,7 @@ impl Helper {
         let mut helper = Self::command(child.stdout(Stdio::piped()));
         // It is deaf once it says so, not before.
         let mut byte = [0];
-        let mut said = helper.0.stdout.take().unwrap();
-        std::io::Read::read_exact(&mut said, &mut byte).unwrap();
+        helper.0.stdout.as_mut().unwrap().read_exact(&mut byte).unwrap();
         helper
     }
 
@@ -70,6 +74,16 @@ impl Helper {
     pub(super) fn process(&self) -> ProcessId {
         ProcessId::of(self.0.id()).unwrap()
     }
+
+    pub(super) fn process_is_alive(&self) -> bool {
+        self.process().is_alive()
+    }
+
+    /// Tells it to end, if it still listens.
+    pub(super) fn close_input(mut self) {
+        self.0.stdin = None;
+        let _ = self.0.wait();
+    }
 }
 
 impl Drop for Helper {
@@ -77,4 +91,55 @@ impl Drop for Helper {
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
+}
+
+/// A record of nodes 1, 2, … with these processes, and nothing behind their control ports.
+pub(super) fn record(name: &str, processes: &[ProcessId]) -> Record {
+    // Nobody listens at a port that was just given back; and whoever might has no such key.
+    let port = || UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let node = |(index, process): (usize, &ProcessId)| NodeRecord {
+        node: NodeId(index as u32 + 1),
+        addr: port(),
+        incarnation: 1,
+        process: *process,
+        removed: false,
+        peers: Vec::new(),
+    };
+    Record {
+        version: RECORD_VERSION,
+        name: name.to_owned(),
+        kind: Some(Kind::Circular),
+        seed: 1,
+        key: Key([9; 32]),
+        ports_origin: 7_000,
+        started_at: 0,
+        boot_id: boot_id().to_owned(),
+        nodes: processes.iter().enumerate().map(node).collect(),
+    }
+}
+
+/// Puts a record where a network of its name would be.
+pub(super) fn remember(state: &StateDir, record: &Record) -> NetworkDir {
+    let dir = state.network(&record.name).unwrap();
+    let lock = dir.create_and_lock(&|| false).unwrap().unwrap();
+    dir.write(record).unwrap();
+    drop(lock);
+    dir
+}
+
+/// A shell script to start instead of the real program.
+pub(super) fn script(temp: &TempDir, text: &str) -> PathBuf {
+    let path = temp.path().join("node.sh");
+    // Written by another process: while this one has it open for writing, a process that some
+    // other test starts at that moment would have it too, and the system would not execute it.
+    let mut child = Command::new("sh")
+        .args(["-c", "cat > \"$0\" && chmod 700 \"$0\""])
+        .arg(&path)
+        .stdin(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let stdin = child.stdin.take().unwrap();
+    { stdin }.write_all(format!("#!/bin/sh\n{text}\n").as_bytes()).unwrap();
+    assert!(child.wait().unwrap().success());
+    path
 }

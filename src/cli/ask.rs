@@ -1,0 +1,53 @@
+//! Questions to nodes: one, or all of a network at once.
+
+use std::thread;
+
+use crossbeam_channel as channel;
+
+use super::Error;
+use crate::control::{Request, Response};
+use crate::network::{NodeRecord, Record};
+use crate::protocol::NodeId;
+
+/// How many nodes are asked at the same time.
+const WORKERS_MAX: usize = 32;
+
+/// Asks one node one question.
+pub(super) fn one(record: &Record, node: NodeId, request: &Request) -> Result<Response, Error> {
+    let mut client = record.connect(node)?;
+    client.ask(request).map_err(|error| Error::no_answer(node, &error))
+}
+
+/// Asks each node the same; the answers come in the order of `nodes`.
+///
+/// A few workers take node by node, so that a thousand nodes are asked quickly, and one that is
+/// stopped delays nobody but itself.
+pub(super) fn all(
+    record: &Record,
+    nodes: &[&NodeRecord],
+    request: &Request,
+) -> Vec<Result<Response, Error>> {
+    let (jobs, next_job) = channel::unbounded();
+    for index in 0..nodes.len() {
+        let _ = jobs.send(index);
+    }
+    drop(jobs);
+    let (results, answers) = channel::unbounded();
+    let work = || {
+        for index in &next_job {
+            let _ = results.send((index, one(record, nodes[index].node, request)));
+        }
+    };
+    thread::scope(|scope| {
+        for number in 1..WORKERS_MAX.min(nodes.len()) {
+            let named = thread::Builder::new().name(format!("ask-{number}"));
+            // Fewer threads than hoped for only means that it takes longer.
+            let _ = named.spawn_scoped(scope, work);
+        }
+        work();
+    });
+    drop(results);
+    let mut answers: Vec<_> = answers.iter().collect();
+    answers.sort_by_key(|(index, _)| *index);
+    answers.into_iter().map(|(_, answer)| answer).collect()
+}

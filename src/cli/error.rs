@@ -1,0 +1,287 @@
+//! What went wrong, why, and what to do next: the one error that people see.
+//!
+//! Every layer has an error type of its own; here, and only here, each becomes three lines.
+
+use std::fmt;
+use std::io;
+use std::path::Path;
+use std::process::ExitCode;
+
+use super::{output, render};
+use crate::control::client;
+use crate::protocol::{NodeId, Refused};
+use crate::runtime;
+
+mod network;
+mod topology;
+
+/// Three things about a failure, and how the program ends with it.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Error {
+    kind: Kind,
+    what: String,
+    why: String,
+    next: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    /// The command line itself was wrong.
+    Misused,
+    /// It was right, and yet it did not work.
+    Failed,
+    /// Whoever read our output has left (`| head`): no failure at all.
+    ReaderLeft,
+}
+
+impl Error {
+    /// The command was right, and yet it failed.
+    #[must_use]
+    pub fn failed(
+        what: impl Into<String>,
+        why: impl Into<String>,
+        next: impl Into<String>,
+    ) -> Self {
+        Self { kind: Kind::Failed, what: what.into(), why: why.into(), next: next.into() }
+    }
+
+    /// The command line alone shows that this cannot work.
+    #[must_use]
+    pub fn misused(
+        what: impl Into<String>,
+        why: impl Into<String>,
+        next: impl Into<String>,
+    ) -> Self {
+        Self { kind: Kind::Misused, ..Self::failed(what, why, next) }
+    }
+
+    /// Completes what is advised, so that it is about this network when typed as it stands.
+    #[must_use]
+    pub(super) fn advising_on(mut self, network: &str) -> Self {
+        let complete = format!("`gossip show-network{}`", network::flag(network));
+        self.next = self.next.replace("`gossip show-network`", &complete);
+        self
+    }
+
+    /// Writes the three lines to stderr, safe for a terminal.
+    pub fn print(&self) {
+        if self.kind != Kind::ReaderLeft {
+            output::note(&self.to_string());
+        }
+    }
+
+    /// 1 for a failure, 2 for misuse, 0 where only the reader left.
+    #[must_use]
+    pub fn exit_code(&self) -> ExitCode {
+        match self.kind {
+            Kind::Misused => ExitCode::from(2),
+            Kind::Failed => ExitCode::FAILURE,
+            Kind::ReaderLeft => ExitCode::SUCCESS,
+        }
+    }
+
+    /// Whether only the reader of our output left.
+    #[must_use]
+    pub fn is_reader_left(&self) -> bool {
+        self.kind == Kind::ReaderLeft
+    }
+
+    /// Our own output could not be written.
+    pub(super) fn output(error: &io::Error) -> Self {
+        let failed = Self::failed(
+            "cannot write the result",
+            error.to_string(),
+            "see where stdout leads, and whether there is space left",
+        );
+        if error.kind() == io::ErrorKind::BrokenPipe {
+            return Self { kind: Kind::ReaderLeft, ..failed };
+        }
+        failed
+    }
+
+    /// A file that the command line names could not be used.
+    pub(super) fn file(action: &str, path: &Path, error: &io::Error) -> Self {
+        Self::failed(
+            format!("cannot {action} {}", path.display()),
+            reason(error),
+            "name another file, or see to its directory and its permissions",
+        )
+    }
+
+    /// A node refused a text.
+    pub(super) fn refused(node: NodeId, refused: &Refused) -> Self {
+        let what = format!("node {node} did not accept the message");
+        let why = refused.to_string();
+        match refused {
+            Refused::Empty => Self::misused(what, why, "give it at least one character"),
+            Refused::TooLong { bytes_max, .. } => {
+                let next = format!("shorten it to {bytes_max} bytes, or send it in pieces");
+                Self::failed(what, why, next)
+            }
+            Refused::Relays { .. } => Self::misused(what, why, "choose another number of relays"),
+            Refused::Leaving => Self::failed(what, why, "hand it to another node"),
+        }
+    }
+
+    /// A node's control port gave no good answer.
+    pub(super) fn no_answer(node: NodeId, error: &client::Error) -> Self {
+        use client::Error as E;
+        let did_not = format!("node {node} did not answer");
+        let others = "`gossip show-network` shows which nodes are up";
+        match error {
+            E::Refused(addr) => {
+                Self::failed(did_not, format!("nothing listens on its control port {addr}"), others)
+            }
+            E::TimedOut(addr, after) => Self::failed(
+                did_not,
+                format!(
+                    "its control port {addr} was silent for {}; it may be stopped or overloaded",
+                    render::time::span(*after)
+                ),
+                format!("try again; {others}"),
+            ),
+            E::Rubbish(addr) => Self::failed(
+                format!("node {node} gave an answer that makes no sense"),
+                format!("what listens on {addr} does not speak gossip's control protocol"),
+                "see which program has that port (`ss -ltnp`); if it took a dead node's port, \
+                 `gossip stop-network` and start again with other --ports-origin",
+            ),
+            E::NotAllowed(addr) => Self::failed(
+                format!("node {node} does not take our word"),
+                format!("the node on {addr} belongs to a network with another key"),
+                "`gossip list-networks` shows the networks and their ports",
+            ),
+            E::OtherVersion(addr, version) => Self::failed(
+                format!("cannot talk to node {node}"),
+                format!(
+                    "the node on {addr} speaks version {version} of the control protocol, and \
+                     this program version {}",
+                    crate::control::VERSION
+                ),
+                "stop the network with the program that started it, and start it anew",
+            ),
+            E::Busy(addr) => Self::failed(
+                format!("node {node} has no time for us"),
+                format!("too many others are connected to {addr}"),
+                "try again in a moment",
+            ),
+            E::Closed(addr) => Self::failed(
+                did_not,
+                format!("it hung up on {addr} before its answer; it may be ending"),
+                others,
+            ),
+            E::TooLong => Self::failed(
+                format!("cannot send that to node {node}"),
+                format!("it is longer than {} bytes", crate::control::FRAME_BYTES_MAX),
+                "send less at a time",
+            ),
+            E::Io(addr, error) => Self::failed(
+                did_not,
+                format!("the connection to {addr} failed: {}", reason(error)),
+                format!("try again; {others}"),
+            ),
+        }
+    }
+
+    /// A node answered something that does not belong to the question.
+    pub(super) fn other_answer(node: NodeId) -> Self {
+        Self::failed(
+            format!("node {node} gave another answer than the one asked for"),
+            "the node and this program are of different builds",
+            "stop the network with the program that started it, and start it anew",
+        )
+    }
+}
+
+impl From<runtime::Error> for Error {
+    fn from(error: runtime::Error) -> Self {
+        match error {
+            runtime::Error::PortTaken(addr) => Self::failed(
+                "cannot start the node",
+                format!("port {} of {} is taken", addr.port(), addr.ip()),
+                "choose another port; `ss -lunpt` shows who has it",
+            ),
+            runtime::Error::NotConfirmed => Self::failed(
+                "the node ended",
+                "whoever started it did not confirm the start in time",
+                "start the network again",
+            ),
+            runtime::Error::Io(action, error) => Self::failed(
+                "the node cannot run",
+                format!("cannot {action}: {}", reason(&error)),
+                "see to that, and run it again",
+            ),
+        }
+    }
+}
+
+/// What the system says, without the number it says it with.
+pub(super) fn reason(error: &io::Error) -> String {
+    let text = error.to_string();
+    match text.find(" (os error ") {
+        Some(end) => text[..end].to_lowercase(),
+        None => text,
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "error: {}", self.what)?;
+        writeln!(f, "  why:  {}", self.why)?;
+        write!(f, "  next: {}", self.next)
+    }
+}
+
+impl std::error::Error for Error {}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn an_error_says_three_things() {
+        let addr = "127.0.0.1:7007".parse().unwrap();
+        let error = Error::no_answer(NodeId(7), &client::Error::Refused(addr));
+        assert_eq!(
+            error.to_string(),
+            "error: node 7 did not answer\n  \
+             why:  nothing listens on its control port 127.0.0.1:7007\n  \
+             next: `gossip show-network` shows which nodes are up"
+        );
+        assert_eq!(error.exit_code(), ExitCode::FAILURE);
+    }
+
+    #[test]
+    fn no_error_shows_its_insides() {
+        let addr = "127.0.0.1:7007".parse().unwrap();
+        let io = || io::Error::from_raw_os_error(13);
+        let errors = [
+            Error::no_answer(NodeId(7), &client::Error::TimedOut(addr, Duration::from_secs(2))),
+            Error::no_answer(NodeId(7), &client::Error::Rubbish(addr)),
+            Error::no_answer(NodeId(7), &client::Error::NotAllowed(addr)),
+            Error::no_answer(NodeId(7), &client::Error::OtherVersion(addr, 2)),
+            Error::no_answer(NodeId(7), &client::Error::Busy(addr)),
+            Error::no_answer(NodeId(7), &client::Error::Closed(addr)),
+            Error::no_answer(NodeId(7), &client::Error::TooLong),
+            Error::no_answer(NodeId(7), &client::Error::Io(addr, io())),
+            Error::refused(NodeId(7), &Refused::TooLong { bytes: 9, bytes_max: 8 }),
+            Error::file("read", Path::new("key"), &io()),
+            runtime::Error::PortTaken(addr).into(),
+            runtime::Error::Io("open a socket", io()).into(),
+        ];
+        for error in errors {
+            let text = error.to_string();
+            assert!(!text.contains("os error") && !text.contains(" { "), "{text}");
+            assert_eq!(text.lines().count(), 3, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_reader_that_leaves_is_no_failure() {
+        let error = Error::output(&io::Error::from(io::ErrorKind::BrokenPipe));
+        assert!(error.is_reader_left());
+        assert_eq!(error.exit_code(), ExitCode::SUCCESS);
+    }
+}

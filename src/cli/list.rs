@@ -1,0 +1,31 @@
+//! `list-networks`.
+
+use super::render::network::{self as render, NetworkView};
+use super::{Error, Global, output};
+use crate::network::StateDir;
+
+pub(super) const EXAMPLES: &str = "\
+Examples:
+  gossip list-networks
+  gossip list-networks --json";
+
+/// Shows every network that this machine's user has, broken ones included.
+pub(super) fn run(global: &Global) -> Result<(), Error> {
+    let mut networks: Vec<NetworkView> = Vec::new();
+    for (name, record) in StateDir::from_env()?.list()? {
+        let record = record.map_err(|error| error.to_string()).map(|record| {
+            let up = record.nodes.iter().filter(|node| !node.removed && record.is_up(node)).count();
+            (record, up)
+        });
+        networks.push(NetworkView { name, record });
+    }
+    networks.sort_by(|one, other| one.name.cmp(&other.name));
+    if global.json {
+        return output::json(&render::list_json(&networks));
+    }
+    if networks.is_empty() {
+        output::note("no networks; `gossip start-network` starts one");
+        return Ok(());
+    }
+    output::result(&render::list_text(&networks))
+}

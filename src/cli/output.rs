@@ -1,0 +1,33 @@
+//! The two ways out: results to stdout, everything for people in trouble to stderr.
+
+use std::io::{self, IsTerminal, Write};
+
+use super::Error;
+use super::render::escape;
+
+/// Writes a result, whole, to stdout.
+pub(super) fn result(text: &str) -> Result<(), Error> {
+    let mut stdout = io::stdout().lock();
+    stdout
+        .write_all(text.as_bytes())
+        .and_then(|()| stdout.flush())
+        .map_err(|error| Error::output(&error))
+}
+
+/// Writes a JSON document and a line end to stdout.
+pub(super) fn json(value: &serde_json::Value) -> Result<(), Error> {
+    result(&escape::json(value))
+}
+
+/// Writes a remark to stderr. It may quote what a user typed, so it is made safe for terminals.
+pub(super) fn note(text: &str) {
+    // Nobody is left to be told if this cannot be written.
+    let _ = writeln!(io::stderr().lock(), "{}", escape::lines(text));
+}
+
+/// Whether stdout wants colour: a terminal that understands it, and nobody said no.
+pub(super) fn wants_colour() -> bool {
+    let said_no = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+    io::stdout().is_terminal() && !said_no && !dumb
+}

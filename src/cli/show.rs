@@ -1,0 +1,44 @@
+//! `show-network`.
+
+use jiff::tz::TimeZone;
+
+use super::render::network::{self as render, NodeState, NodeView};
+use super::{Error, Global, ask, output};
+use crate::control::{Request, Response};
+use crate::network::{NodeRecord, Record, StateDir};
+
+pub(super) const EXAMPLES: &str = "\
+Examples:
+  gossip show-network
+  gossip show-network --json | jq .totals.counters";
+
+/// Asks every live node how it is, and shows them all.
+pub(super) fn run(global: &Global) -> Result<(), Error> {
+    let record = StateDir::from_env()?.load(&global.network)?;
+    let nodes = views(&record);
+    if global.json {
+        output::json(&render::show_json(&record, &nodes))
+    } else {
+        output::result(&render::show_text(&record, &nodes, &TimeZone::system()))
+    }
+}
+
+/// Every node of the network, with what the live ones say. One that does not answer is no error
+/// here: to find out is what the command is for.
+pub(super) fn views(record: &Record) -> Vec<NodeView<'_>> {
+    let is_live = |node: &&NodeRecord| !node.removed && record.is_up(node);
+    let live: Vec<&NodeRecord> = record.nodes.iter().filter(is_live).collect();
+    let mut answers = live.iter().zip(ask::all(record, &live, &Request::Status)).peekable();
+    let mut views = Vec::with_capacity(record.nodes.len());
+    for node in &record.nodes {
+        let answer = answers.next_if(|(asked, _)| asked.node == node.node);
+        let (state, status) = match answer {
+            Some((_, Ok(Response::Status(status)))) => (NodeState::Up, Some(*status)),
+            Some(_) => (NodeState::Silent, None),
+            None if node.removed => (NodeState::Removed, None),
+            None => (NodeState::Down, None),
+        };
+        views.push(NodeView { record: node, state, status });
+    }
+    views
+}

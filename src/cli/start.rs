@@ -1,0 +1,228 @@
+//! `start-network`.
+
+use std::path::PathBuf;
+
+use rand::TryRng;
+use rand::rngs::SysRng;
+
+use super::interrupt::{self, Interrupt};
+use super::plot::PlotFile;
+use super::progress::Progress;
+use super::render::network as render;
+use super::{Error, Global, foreground, key, limits, output, stop};
+use crate::network::{Record, StartSpec, StateDir};
+use crate::topology::{self, Kind, dot};
+
+pub(super) const USAGE: &str =
+    "gossip start-network [circular | powerlaw | random [DEGREE]] [OPTIONS]";
+
+pub(super) const EXAMPLES: &str = "\
+Examples:
+  gossip start-network --plot
+  gossip start-network random 5
+  gossip start-network circular --num-nodes=32 --network ring
+
+The value of --plot may be left out: `--plot circular` plots a ring to the default file. For a
+file of such a name write ./circular.";
+
+/// The examples, and the names that `--limit` and `--timing` take.
+pub(super) fn long_help() -> String {
+    format!("{EXAMPLES}\n\n{}", limits::listing())
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Which nodes are linked: circular, powerlaw, or random with a DEGREE [default: random 3]
+    #[arg(value_name = "TOPOLOGY", num_args = 0..=2)]
+    topology: Vec<String>,
+    /// How many nodes
+    #[arg(short, long, value_name = "N", default_value_t = 16)]
+    num_nodes: u32,
+    /// Write the topology as Graphviz DOT [default FILE: gossip-<network>.dot]
+    #[arg(short = 'P', long, value_name = "FILE", num_args = 0..=1)]
+    plot: Option<Option<PathBuf>>,
+    /// Node N owns UDP port P+N (gossip) and TCP port P+N (control)
+    #[arg(long, value_name = "P", default_value_t = 7000)]
+    ports_origin: u16,
+    /// Reproduce a graph and the protocol's randomness; drawn and shown when not given
+    #[arg(long, value_name = "S")]
+    seed: Option<u64>,
+    /// Stay, show what happens at every node, and stop the network on Ctrl-C
+    #[arg(long)]
+    foreground: bool,
+    #[command(flatten)]
+    changes: limits::Changes,
+}
+
+/// Starts a network, and returns when every node answers.
+pub(super) fn run(global: &Global, args: &Args) -> Result<(), Error> {
+    let wanted = Wanted::of(global, args)?;
+    let seed = args.seed.map_or_else(random_seed, Ok)?;
+    let (graph, adapted) = topology::build(wanted.kind, args.num_nodes, seed)?;
+    for adapted in adapted {
+        output::note(&adapted.to_string());
+    }
+    let plot = wanted.plot.as_deref().map(PlotFile::open).transpose()?;
+    let spec = StartSpec {
+        name: global.network.clone(),
+        kind: wanted.kind,
+        nodes: args.num_nodes,
+        ports_origin: args.ports_origin,
+        seed,
+        program: this_program()?,
+        settings: args.changes.settings()?,
+    };
+    let interrupt = interrupt::watch()?;
+    let record = start(&spec, &interrupt)?;
+    if let Some(plot) = plot {
+        let drawn = plot.write(&dot::to_dot(&graph, wanted.kind, &global.network));
+        drawn.or_else(|error| stop::stop(&global.network).and(Err(error)))?;
+    }
+    let plot = wanted.plot.map(|path| path.to_string_lossy().into_owned());
+    if global.json {
+        output::json(&render::started_json(&record, plot.as_deref()))?;
+    } else {
+        output::result(&render::started_text(&record, plot.as_deref()))?;
+    }
+    if args.foreground { foreground::run(global, record, &interrupt) } else { Ok(()) }
+}
+
+fn start(spec: &StartSpec, interrupt: &Interrupt) -> Result<Record, Error> {
+    let mut progress = Progress::new("starting");
+    let state = StateDir::from_env()?;
+    Ok(state.start(spec, &mut |now| progress.show(now), &interrupt.seen)?)
+}
+
+/// 32 random bits: enough to tell runs apart, and short enough to be typed again.
+pub(super) fn random_seed() -> Result<u64, Error> {
+    SysRng.try_next_u32().map(u64::from).map_err(|error| key::no_randomness(&error))
+}
+
+fn this_program() -> Result<PathBuf, Error> {
+    std::env::current_exe().map_err(|error| {
+        Error::failed(
+            "cannot start any node",
+            format!("the system does not say where this program is: {error}"),
+            "see whether /proc is mounted",
+        )
+    })
+}
+
+/// What the loose words of the command line mean.
+#[derive(Debug, PartialEq, Eq)]
+struct Wanted {
+    kind: Kind,
+    plot: Option<PathBuf>,
+}
+
+impl Wanted {
+    fn of(global: &Global, args: &Args) -> Result<Self, Error> {
+        let mut words = args.topology.clone();
+        let mut plot = args.plot.clone();
+        // `--plot circular`: the word was meant as the topology, and the file was left out.
+        let file = plot.as_ref().and_then(|file| file.as_deref()?.to_str());
+        if let Some(word) = file.filter(|word| is_topology(word))
+            && words.first().is_none_or(|first| !is_topology(first))
+        {
+            words.insert(0, word.into());
+            plot = Some(None);
+        }
+        let by_default = || PathBuf::from(format!("gossip-{}.dot", global.network));
+        let plot = plot.map(|file| file.unwrap_or_else(by_default));
+        Ok(Self { kind: kind(&words)?, plot })
+    }
+}
+
+fn is_topology(word: &str) -> bool {
+    matches!(word, "circular" | "powerlaw" | "random")
+}
+
+fn kind(words: &[String]) -> Result<Kind, Error> {
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let refuse = |why: String| {
+        let what = format!("cannot start a network of topology `{}`", words.join(" "));
+        Err(Error::misused(what, why, "use circular, powerlaw, or random with a degree: random 5"))
+    };
+    match words[..] {
+        [] | ["random"] => Ok(Kind::Random { degree: None }),
+        ["circular"] => Ok(Kind::Circular),
+        ["powerlaw"] => Ok(Kind::Powerlaw),
+        ["random", degree] => match degree.parse() {
+            Ok(degree) => Ok(Kind::Random { degree: Some(degree) }),
+            Err(_) => refuse(format!("{degree} is no degree: a number of links per node")),
+        },
+        [word @ ("circular" | "powerlaw"), _] => refuse(format!("{word} takes no degree")),
+        [word, ..] => refuse(format!("there is no topology called {word}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::super::{Cli, Command};
+    use super::*;
+
+    fn parse(line: &str) -> Result<Wanted, Error> {
+        let words = ["gossip", "start-network"].into_iter().chain(line.split_whitespace());
+        let cli = Cli::try_parse_from(words).unwrap();
+        let Command::StartNetwork(args) = &cli.command else { panic!("another command") };
+        Wanted::of(&cli.global, args)
+    }
+
+    fn kind_of(line: &str) -> Kind {
+        parse(line).unwrap().kind
+    }
+
+    fn plot_of(line: &str) -> Option<String> {
+        parse(line).unwrap().plot.map(|path| path.to_str().unwrap().into())
+    }
+
+    #[test]
+    fn the_lines_of_the_contract_parse() {
+        assert_eq!(kind_of(""), Kind::Random { degree: None });
+        assert_eq!(kind_of("--plot"), Kind::Random { degree: None });
+        assert_eq!(kind_of("random 5"), Kind::Random { degree: Some(5) });
+        assert_eq!(kind_of("circular --num-nodes=32"), Kind::Circular);
+        assert_eq!(kind_of("powerlaw -n 64 -P --ports-origin 9000"), Kind::Powerlaw);
+    }
+
+    #[test]
+    fn the_file_of_plot_may_be_left_out_anywhere() {
+        assert_eq!(plot_of("circular"), None);
+        assert_eq!(plot_of("--plot").as_deref(), Some("gossip-default.dot"));
+        assert_eq!(plot_of("--plot --network ring").as_deref(), Some("gossip-ring.dot"));
+        assert_eq!(plot_of("-P -n 4").as_deref(), Some("gossip-default.dot"));
+        assert_eq!(plot_of("circular --plot ring.dot").as_deref(), Some("ring.dot"));
+        assert_eq!(plot_of("--plot=ring.dot circular").as_deref(), Some("ring.dot"));
+        assert_eq!(plot_of("--plot ./circular").as_deref(), Some("./circular"));
+        assert_eq!(plot_of("circular --plot random").as_deref(), Some("random"));
+    }
+
+    #[test]
+    fn a_topology_after_plot_is_the_topology() {
+        for (line, kind) in [
+            ("--plot circular", Kind::Circular),
+            ("-P powerlaw", Kind::Powerlaw),
+            ("--plot random", Kind::Random { degree: None }),
+            ("--plot random 5", Kind::Random { degree: Some(5) }),
+        ] {
+            assert_eq!(kind_of(line), kind, "{line}");
+            assert_eq!(plot_of(line).as_deref(), Some("gossip-default.dot"), "{line}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_topology_is_refused_with_the_reason() {
+        for (line, why) in [
+            ("ring", "there is no topology called ring"),
+            ("5", "there is no topology called 5"),
+            ("circular 5", "circular takes no degree"),
+            ("random five", "five is no degree"),
+            ("random 99999999999", "99999999999 is no degree"),
+        ] {
+            let error = parse(line).unwrap_err().to_string();
+            assert!(error.contains(why), "{line}: {error}");
+        }
+    }
+}
