@@ -1,5 +1,7 @@
 //! The program as one types it: help, misuse, failures that need no running node.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 mod harness;
 
 use std::fs;
@@ -136,7 +138,7 @@ fn numbers_that_cannot_be_are_refused_with_three_lines_before_anything_starts() 
         ("--limit messages-max=0", "--limit", "above zero"),
         ("--timing probe-interval=5", "--timing", "no time above zero"),
     ] {
-        let error = lab.run(&format!("start-network {line}")).is_misused(line);
+        let error = lab.run(&format!("start-network {line}")).misuses(line);
         assert!(error.contains(what) && error.contains(why), "{line}: {error}");
     }
     assert!(!lab.state_home().exists(), "no state is made for what cannot be");
@@ -167,10 +169,10 @@ fn no_networks_is_an_answer_too() {
 #[test]
 fn a_message_is_checked_before_a_network_is_looked_for() {
     let lab = Lab::new();
-    let error = lab.run_words(["send-message", "1", ""]).is_misused("an empty message");
+    let error = lab.run_words(["send-message", "1", ""]).misuses("an empty message");
     assert!(error.contains("the message is empty"), "{error}");
     let words = ["send-message".as_bytes(), b"1", b"\xff\xfe"].map(std::ffi::OsStr::from_bytes);
-    let error = lab.run_words(words).is_misused("a message that is not UTF-8");
+    let error = lab.run_words(words).misuses("a message that is not UTF-8");
     assert!(error.contains("UTF-8"), "{error}");
 }
 
@@ -204,7 +206,7 @@ fn a_file_without_a_key_is_told_apart_from_no_file() {
         assert!(error.contains("64 hexadecimal digits"), "{name}: {error}");
     }
     let twice = "--peer 2@127.0.0.1:1 --peer 2@127.0.0.1:2";
-    let error = lab.run(&format!("{run_node} empty {twice}")).is_misused("the same peer twice");
+    let error = lab.run(&format!("{run_node} empty {twice}")).misuses("the same peer twice");
     assert!(error.contains("number 2 is given to two nodes"), "{error}");
 }
 

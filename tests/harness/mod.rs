@@ -85,7 +85,10 @@ impl Lab {
         self.command_of(line.split_whitespace())
     }
 
-    pub(crate) fn command_of<S: AsRef<OsStr>>(&self, words: impl IntoIterator<Item = S>) -> Command {
+    pub(crate) fn command_of<S: AsRef<OsStr>>(
+        &self,
+        words: impl IntoIterator<Item = S>,
+    ) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_gossip"));
         command.args(words).current_dir(&self.directory);
         command.env("XDG_STATE_HOME", self.state_home()).env("TZ", "UTC");
@@ -191,7 +194,7 @@ impl Run {
 
     /// The same for a command line that is wrong in itself.
     #[track_caller]
-    pub(crate) fn is_misused(self, what: &str) -> String {
+    pub(crate) fn misuses(self, what: &str) -> String {
         self.fails_with(2, what)
     }
 
