@@ -12,8 +12,8 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::protocol::{
-    Event, Key, MessageId, MessageInfo, MessagePage, MessageQuery, NodeId, PeerAddr, PeerInfo,
-    Refused, Status,
+    Event, FaultRule, Key, MessageId, MessageInfo, MessagePage, MessageQuery, NodeId, PeerAddr,
+    PeerInfo, Refused, Status,
 };
 
 pub mod client;
@@ -55,7 +55,7 @@ pub struct Hello {
 }
 
 /// What one may ask of a node.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Request {
     /// Are you there? Answered by [`Response::Ready`]. A node that `start-network` spawned ends
     /// by itself unless it is asked this within its start deadline.
@@ -85,10 +85,14 @@ pub enum Request {
     Link(Vec<PeerAddr>),
     /// Have these neighbours and no others, once the new links stand.
     Rewire(Vec<PeerAddr>),
+    /// Mistreat what you send by these rules, and no others.
+    SetFaults(Vec<FaultRule>),
+    /// By what rules do you mistreat what you send?
+    Faults,
 }
 
 /// What a node answers.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Response {
     /// To [`Request::Confirm`].
     Ready {
@@ -109,6 +113,8 @@ pub enum Response {
     Message(Option<MessageInfo>),
     /// To [`Request::Peers`].
     Peers(Vec<PeerInfo>),
+    /// To [`Request::Faults`].
+    Faults(Vec<FaultRule>),
     /// To [`Request::Status`].
     Status(Box<Status>),
     /// Done; nothing to tell. After [`Request::Subscribe`] now and then, to show that the node

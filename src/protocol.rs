@@ -20,6 +20,7 @@ use rand::SeedableRng;
 use rand::rngs::Xoshiro256PlusPlus;
 
 mod config;
+mod faults;
 mod flood;
 mod ids;
 mod liveness;
@@ -39,6 +40,7 @@ mod timers;
 mod wire;
 
 pub use config::{Config, Key, Limits, RELAYS_MAX, Timing, UDP_PAYLOAD_BYTES_MAX};
+pub use faults::{Effect, FaultRule, NodeRanges, REORDER_HOLD};
 pub use message::{Incarnation, MessageId, NodeId, Origin, ParseIdError, Path, PeerAddr};
 pub use report::{
     Counters, Event, MessageInfo, MessagePage, MessageQuery, PathInfo, PeerInfo, PeerState,
@@ -47,6 +49,7 @@ pub use report::{
 pub use time::{Monotonic, Now, Wall};
 pub use wire::{MAGIC, TAG_BYTES, VERSION};
 
+use faults::FaultLab;
 use outbox::{Outbox, Packed};
 use overlay::Overlay;
 use peers::{Peer, Peers, Standing};
@@ -101,6 +104,7 @@ pub struct Node {
     /// Told to leave: until when to wait for messages to settle.
     leaving: Option<Monotonic>,
     outbox: Outbox,
+    faults: FaultLab,
     counters: Counters,
     events: Vec<Event>,
     /// The sequence number of the last message that started here.
@@ -134,6 +138,7 @@ impl Node {
             due: Due::never(),
             leaving: None,
             outbox: Outbox::default(),
+            faults: FaultLab::default(),
             counters: Counters::default(),
             events: Vec::new(),
             sequence: 0,
@@ -212,6 +217,7 @@ impl Node {
         self.check_liveness(now);
         self.beat(now);
         self.shuffle(now);
+        self.faults.note_due(&mut self.due);
         if let Some(until) = self.leaving {
             self.due.at(until.max(now.monotonic + LEAVING_TICK));
         }
@@ -224,15 +230,52 @@ impl Node {
     }
 
     /// Appends what is to be sent and told to `out`.
-    pub fn flush(&mut self, _now: Now, out: &mut Outputs) {
+    pub fn flush(&mut self, now: Now, out: &mut Outputs) {
         out.events.append(&mut self.events);
-        if self.outbox.is_empty() {
-            return;
+        if !self.outbox.is_empty() {
+            self.outbox.pack(&self.config, out, &mut self.packed, &mut self.counters);
         }
-        self.outbox.pack(&self.config, out, &mut self.packed, &mut self.counters);
+        if !self.faults.is_idle() {
+            return self.flush_faulty(now, out);
+        }
         for packed in self.packed.drain(..) {
             out.push(packed.to.addr, packed.range);
         }
+    }
+
+    /// As [`Node::flush`], with injected faults in force.
+    fn flush_faulty(&mut self, now: Now, out: &mut Outputs) {
+        let Self { faults, packed, config, rng, counters, due, .. } = self;
+        while let Some((to, bytes)) = faults.release(now.monotonic) {
+            out.push_bytes(to, &bytes);
+        }
+        let held_max = config.limits.delayed_datagrams_max;
+        for Packed { to, range } in packed.drain(..) {
+            let bytes = &out.bytes[range.clone()];
+            let fate = faults.treat(now.monotonic, (to.node, to.addr), bytes, held_max, rng);
+            counters.faults_applied += u64::from(fate.touched);
+            counters.limit_delayed_dropped += u64::from(fate.overflowed);
+            for _ in 0..fate.send_now {
+                match &fate.changed {
+                    Some(changed) => out.push_bytes(to.addr, changed),
+                    None => out.push(to.addr, range.clone()),
+                }
+            }
+        }
+        faults.note_due(due);
+    }
+
+    /// Replaces the rules by which this node mistreats what it sends; those that are about
+    /// other senders are left out. None: no faults.
+    pub fn set_faults(&mut self, rules: &[FaultRule]) {
+        let mine = rules.iter().filter(|rule| rule.concerns_sender(self.config.node));
+        self.faults.set(mine.cloned().collect());
+    }
+
+    /// The rules in force.
+    #[must_use]
+    pub fn faults(&self) -> &[FaultRule] {
+        self.faults.rules()
     }
 
     /// Whether a node that was told to leave has done what it could, and may end.

@@ -308,6 +308,11 @@ impl Runtime {
                 self.node.rewire(now, &peers);
                 Response::Done
             }
+            Request::SetFaults(rules) => {
+                self.node.set_faults(&rules);
+                Response::Done
+            }
+            Request::Faults => Response::Faults(self.node.faults().to_vec()),
             // Handled by the connection's thread.
             Request::Subscribe => Response::Done,
         };

@@ -63,7 +63,10 @@ impl StateDir {
         marked.nodes.iter_mut().for_each(|node| node.removed = true);
         let _ = dir.write(&marked);
 
-        let report = end(&record, record.nodes.clone(), &Request::Stop, progress);
+        // A node that was removed before is no news.
+        let concerned = |node: &&NodeRecord| !node.removed || record.is_up(node);
+        let nodes = record.nodes.iter().filter(concerned).cloned().collect();
+        let report = end(&record, nodes, &Request::Stop, progress);
         if report.left.is_empty() {
             dir.remove(&lock)?;
         } else {
@@ -323,6 +326,9 @@ mod tests {
         let unknown = state.remove_node("default", NodeId(3));
         let known = Some((NodeId(1), NodeId(2)));
         assert!(matches!(unknown, Err(Error::UnknownNode { known: found, .. }) if found == known));
+        let report = state.stop("default", &mut |_| {}).unwrap();
+        assert_eq!(report.signalled, ids(&[2]));
+        assert!(report.gone.is_empty());
     }
 
     #[test]

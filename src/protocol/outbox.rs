@@ -165,6 +165,13 @@ impl Outputs {
     pub(super) fn push(&mut self, to: SocketAddr, range: Range<usize>) {
         self.datagrams.push((to, range));
     }
+
+    /// Adds a datagram.
+    pub(super) fn push_bytes(&mut self, to: SocketAddr, bytes: &[u8]) {
+        let start = self.bytes.len();
+        self.bytes.extend_from_slice(bytes);
+        self.push(to, start..self.bytes.len());
+    }
 }
 
 #[cfg(test)]

@@ -110,7 +110,7 @@ mod tests {
 
     #[test]
     fn triangles_raise_the_clustering_above_that_of_plain_preferential_attachment() {
-        // 20 seeds each. Seen: 0.05 to 0.07 without, 0.22 to 0.27 with.
+        // 20 seeds each. Seen: 0.04 to 0.07 without triangles, 0.28 to 0.32 with them.
         for seed in 0..20 {
             let clustering = |triangle_probability| {
                 let mut rng = Generator::seed_from_u64(seed);
@@ -118,7 +118,7 @@ mod tests {
                 measure::clustering(&graph(500, links))
             };
             let (plain, holme_kim) = (clustering(0.0), clustering(TRIANGLE_PROBABILITY));
-            assert!(holme_kim > 2.0 * plain, "seed {seed}: {holme_kim} is close to {plain}");
+            assert!(holme_kim > 2.5 * plain, "seed {seed}: {holme_kim} is close to {plain}");
         }
     }
 
