@@ -66,7 +66,7 @@ impl Error {
     /// Writes the three lines to stderr, safe for a terminal.
     pub fn print(&self) {
         if self.kind != Kind::ReaderLeft {
-            output::note(&self.to_string());
+            output::error(&self.to_string());
         }
     }
 
@@ -90,7 +90,7 @@ impl Error {
     pub(super) fn output(error: &io::Error) -> Self {
         let failed = Self::failed(
             "cannot write the result",
-            error.to_string(),
+            reason(error),
             "see where stdout leads, and whether there is space left",
         );
         if error.kind() == io::ErrorKind::BrokenPipe {
