@@ -35,6 +35,8 @@ mod repair;
 mod report;
 mod sample;
 mod store;
+#[cfg(test)]
+mod testing;
 mod time;
 mod timers;
 mod wire;

@@ -1,6 +1,7 @@
 //! Topologies as their users see them: shapes, errors, reproducibility, and pictures that
 //! Graphviz draws. The rules inside the generators have their tests beside the code.
 
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write as _;
 use std::process::{Command, Stdio};

@@ -40,6 +40,8 @@ pub(super) struct Repair {
     queued: BTreeSet<(NodeId, MessageId)>,
     /// No further reply before this time.
     replies_from: Monotonic,
+    /// So much was missing that nothing of it is passed on until all of it is here.
+    catching_up: bool,
 }
 
 /// A message asked for.
@@ -246,6 +248,7 @@ impl Node {
             ask.push(id);
         }
         let to = peer.addr;
+        self.repair.catching_up |= self.repair.wanted.len() >= BULK;
         self.want(to, ask);
         self.due.at(until);
     }
@@ -257,15 +260,17 @@ impl Node {
         }
     }
 
-    /// A message came in: nobody needs to ask for it any more. Says how it was asked for.
-    pub(super) fn arrived(&mut self, now: Now, id: MessageId) -> Arrived {
-        let Some(wanted) = self.repair.wanted.remove(&id) else { return Arrived::Pushed };
+    /// A message came in: nobody needs to ask for it any more. Says how it was asked for, and of
+    /// whom; once the message is recorded, [`Node::pump`] is due for that peer.
+    pub(super) fn arrived(&mut self, id: MessageId) -> (Arrived, Option<NodeId>) {
+        let Some(wanted) = self.repair.wanted.remove(&id) else { return (Arrived::Pushed, None) };
         self.counters.repairs_received += 1;
         if let Some(peer) = self.peers.get_mut(wanted.asked) {
             peer.exchange.asked = peer.exchange.asked.saturating_sub(1);
         }
-        self.pump(now, wanted.asked);
-        if self.repair.wanted.len() >= BULK { Arrived::InBulk } else { Arrived::Asked }
+        let bulk = self.repair.catching_up;
+        self.repair.catching_up &= !self.repair.wanted.is_empty();
+        (if bulk { Arrived::InBulk } else { Arrived::Asked }, Some(wanted.asked))
     }
 
     /// Asks again, or elsewhere, for what did not come in time.
@@ -383,4 +388,119 @@ impl Node {
 /// Half as long again each time, up to about 17 times the first wait.
 fn back_off(first: Duration, attempts: u8) -> Duration {
     first * 3u32.pow(attempts.min(7).into()) / 2u32.pow(attempts.min(7).into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Event;
+    use super::super::testing::Table;
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn is_rumor(frames: &[Frame<'_>]) -> bool {
+        frames.iter().any(|frame| matches!(frame, Frame::Rumor(_)))
+    }
+
+    #[test]
+    fn a_lost_copy_is_asked_about_and_comes_by_repair() {
+        let mut table = Table::with_links(2, &[(1, 2)]);
+        table.run(SECOND);
+        let mut lost = 0;
+        table.passes = Box::new(move |_, _, frames| {
+            lost += u32::from(is_rumor(frames));
+            !is_rumor(frames) || lost > 1
+        });
+        let id = table.send(1, "banana");
+        table.run(SECOND);
+        assert_eq!(table.held(2), 1);
+        let info = table.node(2).message(id).unwrap();
+        assert!(info.repaired);
+        assert_eq!(info.paths[0].path, vec![Some(NodeId(1)), Some(NodeId(2))]);
+        assert_eq!(table.count(|c| c.rumors_sent), 1);
+        assert_eq!(table.count(|c| c.repairs_sent), 1);
+        assert_eq!(table.node(1).unsettled(), 0);
+    }
+
+    #[test]
+    fn on_a_ring_every_link_settles_by_itself() {
+        let mut table = Table::ring(8);
+        table.run(SECOND);
+        for _ in 0..20 {
+            table.send(1, "banana");
+            table.run(SECOND / 10);
+        }
+        table.run(SECOND);
+        assert_eq!(table.count(|c| c.haves_sent + c.wants_sent + c.repairs_sent), 0);
+        let settled = table.node(1).peers()[0].settle_time_us.unwrap();
+        assert!((7_000..9_000).contains(&settled), "once round the ring: {settled} µs");
+    }
+
+    #[test]
+    fn a_message_is_asked_of_one_neighbour_at_a_time() {
+        let mut table = Table::with_links(3, &[(1, 2), (1, 3)]);
+        table.run(SECOND);
+        let range = IdRange::one(MessageId::new(9, 1, 1));
+        table.feed(1, 2, &[Frame::Have(vec![range])]);
+        table.feed(1, 3, &[Frame::Have(vec![range])]);
+        table.run(Duration::from_millis(50));
+        assert_eq!(table.node(1).status().counters.wants_sent, 1);
+        // Neither answers: it goes round, and gives up in the end.
+        table.run(SECOND * 20);
+        let wants = table.node(1).status().counters.wants_sent;
+        assert_eq!(wants, 1 + u64::from(WANT_ATTEMPTS_MAX));
+        assert_eq!(table.node(1).status().missing, 0);
+    }
+
+    #[test]
+    fn no_request_makes_a_node_send_more_than_its_budget_at_once() {
+        let mut table = Table::with_links(2, &[(1, 2)]);
+        table.run(SECOND);
+        for _ in 0..200 {
+            table.send(1, &"x".repeat(1_000));
+        }
+        table.run(SECOND);
+        table.sent.clear();
+        let origin = MessageId::new(1, 1, 1).origin;
+        let all = IdRange { origin, first: 1, more: u64::MAX - 1 };
+        table.feed(1, 2, &[Frame::Want(vec![all; 50])]);
+        table.run(Duration::ZERO);
+        let bytes: usize = table.sent.iter().map(|(_, _, bytes)| bytes).sum();
+        assert!((64_000..70_000).contains(&bytes), "{bytes}");
+        table.run(SECOND);
+        assert_eq!(table.node(1).status().counters.repairs_sent, 200, "each once, paced");
+    }
+
+    #[test]
+    fn settling_is_measured_by_what_the_flood_brings_back_alone() {
+        let mut table = Table::ring(3);
+        table.run(SECOND);
+        // What 1 sends gets lost; it goes round the other way, and is repaired at last.
+        table.passes = Box::new(|from, to, frames| !(from == 1 && to == 2 && is_rumor(frames)));
+        table.send(1, "banana");
+        table.run(SECOND);
+        table.passes = Box::new(|_, _, _| true);
+        table.send(1, "apple");
+        table.run(SECOND);
+        let settled = table.node(1).peers()[0].settle_time_us.unwrap();
+        assert!(settled < 10_000, "{settled} µs");
+        assert_eq!(table.held(2), 2);
+    }
+
+    #[test]
+    fn delivery_is_exactly_once_however_copies_come() {
+        let mut table = Table::ring(4);
+        table.run(SECOND);
+        let mut count = 0;
+        table.passes = Box::new(move |_, _, _| {
+            count += 1;
+            count % 3 != 0
+        });
+        for _ in 0..30 {
+            table.send(2, "banana");
+        }
+        table.run(SECOND * 10);
+        assert_eq!((1..=4).map(|node| table.held(node)).collect::<Vec<_>>(), vec![30; 4]);
+        assert_eq!(table.told(|_, event| matches!(event, Event::Delivered { .. })), 90);
+    }
 }
