@@ -4,9 +4,9 @@
 //! is to be sent and told ends up in [`Outputs`]. Processes drive it from a socket
 //! (`crate::runtime`), the simulator from a queue; both run this very code.
 //!
-//! What a datagram meets on its way: [`wire`] takes it apart, [`Node::receive`] hands its frames
+//! What a datagram meets on its way: `wire` takes it apart, [`Node::receive`] hands its frames
 //! to one `on_…` method each, in the order of the table there; a rumor goes through `relay` to
-//! [`store`] and [`flood`]; whatever answers, goes to [`outbox`], which packs and seals it.
+//! `store` and `flood`; whatever answers, goes to `outbox`, which packs and seals it.
 //!
 //! Deliberately absent: any account of the whole network. A node knows its neighbours, theirs,
 //! and a small random sample.

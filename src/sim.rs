@@ -1,6 +1,6 @@
 //! The simulator: thousands of nodes on a virtual clock and a virtual network, in one thread.
 //!
-//! It runs the same [`Node`](crate::protocol::Node) as the processes do, by bytes, so that every
+//! It runs the same [`Node`] as the processes do, by bytes, so that every
 //! run exercises the codec as well. Every choice follows from one seed: the same seed gives the
 //! same trace, byte for byte. After every step it checks what must hold then (see `check`); when
 //! faults are over and the network is quiet, [`Simulation::unrest`] says what is still amiss.
