@@ -4,9 +4,9 @@
 //! is to be sent and told ends up in [`Outputs`]. Processes drive it from a socket
 //! (`crate::runtime`), the simulator from a queue; both run this very code.
 //!
-//! What a datagram meets on its way: [`wire`] takes it apart, [`Node::receive`] hands its frames
+//! What a datagram meets on its way: `wire` takes it apart, [`Node::receive`] hands its frames
 //! to one `on_…` method each, in the order of the table there; a rumor goes through `relay` to
-//! [`store`] and [`flood`]; whatever answers, goes to [`outbox`], which packs and seals it.
+//! `store` and `flood`; whatever answers, goes to `outbox`, which packs and seals it.
 //!
 //! Deliberately absent: any account of the whole network. A node knows its neighbours, theirs,
 //! and a small random sample.
@@ -23,6 +23,7 @@ mod config;
 mod faults;
 mod flood;
 mod ids;
+pub(crate) mod inspect;
 mod liveness;
 mod message;
 mod outbox;
@@ -42,6 +43,7 @@ mod timers;
 mod wire;
 
 pub use config::{Config, Key, Limits, RELAYS_MAX, Timing, UDP_PAYLOAD_BYTES_MAX};
+pub(crate) use faults::{Decision, decide};
 pub use faults::{Effect, FaultRule, NodeRanges, REORDER_HOLD};
 pub use message::{Incarnation, MessageId, NodeId, Origin, ParseIdError, Path, PeerAddr};
 pub use report::{

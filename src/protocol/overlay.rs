@@ -432,7 +432,6 @@ fn rank(a: NodeId, b: NodeId) -> (u64, NodeId, NodeId) {
 #[cfg(test)]
 mod tests {
     use super::super::testing::{Table, addr};
-    use super::*;
     use std::time::Duration;
 
     const SECOND: Duration = Duration::from_secs(1);

@@ -84,7 +84,7 @@ impl Node {
             self.counters.rumors_duplicate += 1;
             return;
         }
-        let (arrived, asked) = self.arrived(rumor.id);
+        let (arrived, asked) = self.arrived(now, rumor.id);
         let limits = &self.config.limits;
         if self.store.known().ranges() >= limits.id_ranges_max
             && self.store.known().needs_range_for(rumor.id)

@@ -24,11 +24,15 @@ use super::wire::{Frame, Rumor};
 /// The most ids asked about, or looked at for one frame, in one go.
 const IDS_PER_FRAME_MAX: usize = 1_024;
 /// A message is asked for so many times before the next summary has to bring it up again.
-const WANT_ATTEMPTS_MAX: u8 = 6;
+const WANT_ATTEMPTS_MAX: u8 = 10;
 /// Timers of single messages are kept this coarse, so that a busy node ticks seldom.
 const GRAIN: Duration = Duration::from_millis(5);
 /// With more messages missing than this, a node is catching up, and does not pass on what it gets.
 const BULK: usize = 64;
+
+/// So many times the same thing is asked at the same interval; then the intervals grow. Random
+/// loss is no congestion: to back off at once would only make the unlucky wait.
+const STEADY_ATTEMPTS: u8 = 5;
 
 /// What a node does about missing messages.
 #[derive(Debug, Default)]
@@ -48,6 +52,9 @@ pub(super) struct Repair {
 #[derive(Debug)]
 struct Wanted {
     asked: NodeId,
+    /// When it was asked for at first, and at last, and when to ask again.
+    since: Monotonic,
+    at: Monotonic,
     until: Monotonic,
     attempts: u8,
     /// Others that have it.
@@ -78,6 +85,11 @@ impl Node {
         self.repair.wanted.len() as u64 + offered
     }
 
+    /// How many replies wait to be sent.
+    pub(super) fn repair_replies_waiting(&self) -> usize {
+        self.repair.replies.len()
+    }
+
     /// Messages sent that some living neighbour is not known to have.
     #[must_use]
     pub fn unsettled(&self) -> u64 {
@@ -90,7 +102,8 @@ impl Node {
         for link in links {
             let timing = &self.config.timing;
             let Some(peer) = self.peers.by_link(*link) else { continue };
-            let settle = peer.settling.smoothed.unwrap_or(timing.settle_time_initial);
+            let assumed = peer.settling.assumed.unwrap_or(timing.settle_time_initial);
+            let settle = peer.settling.smoothed.unwrap_or(assumed);
             let wait = (settle * 4).clamp(timing.settle_timeout_min, timing.settle_timeout_max);
             let at = now.monotonic + wait;
             peer.settling.pending.push_back((at, id));
@@ -134,6 +147,7 @@ impl Node {
     fn overdue(&mut self, now: Monotonic, node: NodeId) -> Vec<MessageId> {
         let Self { peers, store, config, due, .. } = self;
         let Some(peer) = peers.get_mut(node) else { return Vec::new() };
+        let answer_time = peer.exchange.answer_time;
         let (link, settling) = (peer.link, &mut peer.settling);
         let unsettled = |id: MessageId| {
             let copies = store.get(id).and_then(|record| record.copies.get(link));
@@ -153,8 +167,8 @@ impl Node {
             };
             if unsettled(id) {
                 ids.push(id);
-                let wait = back_off(config.timing.settle_retry_min, attempts)
-                    .min(config.timing.settle_retry_max);
+                let first = config.timing.settle_retry_min.max(answer_time * 3 / 2);
+                let wait = back_off(first, attempts).min(config.timing.settle_retry_max);
                 settling.retries.insert((now + wait, id), attempts.saturating_add(1));
             }
         }
@@ -223,12 +237,14 @@ impl Node {
     /// Asks a peer for as many of the messages it has to offer as may be under way at a time.
     pub(super) fn pump(&mut self, now: Now, from: NodeId) {
         let wanted_max = self.config.limits.wanted_per_peer_max;
-        let until = now.monotonic + self.config.timing.want_timeout;
+        let want_timeout = self.config.timing.want_timeout;
         let Some(peer) = self.peers.get_mut(from) else { return };
         // Ask in batches: not one request for each message that comes in.
         if peer.exchange.offers.is_empty() || peer.exchange.asked > wanted_max / 2 {
             return;
         }
+        let wait = want_timeout.max(peer.exchange.answer_time * 2);
+        let (at, until) = (now.monotonic, now.monotonic + wait);
         let mut ask = Vec::new();
         while peer.exchange.asked < wanted_max {
             let Some(id) = peer.exchange.offers.pop_first() else { break };
@@ -236,13 +252,18 @@ impl Node {
                 continue;
             }
             if let Some(wanted) = self.repair.wanted.get_mut(&id) {
-                // Asked of another already: one at a time.
-                if wanted.asked != from && !wanted.others.contains(&from) {
+                // One at a time. That the one asked offers it again tells that the request or
+                // its answer got lost, unless it crossed the offer.
+                if wanted.asked == from && at.since(wanted.at) * 3 >= want_timeout {
+                    (wanted.at, wanted.until) = (at, until);
+                    ask.push(id);
+                } else if wanted.asked != from && !wanted.others.contains(&from) {
                     wanted.others.push(from);
                 }
                 continue;
             }
-            let wanted = Wanted { asked: from, until, attempts: 0, others: SmallVec::new() };
+            let others = SmallVec::new();
+            let wanted = Wanted { asked: from, since: at, at, until, attempts: 0, others };
             self.repair.wanted.insert(id, wanted);
             peer.exchange.asked += 1;
             ask.push(id);
@@ -262,11 +283,16 @@ impl Node {
 
     /// A message came in: nobody needs to ask for it any more. Says how it was asked for, and of
     /// whom; once the message is recorded, [`Node::pump`] is due for that peer.
-    pub(super) fn arrived(&mut self, id: MessageId) -> (Arrived, Option<NodeId>) {
+    pub(super) fn arrived(&mut self, now: Now, id: MessageId) -> (Arrived, Option<NodeId>) {
         let Some(wanted) = self.repair.wanted.remove(&id) else { return (Arrived::Pushed, None) };
         self.counters.repairs_received += 1;
         if let Some(peer) = self.peers.get_mut(wanted.asked) {
             peer.exchange.asked = peer.exchange.asked.saturating_sub(1);
+            // Counted from the first request: what was lost makes it longer, so the best of
+            // late is what counts.
+            let (sample, time) = (now.monotonic.since(wanted.since), peer.exchange.answer_time);
+            peer.exchange.answer_time =
+                if sample < time { sample } else { time + (sample - time) / 8 };
         }
         let bulk = self.repair.catching_up;
         self.repair.catching_up &= !self.repair.wanted.is_empty();
@@ -294,11 +320,13 @@ impl Node {
                     continue;
                 }
                 wanted.asked = wanted.others.remove(0);
-                let wait = back_off(self.config.timing.want_timeout, wanted.attempts);
-                wanted.until = now.monotonic + wait;
+                let mut wait = self.config.timing.want_timeout;
                 if let Some(peer) = self.peers.get_mut(wanted.asked) {
                     peer.exchange.asked += 1;
+                    wait = wait.max(peer.exchange.answer_time * 2);
                 }
+                wanted.at = now.monotonic;
+                wanted.until = now.monotonic + back_off(wait, wanted.attempts);
                 ask.entry(wanted.asked).or_default().push(*id);
             }
             self.due.at(wanted.until.max(now.monotonic + GRAIN));
@@ -325,6 +353,7 @@ impl Node {
 
     /// A peer asks for these.
     pub(super) fn on_want(&mut self, now: Now, from: NodeId, ranges: &[IdRange]) {
+        self.learn_from_loss(from, ranges);
         let ids = ranges.iter().flat_map(|range| self.store.held().known_in(*range));
         for id in ids.take(IDS_PER_FRAME_MAX) {
             if self.repair.replies.len() >= self.config.limits.repair_replies_max {
@@ -336,6 +365,20 @@ impl Node {
             }
         }
         self.send_replies(now);
+    }
+
+    /// A neighbour lacks what was sent to it. Where loss leaves nothing to measure a link's settle
+    /// time by, waiting that long was in vain: assume less.
+    fn learn_from_loss(&mut self, from: NodeId, ranges: &[IdRange]) {
+        let initial = self.config.timing.settle_time_initial;
+        let Some(peer) = self.peers.get_mut(from) else { return };
+        let id =
+            ranges.first().map(|range| MessageId { origin: range.origin, sequence: range.first });
+        let copies = id.and_then(|id| self.store.get(id)?.copies.get(peer.link));
+        if peer.settling.smoothed.is_none() && copies.is_some_and(|copies| copies.sent > 0) {
+            let assumed = peer.settling.assumed.unwrap_or(initial);
+            peer.settling.assumed = Some(assumed * 3 / 4);
+        }
     }
 
     /// Sends what was asked for, a fixed number of bytes at a time.
@@ -385,9 +428,10 @@ impl Node {
     }
 }
 
-/// Half as long again each time, up to about 17 times the first wait.
+/// The same wait a few times, then half as long again each time, up to about 17 times the first.
 fn back_off(first: Duration, attempts: u8) -> Duration {
-    first * 3u32.pow(attempts.min(7).into()) / 2u32.pow(attempts.min(7).into())
+    let growing = u32::from(attempts.saturating_sub(STEADY_ATTEMPTS).min(7));
+    first * 3u32.pow(growing) / 2u32.pow(growing)
 }
 
 #[cfg(test)]
