@@ -124,7 +124,7 @@ impl Node {
     pub fn new(config: Config, now: Now) -> Self {
         let mut rng = Xoshiro256PlusPlus::seed_from_u64(config.seed);
         let timing = &config.timing;
-        let trickle = Trickle::start(now.monotonic, timing.summary_interval_min, &mut rng);
+        let trickle = Trickle::start(now.monotonic, timing.summary_interval_min);
         let shuffle_in = timers::between(&mut rng, Duration::ZERO, timing.shuffle_interval);
         let overlay = Overlay::new(
             config.neighbours.len(),
