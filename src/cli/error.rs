@@ -90,7 +90,7 @@ impl Error {
     pub(super) fn output(error: &io::Error) -> Self {
         let failed = Self::failed(
             "cannot write the result",
-            error.to_string(),
+            reason(error),
             "see where stdout leads, and whether there is space left",
         );
         if error.kind() == io::ErrorKind::BrokenPipe {
