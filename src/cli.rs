@@ -56,6 +56,7 @@ pub struct Cli {
 
 /// What every command takes, before or after its name.
 #[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Global options")]
 struct Global {
     /// The network meant, so that several live side by side
     #[arg(long, global = true, value_name = "NAME", default_value = "default")]

@@ -3,7 +3,9 @@
 pub mod cli;
 pub mod codec;
 pub mod control;
+pub mod metrics;
 pub mod network;
 pub mod protocol;
 pub mod runtime;
+pub mod sim;
 pub mod topology;

@@ -23,6 +23,7 @@ mod config;
 mod faults;
 mod flood;
 mod ids;
+pub(crate) mod inspect;
 mod liveness;
 mod message;
 mod outbox;
@@ -35,11 +36,14 @@ mod repair;
 mod report;
 mod sample;
 mod store;
+#[cfg(test)]
+mod testing;
 mod time;
 mod timers;
 mod wire;
 
 pub use config::{Config, Key, Limits, RELAYS_MAX, Timing, UDP_PAYLOAD_BYTES_MAX};
+pub(crate) use faults::{Decision, decide};
 pub use faults::{Effect, FaultRule, NodeRanges, REORDER_HOLD};
 pub use message::{Incarnation, MessageId, NodeId, Origin, ParseIdError, Path, PeerAddr};
 pub use report::{

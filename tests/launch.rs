@@ -8,7 +8,6 @@ use std::fs;
 use std::io::{BufRead, BufReader};
 use std::net::{TcpListener, UdpSocket};
 use std::process::Child;
-use std::time::Duration;
 
 use gossip::runtime::clock;
 use harness::{Lab, Run, finish, signal, wait_for};
@@ -178,6 +177,25 @@ fn the_foreground_shows_what_happens_and_stops_on_a_signal() {
     assert_eq!(notes.last().unwrap(), "network default stopped");
     assert_eq!(child.wait().unwrap().code(), Some(0));
     lab.until_empty();
+}
+
+#[test]
+fn the_foreground_ends_when_another_command_stops_the_network() {
+    let lab = Lab::new();
+    let line = format!(
+        "start-network circular -n 3 --foreground --json --ports-origin {}",
+        lab.ports_origin()
+    );
+    let mut child = lab.command(&line).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+    let started: Value = serde_json::from_str(&lines.next().unwrap()).unwrap();
+    assert_eq!(started["nodes"], 3);
+    let mut notes = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
+    assert_eq!(notes.next().unwrap(), "Ctrl-C stops the network");
+    lab.ok("stop-network");
+    let events: Vec<Value> = lines.map(|line| serde_json::from_str(&line).unwrap()).collect();
+    assert_eq!(events.iter().filter(|event| event["event"] == "gone").count(), 3, "{events:?}");
+    assert_eq!(child.wait().unwrap().code(), Some(0));
 }
 
 #[test]

@@ -66,7 +66,7 @@ impl Error {
     /// Writes the three lines to stderr, safe for a terminal.
     pub fn print(&self) {
         if self.kind != Kind::ReaderLeft {
-            output::note(&self.to_string());
+            output::error(&self.to_string());
         }
     }
 

@@ -79,12 +79,18 @@ pub(super) fn run(global: &Global, args: &Args) -> Result<(), Error> {
         drawn.or_else(|error| stop::stop(&global.network).and(Err(error)))?;
     }
     let plot = wanted.plot.map(|path| path.to_string_lossy().into_owned());
-    if global.json {
-        output::json(&render::started_json(&record, plot.as_deref()))?;
+    let said = if global.json {
+        output::json(&render::started_json(&record, plot.as_deref()))
     } else {
-        output::result(&render::started_text(&record, plot.as_deref()))?;
+        output::result(&render::started_text(&record, plot.as_deref()))
+    };
+    if !args.foreground {
+        return said;
     }
-    if args.foreground { foreground::run(global, record, &interrupt) } else { Ok(()) }
+    let shown = said.and_then(|()| foreground::run(global, record, &interrupt));
+    // Whatever ended it: a network in the foreground does not outlive its command.
+    let stopped = foreground::stop_if_running(&global.network);
+    shown.and(stopped)
 }
 
 fn start(spec: &StartSpec, interrupt: &Interrupt) -> Result<Record, Error> {

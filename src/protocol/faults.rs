@@ -56,7 +56,7 @@ impl FaultRule {
         covers(&self.from, node)
     }
 
-    fn concerns_receiver(&self, node: NodeId) -> bool {
+    pub(crate) fn concerns_receiver(&self, node: NodeId) -> bool {
         covers(&self.to, node)
     }
 }
@@ -77,6 +77,42 @@ pub(super) struct Fate {
     pub(super) touched: bool,
     /// A delayed copy found no room.
     pub(super) overflowed: bool,
+}
+
+/// What is to become of one datagram that is not lost.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Decision {
+    /// How many copies arrive.
+    pub(crate) copies: u8,
+    /// How much later than without faults.
+    pub(crate) delay: Duration,
+    /// The bytes, where they were changed.
+    pub(crate) changed: Option<Vec<u8>>,
+}
+
+/// Throws the dice for one datagram under these effects, one after another; `None`: it is lost.
+pub(crate) fn decide(
+    effects: impl Iterator<Item = Effect>,
+    bytes: &[u8],
+    rng: &mut impl Rng,
+) -> Option<Decision> {
+    let mut decided = Decision { copies: 1, delay: Duration::ZERO, changed: None };
+    for Effect { loss, delay, jitter, duplicate, reorder, corrupt } in effects {
+        if happens(loss, rng) {
+            return None;
+        }
+        decided.delay += delay + timers::between(rng, Duration::ZERO, jitter);
+        if happens(reorder, rng) {
+            decided.delay += REORDER_HOLD;
+        }
+        decided.copies += u8::from(decided.copies == 1 && happens(duplicate, rng));
+        if happens(corrupt, rng) && !bytes.is_empty() {
+            let changed = decided.changed.get_or_insert_with(|| bytes.to_vec());
+            let at = timers::below(rng, changed.len());
+            changed[at] ^= 1 << rng.random_range(0..8);
+        }
+    }
+    Some(decided)
 }
 
 /// The rules of one node, and the datagrams it holds back.
@@ -112,24 +148,12 @@ impl FaultLab {
         held_max: usize,
         rng: &mut impl Rng,
     ) -> Fate {
-        let mut fate = Fate::default();
-        let (mut copies, mut delay) = (1u8, Duration::ZERO);
-        for rule in self.rules.iter().filter(|rule| rule.concerns_receiver(to.0)) {
-            let Effect { loss, delay: fixed, jitter, duplicate, reorder, corrupt } = rule.effect;
-            if happens(loss, rng) {
-                return Fate { touched: true, ..Fate::default() };
-            }
-            delay += fixed + timers::between(rng, Duration::ZERO, jitter);
-            if happens(reorder, rng) {
-                delay += REORDER_HOLD;
-            }
-            copies += u8::from(copies == 1 && happens(duplicate, rng));
-            if happens(corrupt, rng) && !bytes.is_empty() {
-                let changed = fate.changed.get_or_insert_with(|| bytes.to_vec());
-                let at = timers::below(rng, changed.len());
-                changed[at] ^= 1 << rng.random_range(0..8);
-            }
-        }
+        let rules = self.rules.iter().filter(|rule| rule.concerns_receiver(to.0));
+        let Some(decided) = decide(rules.map(|rule| rule.effect), bytes, rng) else {
+            return Fate { touched: true, ..Fate::default() };
+        };
+        let Decision { copies, delay, changed } = decided;
+        let mut fate = Fate { changed, ..Fate::default() };
         fate.touched = copies > 1 || !delay.is_zero() || fate.changed.is_some();
         if delay.is_zero() {
             fate.send_now = copies;

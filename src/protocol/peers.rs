@@ -62,6 +62,8 @@ pub(super) struct Peer {
 pub(super) struct Settling {
     /// How long copies take to come back, smoothed.
     pub(super) smoothed: Option<Duration>,
+    /// What is assumed until then, where losses taught something already.
+    pub(super) assumed: Option<Duration>,
     /// Messages sent, in order, and when to ask about them. Settled ones are skipped lazily.
     pub(super) pending: VecDeque<(Monotonic, MessageId)>,
     /// Messages asked about already, and when to ask again.
@@ -77,6 +79,8 @@ pub(super) struct Exchange {
     pub(super) offers: IdSet,
     /// How many messages it was asked for and did not send yet.
     pub(super) asked: usize,
+    /// How long it takes to send what it is asked for, at best of late.
+    pub(super) answer_time: Duration,
     /// The difference between both accounts that turned out to hold nothing to gain.
     pub(super) agreed: Account,
     /// When the listing sent last may be taken for lost.

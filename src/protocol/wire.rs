@@ -219,7 +219,7 @@ fn tag(bytes: &[u8], key: &Key) -> [u8; TAG_BYTES] {
 }
 
 /// Sender and frames; `None` if anything breaks the format.
-fn parse(bytes: &[u8]) -> Option<Datagram<'_>> {
+pub(super) fn parse(bytes: &[u8]) -> Option<Datagram<'_>> {
     let ((sender, incarnation), used) =
         codec::decode_prefix::<(NodeId, Incarnation)>(bytes).ok()?;
     let mut rest = &bytes[used..];

@@ -1,0 +1,122 @@
+//! Looking into nodes and datagrams from outside the protocol: for the simulator's checks.
+//!
+//! Nothing here changes anything, and nothing in the protocol uses it.
+
+use std::fmt::Write as _;
+
+use super::message::{MessageId, NodeId};
+use super::peers::Standing;
+use super::report::{Counters, PeerState};
+use super::wire::{self, Frame, TAG_BYTES};
+use super::{MAGIC, Node};
+
+/// One rumor inside a datagram.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct RumorSeen {
+    /// The message it is a copy of.
+    pub(crate) id: MessageId,
+    /// Whether it, or a copy it descends from, was asked for.
+    pub(crate) repaired: bool,
+}
+
+/// What a datagram of ours holds, its tag unchecked; `None` if it is none.
+fn parse(bytes: &[u8]) -> Option<wire::Datagram<'_>> {
+    let (signed, _) = bytes.split_last_chunk::<TAG_BYTES>()?;
+    wire::parse(signed.get(MAGIC.len() + 1..)?)
+}
+
+/// Calls `see` for each rumor in a datagram, in order.
+pub(crate) fn rumors(bytes: &[u8], mut see: impl FnMut(RumorSeen)) {
+    let Some(datagram) = parse(bytes) else { return };
+    for frame in &datagram.frames {
+        if let Frame::Rumor(rumor) = frame {
+            see(RumorSeen { id: rumor.id, repaired: rumor.repaired });
+        }
+    }
+}
+
+/// A datagram as a line of text, to read traces by.
+pub(crate) fn describe(bytes: &[u8]) -> String {
+    let Some(datagram) = parse(bytes) else { return format!("{} bytes of rubbish", bytes.len()) };
+    let mut text = format!("#{} {} B:", datagram.incarnation, bytes.len());
+    for frame in &datagram.frames {
+        let shown = match frame {
+            Frame::Rumor(rumor) => {
+                let how = if rumor.repaired { "repaired" } else { "flooded" };
+                format!("Rumor {} {how} {} hops", rumor.id, rumor.hops)
+            }
+            other => format!("{other:?}"),
+        };
+        // Writing to a string does not fail.
+        let _ = write!(text, " {shown}");
+    }
+    text
+}
+
+impl Node {
+    /// Whether this node holds a message.
+    pub(crate) fn holds(&self, id: MessageId) -> bool {
+        self.store.get(id).is_some()
+    }
+
+    /// Its neighbours, past ones included, and how it sees them: [`Node::peers`] in brief.
+    pub(crate) fn links(&self) -> Vec<(NodeId, PeerState)> {
+        let known = self.peers.iter();
+        known.filter_map(|peer| Some((peer.addr.node, peer.state()?))).collect()
+    }
+
+    /// What it counted: [`Node::status`] in brief.
+    pub(crate) fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// Checks what must hold between any two inputs, after the flush: each limit, and that the
+    /// books agree with each other. Cheap enough for every step: it looks at peers, not messages.
+    pub(crate) fn audit(&self) -> Result<(), String> {
+        let limits = &self.config.limits;
+        let within = |what: &str, used: usize, most: usize| {
+            if used <= most { Ok(()) } else { Err(format!("{used} {what}, and {most} is the limit")) }
+        };
+        within("messages held", self.store.len(), limits.messages_max.max(1))?;
+        if self.store.len() > 1 {
+            within("bytes retained", self.store.bytes(), limits.retained_bytes_max)?;
+        }
+        within("neighbours", self.peers.linked().count(), limits.neighbours_max)?;
+        let others = self.peers.iter().filter(|peer| !peer.is_linked()).count();
+        // Neighbours that die or are given up count as others from then on.
+        within("other peers", others, limits.contacts_max + limits.neighbours_max)?;
+        within("nodes in the sample", self.overlay.sample.len(), limits.sample_max)?;
+        within("ranges known", self.store.known().ranges(), limits.id_ranges_max)?;
+        self.audit_repair()?;
+        if !self.outbox.is_empty() {
+            return Err("frames wait after a flush".into());
+        }
+        Ok(())
+    }
+
+    /// What every peer is asked for is what is wanted of it.
+    fn audit_repair(&self) -> Result<(), String> {
+        for peer in self.peers.iter() {
+            let node = peer.addr.node;
+            let (asked, most) = (peer.exchange.asked, self.config.limits.wanted_per_peer_max);
+            if asked > most {
+                return Err(format!("{asked} messages asked of node {node}, {most} is the limit"));
+            }
+            let ranges = peer.exchange.offers.ranges();
+            if ranges > self.config.limits.id_ranges_max {
+                return Err(format!("{ranges} ranges on offer by node {node}"));
+            }
+            if matches!(peer.standing, Standing::Dead { .. } | Standing::Removed)
+                && peer.settling.unsettled > 0
+            {
+                return Err(format!("messages unsettled with node {node}, which is gone"));
+            }
+        }
+        let replies = self.repair_replies_waiting();
+        let most = self.config.limits.repair_replies_max;
+        if replies > most {
+            return Err(format!("{replies} replies wait, {most} is the limit"));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,124 @@
+//! The virtual network: who has which address, and what becomes of a datagram on its way.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use rand::rngs::Xoshiro256PlusPlus;
+
+use crate::protocol::{Decision, Effect, FaultRule, NodeId, decide};
+
+/// The first node's port; as the launcher counts them.
+const FIRST_PORT: u32 = 7001;
+/// So many nodes share an address; the next ones get the next address.
+const NODES_PER_ADDRESS: u32 = 58_000;
+
+/// The address of a node.
+pub(super) fn addr_of(node: NodeId) -> SocketAddr {
+    let index = node.0 - 1;
+    let ip = u32::from(Ipv4Addr::LOCALHOST) + index / NODES_PER_ADDRESS;
+    let port = u16::try_from(FIRST_PORT + index % NODES_PER_ADDRESS).expect("at most 65,001");
+    SocketAddr::from((Ipv4Addr::from(ip), port))
+}
+
+/// Whose address this is; `None` if it is nobody's.
+pub(super) fn node_at(addr: SocketAddr) -> Option<NodeId> {
+    let SocketAddr::V4(addr) = addr else { return None };
+    let ip = u32::from(*addr.ip()).checked_sub(u32::from(Ipv4Addr::LOCALHOST))?;
+    let port = u32::from(addr.port()).checked_sub(FIRST_PORT)?;
+    let before = ip.checked_mul(NODES_PER_ADDRESS)?;
+    (port < NODES_PER_ADDRESS).then(|| before.checked_add(port + 1).map(NodeId))?
+}
+
+/// What happens to datagrams between nodes.
+#[derive(Debug)]
+pub(super) struct Network {
+    /// How long a datagram takes at least.
+    latency: Duration,
+    /// In force one after another, as on a node's own fault lab.
+    pub(super) rules: Vec<FaultRule>,
+    rng: Xoshiro256PlusPlus,
+    /// Datagrams handed to the network, lost by it, and the bytes handed to it.
+    pub(super) traffic: Traffic,
+}
+
+/// What the network was handed since the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Traffic {
+    /// Datagrams sent.
+    pub datagrams: u64,
+    /// Their payloads' bytes.
+    pub bytes: u64,
+    /// Datagrams that faults swallowed.
+    pub lost: u64,
+    /// Datagrams to where nobody listens.
+    pub unheard: u64,
+}
+
+impl Network {
+    pub(super) fn new(latency: Duration, rng: Xoshiro256PlusPlus) -> Self {
+        Self { latency, rules: Vec::new(), rng, traffic: Traffic::default() }
+    }
+
+    /// What becomes of one datagram: copies, delay and changes; `None` if it is lost.
+    pub(super) fn carry(&mut self, from: NodeId, to: NodeId, bytes: &[u8]) -> Option<Decision> {
+        self.traffic.datagrams += 1;
+        self.traffic.bytes += bytes.len() as u64;
+        let concerns = |rule: &&FaultRule| rule.concerns_sender(from) && rule.concerns_receiver(to);
+        let effects = self.rules.iter().filter(concerns).map(|rule| rule.effect);
+        let decided = decide(effects, bytes, &mut self.rng);
+        self.traffic.lost += u64::from(decided.is_none());
+        decided.map(|decided| Decision { delay: decided.delay + self.latency, ..decided })
+    }
+}
+
+/// Nothing gets from one of these groups of nodes to another.
+#[must_use]
+pub fn partition(groups: &[&[(u32, u32)]]) -> Vec<FaultRule> {
+    let mut rules = Vec::new();
+    for (place, from) in groups.iter().enumerate() {
+        for (other, to) in groups.iter().enumerate() {
+            if place != other {
+                rules.push(cut(from, to));
+            }
+        }
+    }
+    rules
+}
+
+/// Nothing gets from some nodes to others; the way back stays open.
+#[must_use]
+pub fn cut(from: &[(u32, u32)], to: &[(u32, u32)]) -> FaultRule {
+    let effect = Effect { loss: 1.0, ..Effect::default() };
+    FaultRule { from: from.to_vec(), to: to.to_vec(), effect }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rand::SeedableRng;
+
+    #[test]
+    fn every_node_has_an_address_of_its_own() {
+        for node in [1, 2, 58_000, 58_001, 116_001, 10_000_000].map(NodeId) {
+            assert_eq!(node_at(addr_of(node)), Some(node));
+        }
+        assert_eq!(addr_of(NodeId(1)).to_string(), "127.0.0.1:7001");
+        assert_eq!(addr_of(NodeId(58_001)).to_string(), "127.0.0.2:7001");
+        for nobody in ["127.0.0.1:7000", "127.0.0.1:65500", "10.0.0.1:7001", "[::1]:7001"] {
+            assert_eq!(node_at(nobody.parse().unwrap()), None, "{nobody}");
+        }
+    }
+
+    #[test]
+    fn a_partition_cuts_both_ways_and_a_cut_one() {
+        let mut network = Network::new(Duration::ZERO, Xoshiro256PlusPlus::seed_from_u64(1));
+        network.rules = partition(&[&[(1, 2)], &[(3, 4)]]);
+        let mut passes = |from, to| network.carry(NodeId(from), NodeId(to), b"x").is_some();
+        assert!(passes(1, 2) && passes(4, 3) && passes(5, 1));
+        assert!(!passes(1, 3) && !passes(4, 2));
+        network.rules = vec![cut(&[(1, 1)], &[(2, 2)])];
+        let mut passes = |from, to| network.carry(NodeId(from), NodeId(to), b"x").is_some();
+        assert!(!passes(1, 2) && passes(2, 1));
+        assert_eq!((network.traffic.datagrams, network.traffic.lost), (7, 3));
+    }
+}

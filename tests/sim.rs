@@ -1,0 +1,54 @@
+//! The simulator at work: promises held under faults of every kind, from seeds.
+
+#![allow(missing_docs, reason = "tests are named after what they prove")]
+
+use gossip::sim::Trace;
+use gossip::sim::plan::Plan;
+
+/// The seeds that the suite runs; `scripts/soak` runs on from there.
+const SEEDS: std::ops::Range<u64> = 0..40;
+
+/// A seed from the environment, to replay a run.
+fn seed_asked_for() -> Option<u64> {
+    let seed = std::env::var("GOSSIP_SEED").ok()?;
+    Some(seed.parse().expect("GOSSIP_SEED is a number"))
+}
+
+/// Runs the plan of a seed; a failure ends the test with the line that replays it.
+fn run(seed: u64) {
+    if let Err(failure) = Plan::random(seed).run() {
+        panic!("{failure}");
+    }
+}
+
+#[test]
+fn random_faults() {
+    let Some(seed) = seed_asked_for() else {
+        SEEDS.for_each(run);
+        return;
+    };
+    let mut plan = Plan::random(seed);
+    if let Ok(file) = std::env::var("GOSSIP_TRACE") {
+        plan.options.trace = Trace::lines();
+        let failure = plan.run().expect_err("only a failure leaves a trace");
+        std::fs::write(file, failure.trace.text().join("\n")).expect("the trace can be written");
+        panic!("{failure}");
+    }
+    match plan.run() {
+        Ok(outcome) => println!("seed {seed}: {outcome:?}"),
+        Err(failure) => panic!("{failure}"),
+    }
+}
+
+#[test]
+fn the_same_seed_gives_the_same_trace() {
+    let fingerprint = |seed| {
+        let mut plan = Plan::random(seed);
+        plan.options.trace = Trace::fingerprint();
+        plan.run().expect("the plan runs").fingerprint.expect("a fingerprint was taken")
+    };
+    for seed in 0..5 {
+        assert_eq!(fingerprint(seed), fingerprint(seed), "seed {seed}");
+    }
+    assert_ne!(fingerprint(0), fingerprint(1));
+}
