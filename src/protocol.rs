@@ -155,6 +155,7 @@ impl Node {
             node.peers.ensure(peer, Standing::Joining { until }, now.monotonic).original = true;
         }
         node.peers.relink();
+        node.set_faults(&node.config.faults.clone());
         node.due.at(node.trickle.next());
         node
     }

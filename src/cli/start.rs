@@ -104,7 +104,8 @@ pub(super) fn random_seed() -> Result<u64, Error> {
     SysRng.try_next_u32().map(u64::from).map_err(|error| key::no_randomness(&error))
 }
 
-fn this_program() -> Result<PathBuf, Error> {
+/// What a node's process executes: the same program as this one.
+pub(super) fn this_program() -> Result<PathBuf, Error> {
     std::env::current_exe().map_err(|error| {
         Error::failed(
             "cannot start any node",

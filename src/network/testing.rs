@@ -115,6 +115,8 @@ pub(super) fn record(name: &str, processes: &[ProcessId]) -> Record {
         started_at: 0,
         boot_id: boot_id().to_owned(),
         settings: Settings::default(),
+        rewired: None,
+        faults: Vec::new(),
         nodes: processes.iter().enumerate().map(node).collect(),
     }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::faults::FaultRule;
 use super::message::{Incarnation, NodeId, PeerAddr};
 
 /// The secret that a network's members share. Datagrams without its tag are dropped.
@@ -39,6 +40,8 @@ pub struct Config {
     pub limits: Limits,
     /// When it acts.
     pub timing: Timing,
+    /// How it mistreats what it sends, from its first datagram on.
+    pub faults: Vec<FaultRule>,
 }
 
 impl Config {
@@ -54,6 +57,7 @@ impl Config {
             sample: Vec::new(),
             limits: Limits::default(),
             timing: Timing::default(),
+            faults: Vec::new(),
         }
     }
 }
