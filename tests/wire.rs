@@ -3,6 +3,8 @@
 //! Datagrams are made here by hand, from the document alone: nothing of the crate encodes or
 //! decodes them. So a change of format that both its ends agree on shows all the same.
 
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
 use std::net::SocketAddr;
 
 use gossip::protocol::{
