@@ -145,7 +145,7 @@ const RANGES: &str = "05 00 00 01 08 01 01 00 00 00 00 00 01 08 01 01 00 00";
 const OFFER: &str = "06 00 00 01 08 01 01 00 00 00 00 00 00 01 08 01 01 00";
 const ASKING: &str = "07 01 00 00";
 const BEAT: &str = "07 00 00 00";
-const NEIGHBOURS: &str = "08 02 00 02 08 00 7f000001 fb601b 0a 00 7f000001 fb621b";
+const NEIGHBOURS: &str = "08 01 00 02 08 00 7f000001 fb601b 0a 00 7f000001 fb621b";
 const UNLINK: &str = "09";
 const LEAVE: &str = "0a";
 const PROBE: &str = "0b 00";
@@ -297,8 +297,7 @@ mod golden {
     fn a_neighbour_that_is_heard_for_the_first_time_is_greeted() {
         let mut bench = Bench::new();
         let sent = bench.feed(8, &datagram(8, ASKING));
-        let links = "08 01 00 01 08 00 7f000001 fb601b";
-        let greeting = ["07 00 01 00", links, NOTHING_KNOWN];
+        let greeting = ["07 00 01 00", NEIGHBOURS, NOTHING_KNOWN];
         assert_eq!(sent, greeting.map(|frame| (addr(8), datagram(9, frame))));
     }
 
@@ -353,14 +352,14 @@ mod golden {
     #[test]
     fn heartbeats_go_to_all_neighbours_and_tell_new_links_once() {
         let asking = Bench::new().pass(100);
-        assert_eq!(asking, [8, 10].map(|node| (addr(node), datagram(9, ASKING))));
+        assert_eq!(asking, [8, 10].map(|node| (addr(node), datagram(9, "07 01 01 00"))));
         let sent = Bench::new().joined().pass(200);
         assert!(sent.contains(&(addr(8), datagram(9, NEIGHBOURS))));
         let mut told = Bench::new().joined();
         for node in [8, 10] {
-            told.feed(node, &datagram(node, "07 00 00 02"));
+            told.feed(node, &datagram(node, "07 00 00 01"));
         }
-        assert!(told.pass(200).contains(&(addr(8), datagram(9, "07 00 02 00"))));
+        assert!(told.pass(200).contains(&(addr(8), datagram(9, "07 00 01 00"))));
     }
 
     #[test]
