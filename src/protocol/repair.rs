@@ -277,6 +277,7 @@ impl Node {
     pub(super) fn ask_again(&mut self, now: Now) {
         let mut ask: BTreeMap<NodeId, Vec<MessageId>> = BTreeMap::new();
         let mut given_up = Vec::new();
+        let wanted_max = self.config.limits.wanted_per_peer_max;
         for (id, wanted) in &mut self.repair.wanted {
             if wanted.until <= now.monotonic {
                 wanted.attempts += 1;
@@ -289,11 +290,15 @@ impl Node {
                 };
                 wanted.others.push(wanted.asked);
                 wanted.others.retain(|node| lives(node));
-                if wanted.attempts > WANT_ATTEMPTS_MAX || wanted.others.is_empty() {
+                let has_room = |node: &NodeId| {
+                    self.peers.get(*node).is_some_and(|peer| peer.exchange.asked < wanted_max)
+                };
+                let next = wanted.others.iter().position(has_room);
+                let Some(next) = next.filter(|_| wanted.attempts <= WANT_ATTEMPTS_MAX) else {
                     given_up.push(*id);
                     continue;
-                }
-                wanted.asked = wanted.others.remove(0);
+                };
+                wanted.asked = wanted.others.remove(next);
                 let wait = back_off(self.config.timing.want_timeout, wanted.attempts);
                 wanted.until = now.monotonic + wait;
                 if let Some(peer) = self.peers.get_mut(wanted.asked) {
@@ -304,7 +309,13 @@ impl Node {
             self.due.at(wanted.until.max(now.monotonic + GRAIN));
         }
         for id in given_up {
-            self.repair.wanted.remove(&id);
+            // Still on offer: asked for again when there is room, or when the peer is heard of.
+            let wanted = self.repair.wanted.remove(&id);
+            for node in wanted.into_iter().flat_map(|wanted| wanted.others) {
+                if let Some(peer) = self.peers.get_mut(node) {
+                    peer.exchange.offers.insert(id);
+                }
+            }
         }
         for (node, ids) in ask {
             if let Some(peer) = self.peers.get(node) {
