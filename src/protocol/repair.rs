@@ -309,9 +309,12 @@ impl Node {
             self.due.at(wanted.until.max(now.monotonic + GRAIN));
         }
         for id in given_up {
-            // Still on offer: asked for again when there is room, or when the peer is heard of.
-            let wanted = self.repair.wanted.remove(&id);
-            for node in wanted.into_iter().flat_map(|wanted| wanted.others) {
+            let Some(wanted) = self.repair.wanted.remove(&id) else { continue };
+            if wanted.attempts > WANT_ATTEMPTS_MAX {
+                continue;
+            }
+            // It is still on offer, and asked for when there is room again.
+            for node in wanted.others {
                 if let Some(peer) = self.peers.get_mut(node) {
                     peer.exchange.offers.insert(id);
                 }
