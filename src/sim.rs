@@ -301,7 +301,7 @@ impl Simulation {
             };
             // A node that did not start yet counts as its first incarnation.
             let lives = members[to.0 as usize - 1].config.incarnation.max(1);
-            checker.on_send(*time, &members[at], (to.0, lives), bytes);
+            checker.on_send(*time, &mut members[at], (to.0, lives), bytes);
             let Some(decided) = network.carry(from, to, bytes) else { continue };
             let bytes = decided.changed.as_deref().unwrap_or(bytes);
             for _ in 0..decided.copies {

@@ -267,12 +267,12 @@ fn a_node_that_was_killed_is_called_down() {
 }
 
 #[test]
-fn a_node_that_is_stopped_is_called_silent_and_still_ends() {
+fn a_node_that_is_stopped_is_called_paused_and_still_ends() {
     let lab = Lab::new();
     lab.start("circular -n 3");
     signal(pid_of(&lab, 2), Signal::STOP);
     let said = lab.json("show-network");
-    assert_eq!(said["nodes"][1]["state"], "silent");
+    assert_eq!(said["nodes"][1]["state"], "paused");
     assert_eq!(said["totals"]["up"], 2);
     let said = lab.json("stop-network");
     assert_eq!((&said["signalled"], &said["left"]), (&json!([2]), &json!([])));

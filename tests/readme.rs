@@ -4,7 +4,7 @@
 //! What differs from run to run is not compared: seeds, times, pids, and the nodes on a path (its
 //! hops are). A line `...` stands for any lines. Ports are the lab's own, shown as if from 7000.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod harness;
 

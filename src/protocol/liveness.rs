@@ -199,6 +199,12 @@ impl Node {
         let instead_of = peer.stand_in_for.take();
         self.set_standing(node, Standing::Contact);
         if let Some(dead) = instead_of {
+            // It is out of the dead one's ranks for good: a long line of dead would else be
+            // asked round and round. Should the dead one return, it tells its links anew.
+            if let Some(dead) = self.peers.get_mut(dead) {
+                dead.neighbours.retain(|rank| rank.node != node);
+                dead.neighbours_version = 0;
+            }
             self.close_ranks(now, dead);
         }
         self.out_of_links(now);
