@@ -246,8 +246,7 @@ impl Simulation {
         self.members[at].drain_scheduled = false;
         while self.members[at].life == Life::Up && !self.members[at].buffer.is_empty() {
             let member = &mut self.members[at];
-            let batch: Vec<_> =
-                std::iter::from_fn(|| member.unbuffer()).take(DRAIN_MAX).collect();
+            let batch: Vec<_> = std::iter::from_fn(|| member.unbuffer()).take(DRAIN_MAX).collect();
             self.drive(at, |node, now| {
                 for (from, bytes) in &batch {
                     node.receive(now, network::addr_of(NodeId(from + 1)), bytes);

@@ -251,6 +251,8 @@ fn record_of(process: ProcessId, port: u16) -> Record {
         started_at: 0,
         boot_id: boot_id.trim().into(),
         settings: Settings::default(),
+        rewired: None,
+        faults: Vec::new(),
         nodes: vec![NodeRecord {
             node: NodeId(1),
             addr: ([127, 0, 0, 1], port).into(),
