@@ -1,6 +1,6 @@
 //! The command line: what may be typed, and which function does it.
 //!
-//! One file per command. What they print is made in [`render`], plain functions from data to
+//! One file per command. What they print is made in `render`, plain functions from data to
 //! text; what goes wrong becomes one [`Error`] with three parts. No sockets in here.
 
 use clap::{Parser, Subcommand};

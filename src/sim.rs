@@ -1,6 +1,6 @@
 //! The simulator: thousands of nodes on a virtual clock and a virtual network, in one thread.
 //!
-//! It runs the same [`Node`](crate::protocol::Node) as the processes do, by bytes, so that every
+//! It runs the same [`Node`] as the processes do, by bytes, so that every
 //! run exercises the codec as well. Every choice follows from one seed: the same seed gives the
 //! same trace, byte for byte. After every step it checks what must hold then (see `check`); when
 //! faults are over and the network is quiet, [`Simulation::unrest`] says what is still amiss.
@@ -299,8 +299,9 @@ impl Simulation {
                 network.traffic.unheard += 1;
                 continue;
             };
-            let lives = members[to.0 as usize - 1].config.incarnation;
-            checker.on_send(*time, &members[at], (to.0, lives), bytes);
+            // A node that did not start yet counts as its first incarnation.
+            let lives = members[to.0 as usize - 1].config.incarnation.max(1);
+            checker.on_send(*time, &mut members[at], (to.0, lives), bytes);
             let Some(decided) = network.carry(from, to, bytes) else { continue };
             let bytes = decided.changed.as_deref().unwrap_or(bytes);
             for _ in 0..decided.copies {

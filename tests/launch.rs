@@ -92,6 +92,17 @@ fn a_port_that_is_taken_is_named_and_nothing_is_left_running() {
 }
 
 #[test]
+fn a_plot_that_fails_half_way_stops_the_network_again() {
+    let lab = Lab::new();
+    let origin = lab.ports_origin();
+    let line = format!("start-network -n 4 --plot /dev/full --ports-origin {origin}");
+    let error = lab.fails(&line);
+    assert!(error.contains("cannot write the topology to /dev/full"), "{error}");
+    assert!(lab.processes().is_empty());
+    assert_eq!(lab.ok("list-networks"), "");
+}
+
+#[test]
 fn an_interrupted_start_leaves_nothing_running() {
     let lab = Lab::new();
     let start = format!("start-network circular -n 60 --ports-origin {}", lab.ports_origin());

@@ -13,9 +13,9 @@ use serde_json::json;
 
 use super::interrupt::Interrupt;
 use super::render::{count, escape, event};
-use super::{Error, Global, output, stop};
+use super::{Error, Global, output};
 use crate::control::{Request, Response};
-use crate::network::{self, Record, StateDir};
+use crate::network::Record;
 use crate::protocol::{Event, NodeId, Wall};
 use crate::runtime::clock;
 
@@ -126,14 +126,4 @@ fn follow(record: &Record, node: NodeId, tell: &Sender<(NodeId, Told)>) -> Optio
         }
         response = client.next(WAIT).ok()?;
     }
-}
-
-/// Stops the network, unless another command has done so meanwhile.
-pub(super) fn stop_if_running(network: &str) -> Result<(), Error> {
-    if let Err(network::Error::NotRunning(_)) = StateDir::from_env()?.load(network) {
-        return Ok(());
-    }
-    let report = stop::stop(network)?;
-    output::note(&format!("network {network} stopped"));
-    stop::left_error(network, &report)
 }

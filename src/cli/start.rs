@@ -76,7 +76,7 @@ pub(super) fn run(global: &Global, args: &Args) -> Result<(), Error> {
     let record = start(&spec, &interrupt)?;
     if let Some(plot) = plot {
         let drawn = plot.write(&dot::to_dot(&graph, wanted.kind, &global.network));
-        drawn.or_else(|error| stop::stop(&global.network).and(Err(error)))?;
+        drawn.or_else(|error| stop::if_running(&global.network).and(Err(error)))?;
     }
     let plot = wanted.plot.map(|path| path.to_string_lossy().into_owned());
     let said = if global.json {
@@ -89,7 +89,7 @@ pub(super) fn run(global: &Global, args: &Args) -> Result<(), Error> {
     }
     let shown = said.and_then(|()| foreground::run(global, record, &interrupt));
     // Whatever ended it: a network in the foreground does not outlive its command.
-    let stopped = foreground::stop_if_running(&global.network);
+    let stopped = stop::if_running(&global.network);
     shown.and(stopped)
 }
 

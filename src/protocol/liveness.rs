@@ -29,6 +29,7 @@ impl Node {
             return false;
         }
         peer.heard = now.monotonic;
+        peer.spoke = Some(now.monotonic);
         let before = peer.standing;
         let restarted = peer.incarnation != 0 && incarnation > peer.incarnation;
         if incarnation > peer.incarnation {
@@ -198,6 +199,12 @@ impl Node {
         let instead_of = peer.stand_in_for.take();
         self.set_standing(node, Standing::Contact);
         if let Some(dead) = instead_of {
+            // It is out of the dead one's ranks for good: a long line of dead would else be
+            // asked round and round. Should the dead one return, it tells its links anew.
+            if let Some(dead) = self.peers.get_mut(dead) {
+                dead.neighbours.retain(|rank| rank.node != node);
+                dead.neighbours_version = 0;
+            }
             self.close_ranks(now, dead);
         }
         self.out_of_links(now);
@@ -239,8 +246,10 @@ impl Node {
     /// A neighbour cannot reach a third node, and asks this one to try.
     pub(super) fn on_probe_for(&mut self, now: Now, from: NodeId, target: PeerAddr) {
         let Some(asker) = self.peers.get(from).map(|peer| peer.addr) else { return };
+        // Only what came from the peer itself counts: if hearsay bred hearsay, the dead would
+        // live on in it.
         let fresh = now.monotonic - self.config.timing.late_tick;
-        let alive = |peer: &Peer| peer.incarnation > 0 && peer.heard >= fresh;
+        let alive = |peer: &Peer| peer.spoke.is_some_and(|spoke| spoke >= fresh);
         if self.peers.get(target.node).is_some_and(alive) {
             self.outbox.send(asker, &Frame::Vouch { node: target.node });
         } else if target.node != self.config.node {
@@ -306,6 +315,29 @@ mod tests {
         assert_eq!(dead(&table), 0);
         assert_eq!(table.neighbours(1), vec![2, 4]);
         assert_eq!(table.neighbours(2), vec![1, 3], "the stand-in went, the old link is back");
+    }
+
+    #[test]
+    fn nobody_vouches_for_a_node_that_it_did_not_hear_itself() {
+        let mut table = Table::with_links(3, &[(1, 2), (2, 3), (3, 1)]);
+        table.run(SECOND * 5);
+        table.kill(3);
+        let asleep = table.nodes[1].take();
+        table.run(SECOND * 3);
+        // It wakes, doubts itself, and gives all others time again; and is asked right then.
+        table.nodes[1] = asleep;
+        let vouched = std::rc::Rc::new(std::cell::Cell::new(false));
+        let heard = vouched.clone();
+        table.passes = Box::new(move |_, _, frames| {
+            let vouches = |frame: &Frame<'_>| *frame == Frame::Vouch { node: NodeId(3) };
+            heard.set(heard.get() || frames.iter().any(vouches));
+            true
+        });
+        let target = super::super::testing::addr(3);
+        table.feed(2, 1, &[Frame::ProbeFor { target }]);
+        table.feed(2, 1, &[Frame::ProbeFor { target }, Frame::Vouch { node: NodeId(3) }]);
+        table.run(SECOND);
+        assert!(!vouched.get());
     }
 
     #[test]

@@ -112,7 +112,7 @@ impl Node {
         let mut links: Vec<(usize, PeerAddr)> = self
             .peers
             .linked()
-            .filter(|peer| !matches!(peer.standing, Standing::Joining { .. }))
+            .filter(|peer| peer.gets_copies())
             .map(|peer| (peer.neighbours.len(), peer.addr))
             .collect();
         let spare = links.len() > self.overlay.began_with;
@@ -444,6 +444,18 @@ mod tests {
         table.node(3).leave(now);
         table.run(SECOND / 10);
         assert!(table.nodes[2].as_ref().unwrap().has_left(table.now()));
+        table.kill(3);
+        table.run(SECOND);
+        assert_eq!(table.neighbours(2), vec![1, 4]);
+        assert_eq!(table.neighbours(4), vec![2, 5]);
+    }
+
+    #[test]
+    fn a_ring_closes_even_around_a_node_that_just_started() {
+        let mut table = Table::ring(6);
+        let now = table.now();
+        table.node(3).leave(now);
+        table.run(SECOND / 10);
         table.kill(3);
         table.run(SECOND);
         assert_eq!(table.neighbours(2), vec![1, 4]);

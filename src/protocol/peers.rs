@@ -38,8 +38,11 @@ pub(super) struct Peer {
     /// The link to this incarnation.
     pub(super) link: LinkId,
     pub(super) standing: Standing,
-    /// When it was last heard from; at first, when it was added.
+    /// Since when it is silent as far as suspicion goes: since its last datagram, or since there
+    /// was another reason to start counting.
     pub(super) heard: Monotonic,
+    /// When its last datagram came in; `None` until one did.
+    pub(super) spoke: Option<Monotonic>,
     /// The peer in whose stead this link was made.
     pub(super) stand_in_for: Option<NodeId>,
     /// The link is one this node began with, or was told to have.
@@ -98,6 +101,7 @@ impl Peer {
             link,
             standing,
             heard: now,
+            spoke: None,
             stand_in_for: None,
             original: false,
             neighbours: Vec::new(),

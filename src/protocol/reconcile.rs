@@ -88,7 +88,9 @@ impl Node {
         // What was offered already comes first: the difference is known.
         let fetching = !peer.exchange.offers.is_empty() || peer.exchange.asked > 0;
         let listing = peer.exchange.listing_until.is_some_and(|until| until > now.monotonic);
-        if !fetching && !listing {
+        if fetching {
+            self.pump(now, from);
+        } else if !listing {
             peer.exchange.found = false;
             self.list_ranges(now, from, START);
         }

@@ -303,6 +303,7 @@ impl Node {
     pub(super) fn ask_again(&mut self, now: Now) {
         let mut ask: BTreeMap<NodeId, Vec<MessageId>> = BTreeMap::new();
         let mut given_up = Vec::new();
+        let wanted_max = self.config.limits.wanted_per_peer_max;
         for (id, wanted) in &mut self.repair.wanted {
             if wanted.until <= now.monotonic {
                 wanted.attempts += 1;
@@ -315,11 +316,15 @@ impl Node {
                 };
                 wanted.others.push(wanted.asked);
                 wanted.others.retain(|node| lives(node));
-                if wanted.attempts > WANT_ATTEMPTS_MAX || wanted.others.is_empty() {
+                let has_room = |node: &NodeId| {
+                    self.peers.get(*node).is_some_and(|peer| peer.exchange.asked < wanted_max)
+                };
+                let next = wanted.others.iter().position(has_room);
+                let Some(next) = next.filter(|_| wanted.attempts <= WANT_ATTEMPTS_MAX) else {
                     given_up.push(*id);
                     continue;
-                }
-                wanted.asked = wanted.others.remove(0);
+                };
+                wanted.asked = wanted.others.remove(next);
                 let mut wait = self.config.timing.want_timeout;
                 if let Some(peer) = self.peers.get_mut(wanted.asked) {
                     peer.exchange.asked += 1;
@@ -332,7 +337,16 @@ impl Node {
             self.due.at(wanted.until.max(now.monotonic + GRAIN));
         }
         for id in given_up {
-            self.repair.wanted.remove(&id);
+            let Some(wanted) = self.repair.wanted.remove(&id) else { continue };
+            if wanted.attempts > WANT_ATTEMPTS_MAX {
+                continue;
+            }
+            // It is still on offer, and asked for when there is room again.
+            for node in wanted.others {
+                if let Some(peer) = self.peers.get_mut(node) {
+                    peer.exchange.offers.insert(id);
+                }
+            }
         }
         for (node, ids) in ask {
             if let Some(peer) = self.peers.get(node) {

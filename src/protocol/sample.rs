@@ -18,7 +18,10 @@ const SHUFFLED: usize = 4;
 impl Node {
     /// Shuffles with a random node when it is time to.
     pub(super) fn shuffle(&mut self, now: Now) {
-        if self.overlay.shuffle_at > now.monotonic || self.leaving.is_some() {
+        if self.leaving.is_some() {
+            return;
+        }
+        if self.overlay.shuffle_at > now.monotonic {
             self.due.at(self.overlay.shuffle_at);
             return;
         }

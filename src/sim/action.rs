@@ -182,7 +182,8 @@ impl Simulation {
 
     /// Has all nodes mistreat what they send, also those that start later.
     fn set_node_faults(&mut self, rules: &[FaultRule]) {
-        self.checker.nodes_duplicate |= rules.iter().any(|rule| rule.effect.duplicate > 0.0);
+        let tampers = |rule: &FaultRule| rule.effect.duplicate > 0.0 || rule.effect.corrupt > 0.0;
+        self.checker.nodes_tamper |= rules.iter().any(tampers);
         self.node_faults = rules.to_vec();
         for member in &mut self.members {
             if let Some(node) = &mut member.node {

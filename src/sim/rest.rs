@@ -60,23 +60,26 @@ impl fmt::Display for Unrest {
 
 impl Simulation {
     /// What keeps the network from being as it should be when it is left alone: every living
-    /// node has every message that is held anywhere, sees its neighbours as they are, and can be
+    /// node has every message that its neighbours hold, sees its neighbours as they are, and can be
     /// reached over links. `None`: all is well.
     #[must_use]
     pub fn unrest(&self) -> Option<Unrest> {
         self.mistaken().or_else(|| self.apart()).or_else(|| self.lacking())
     }
 
-    /// The first message lacking somewhere.
+    /// The first message that a node lacks and a neighbour of it holds. In a connected network
+    /// without evictions, no such message means that all have all; nobody can get what its
+    /// neighbours have had and evicted.
     #[must_use]
     pub fn lacking(&self) -> Option<Unrest> {
         for (number, sent) in self.checker.sent.iter().enumerate() {
-            let lacks = self.alive().find(|member| !member.has.contains(number));
-            let Some(lacks) = lacks else { continue };
-            let holder = self.alive().find(|member| member.holds(sent.id));
-            if let Some(holder) = holder {
-                let (node, holder) = (lacks.id.0, holder.id.0);
-                return Some(Unrest::Lacks { node, id: sent.id, holder });
+            for lacks in self.alive().filter(|member| !member.has.contains(number)) {
+                let node = lacks.id.0;
+                let holds = |peer: &u32| self.members[*peer as usize - 1].holds(sent.id);
+                let holder = self.neighbours(node).into_iter().find(holds);
+                if let Some(holder) = holder {
+                    return Some(Unrest::Lacks { node, id: sent.id, holder });
+                }
             }
         }
         None
@@ -89,7 +92,9 @@ impl Simulation {
                 let lives = self.member(peer).is_some_and(|peer| peer.life == Life::Up);
                 let right = match state {
                     PeerState::Alive => lives,
-                    PeerState::Joining | PeerState::Suspected => false,
+                    // Who has too few links keeps asking those it heard of.
+                    PeerState::Joining => !lives && self.neighbours(member.id.0).len() < 2,
+                    PeerState::Suspected => false,
                     PeerState::Dead => !lives,
                     // About a link that was; who left may have come back elsewhere since.
                     PeerState::Removed => true,

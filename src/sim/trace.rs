@@ -66,6 +66,7 @@ impl Trace {
 
     pub(super) fn ticks(&mut self, at: u64, node: NodeId) {
         self.note(at, 1, [node.0, 0], &[]);
+        self.line(at, || format!("{node} ticks"));
     }
 
     pub(super) fn happens(&mut self, at: u64, node: NodeId, event: &Event) {
