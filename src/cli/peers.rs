@@ -17,9 +17,9 @@ Examples:
 
 With a depth of 2 or more it asks the neighbours, too, and their neighbours, and shows a tree:
 each node under the one that told of it, at its fewest hops from here. Nodes that died or left
-are shown where they were last seen, and not followed. With --json each comes with its hops and with whom it was
-found by: {\"node\": 5, \"depth\": 2, \"peers\": [{\"node\": 3, \"addr\": \"127.0.0.1:7003\",
-\"state\": \"alive\", \"hops\": 2, \"via\": 4}], \"unreached\": []}.";
+are shown where they were last seen, and not followed. With --json each comes with its hops and
+with whom it was found by: {\"node\": 5, \"depth\": 2, \"peers\": [{\"node\": 3, \"addr\":
+\"127.0.0.1:7003\", \"state\": \"alive\", \"hops\": 2, \"via\": 4}], \"unreached\": []}.";
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
