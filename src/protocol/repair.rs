@@ -27,6 +27,9 @@ const IDS_PER_FRAME_MAX: usize = 1_024;
 const WANT_ATTEMPTS_MAX: u8 = 10;
 /// Timers of single messages are kept this coarse, so that a busy node ticks seldom.
 const GRAIN: Duration = Duration::from_millis(5);
+/// When a neighbour is asked about messages again, then about all that are due within this time:
+/// a few questions about many messages instead of one each.
+const ASK_AHEAD: Duration = Duration::from_millis(20);
 /// With more messages missing than this, a node is catching up, and does not pass on what it gets.
 const BULK: usize = 64;
 
@@ -133,9 +136,12 @@ impl Node {
         }
     }
 
-    /// Asks neighbours about messages that did not come back in time.
+    /// Asks neighbours about messages that did not come back in time. Not those that are silent
+    /// themselves: they are waited for, or probed, and asked when they are heard of.
     pub(super) fn ask_about_unsettled(&mut self, now: Now) {
-        for node in self.peers.nodes() {
+        let alive = self.peers.iter().filter(|peer| peer.standing == Standing::Alive);
+        let alive: SmallVec<[NodeId; 8]> = alive.map(|peer| peer.addr.node).collect();
+        for node in alive {
             let ids = self.overdue(now.monotonic, node);
             let Some(peer) = self.peers.get(node).filter(|_| !ids.is_empty()) else { continue };
             self.counters.haves_sent += 1;
@@ -153,9 +159,11 @@ impl Node {
             let copies = store.get(id).and_then(|record| record.copies.get(link));
             copies.is_some_and(|copies| copies.sent > 0 && !copies.settled)
         };
-        let mut ids = Vec::new();
+        let (mut ids, mut asked) = (Vec::new(), Vec::new());
+        let mut again_until = now;
         while ids.len() < IDS_PER_FRAME_MAX {
-            let again = settling.retries.first_key_value().filter(|((at, _), _)| *at <= now);
+            let again = settling.retries.first_key_value();
+            let again = again.filter(|((at, _), _)| *at <= again_until);
             let (id, attempts) = if let Some((&(at, id), &attempts)) = again {
                 settling.retries.remove(&(at, id));
                 (id, attempts)
@@ -167,11 +175,13 @@ impl Node {
             };
             if unsettled(id) {
                 ids.push(id);
+                again_until = now + ASK_AHEAD;
                 let first = config.timing.settle_retry_min.max(answer_time * 3 / 2);
                 let wait = back_off(first, attempts).min(config.timing.settle_retry_max);
-                settling.retries.insert((now + wait, id), attempts.saturating_add(1));
+                asked.push(((now + wait, id), attempts.saturating_add(1)));
             }
         }
+        settling.retries.extend(asked);
         // What settled meanwhile need not wake anybody.
         while settling.pending.front().is_some_and(|(_, id)| !unsettled(*id)) {
             settling.pending.pop_front();

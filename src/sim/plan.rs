@@ -134,16 +134,7 @@ impl Plan {
 
     fn play(&self, simulation: &mut Simulation) -> Result<Outcome, Wrong> {
         simulation.run_for(self.faulty_for)?;
-        let rest = simulation.run_until(REST_WITHIN, LOOK_EVERY, |s| s.unrest().is_none())?;
-        let Some(rest_after) = rest else {
-            let unrest = simulation.unrest().unwrap_or(Unrest::Apart { node: 0 });
-            return Err(Wrong::Restless(unrest));
-        };
-        // What was under way when all was well first has an end, too.
-        simulation.run_for(QUIET_FOR)?;
-        if let Some(unrest) = simulation.unrest() {
-            return Err(Wrong::RestLost(unrest));
-        }
+        let rest_after = Self::come_to_rest(simulation)?;
         let before = simulation.traffic().datagrams;
         simulation.run_for(QUIET_FOR)?;
         self.check_quiet(simulation, simulation.traffic().datagrams - before)?;
@@ -155,6 +146,27 @@ impl Plan {
             rest_after,
             fingerprint: simulation.trace().so_far(),
         })
+    }
+
+    /// Waits until all is well, and stays so.
+    fn come_to_rest(simulation: &mut Simulation) -> Result<Duration, Wrong> {
+        let began = simulation.elapsed();
+        let nobody = Unrest::Apart { node: 0 };
+        loop {
+            let left = REST_WITHIN.saturating_sub(simulation.elapsed() - began);
+            let rest = simulation.run_until(left, LOOK_EVERY, |s| s.unrest().is_none())?;
+            if rest.is_none() {
+                return Err(Wrong::Restless(simulation.unrest().unwrap_or(nobody)));
+            }
+            let at_rest = simulation.elapsed();
+            // A node that was being waited for may still turn out to be dead.
+            simulation.run_for(QUIET_FOR)?;
+            match simulation.unrest() {
+                None => return Ok(at_rest - began),
+                Some(unrest) if left.is_zero() => return Err(Wrong::RestLost(unrest)),
+                Some(_) => {}
+            }
+        }
     }
 
     /// At rest, a network sends a few datagrams per link and second: heartbeats both ways, two
