@@ -1,13 +1,15 @@
 //! The command line: what may be typed, and which function does it.
 //!
-//! One file per command. What they print is made in [`render`], plain functions from data to
+//! One file per command. What they print is made in `render`, plain functions from data to
 //! text; what goes wrong becomes one [`Error`] with three parts. No sockets in here.
 
 use clap::{Parser, Subcommand};
 
+mod add;
 mod args;
 mod ask;
 mod error;
+mod faults;
 mod foreground;
 mod interrupt;
 mod key;
@@ -22,8 +24,10 @@ mod plot;
 mod progress;
 mod remove;
 mod render;
+mod rewire;
 mod send;
 mod show;
+mod signal;
 mod start;
 mod stop;
 
@@ -52,6 +56,7 @@ pub struct Cli {
 
 /// What every command takes, before or after its name.
 #[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Global options")]
 struct Global {
     /// The network meant, so that several live side by side
     #[arg(long, global = true, value_name = "NAME", default_value = "default")]
@@ -80,7 +85,37 @@ enum Command {
     /// Tell a node to leave its network
     #[command(after_help = remove::EXAMPLES)]
     RemoveNode(remove::Args),
-    /// Show a node's neighbours, as it sees them
+    /// Add a node to a network that runs
+    #[command(after_help = add::ADD_EXAMPLES)]
+    AddNode(add::AddArgs),
+    /// Bring back a node that was removed or died
+    #[command(after_help = add::START_EXAMPLES)]
+    StartNode(add::StartArgs),
+    /// End a node at once, as a crash would
+    #[command(after_help = signal::KILL_EXAMPLES)]
+    KillNode(signal::Args),
+    /// Stop a node where it is
+    #[command(after_help = signal::PAUSE_EXAMPLES)]
+    PauseNode(signal::Args),
+    /// Let a paused node go on
+    #[command(after_help = signal::RESUME_EXAMPLES)]
+    ResumeNode(signal::Args),
+    /// Link the nodes of a network anew, at random
+    #[command(after_help = rewire::EXAMPLES)]
+    RewireNetwork(rewire::Args),
+    /// Have nodes lose, delay, double, reorder or corrupt what they send
+    #[command(after_help = faults::INJECT_EXAMPLES)]
+    InjectFaults(faults::InjectArgs),
+    /// Cut a network into groups that hear nothing of each other
+    #[command(after_help = faults::PARTITION_EXAMPLES)]
+    PartitionNetwork(faults::PartitionArgs),
+    /// Take all faults away, partitions and others
+    #[command(after_help = faults::HEAL_EXAMPLES)]
+    HealNetwork,
+    /// Show the faults that are in force
+    #[command(after_help = faults::LIST_EXAMPLES)]
+    ListFaults,
+    /// Show a node's neighbours, as it sees them, and theirs
     #[command(after_help = peers::EXAMPLES)]
     ListPeers(peers::Args),
     /// Show a network and each of its nodes
@@ -110,6 +145,16 @@ pub fn run(cli: &Cli) -> Result<(), Error> {
         Command::SendMessage(args) => send::run(global, args),
         Command::GetMessages(args) => messages::run(global, args),
         Command::RemoveNode(args) => remove::run(global, args),
+        Command::AddNode(args) => add::add(global, args),
+        Command::StartNode(args) => add::start_again(global, args),
+        Command::KillNode(args) => signal::kill(global, args),
+        Command::PauseNode(args) => signal::pause(global, args),
+        Command::ResumeNode(args) => signal::resume(global, args),
+        Command::RewireNetwork(args) => rewire::run(global, args),
+        Command::InjectFaults(args) => faults::inject(global, args),
+        Command::PartitionNetwork(args) => faults::partition(global, args),
+        Command::HealNetwork => faults::heal(global),
+        Command::ListFaults => faults::list(global),
         Command::ListPeers(args) => peers::run(global, args),
         Command::ShowNetwork => show::run(global),
         Command::ListNetworks => list::run(global),

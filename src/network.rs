@@ -19,6 +19,7 @@ use crate::topology::{self, Kind};
 
 mod ask;
 mod error;
+mod faults;
 mod launch;
 mod limits;
 pub mod log;
@@ -26,14 +27,18 @@ mod members;
 mod plan;
 mod ports;
 mod process;
+mod rewire;
+mod ring;
 mod state;
 mod stop;
 #[cfg(test)]
 mod testing;
 
 pub use error::Error;
+pub use faults::{FAULTS_MAX, Fault};
 pub use limits::ProcessLimit;
 pub use ports::{Holder, Transport};
+pub use rewire::Rewired;
 pub use state::{NAME_CHARS_MAX, RECORD_VERSION};
 
 /// How long a command waits for a node's answer.
@@ -115,8 +120,25 @@ pub struct Record {
     pub boot_id: String,
     /// What its nodes may use, also those that are started later.
     pub settings: Settings,
+    /// Its links were chosen anew since it was started, this way.
+    #[serde(default)]
+    pub rewired: Option<Rewiring>,
+    /// The faults in force, also for nodes that are started later.
+    #[serde(default)]
+    pub faults: Vec<Fault>,
     /// Its nodes, by number.
     pub nodes: Vec<NodeRecord>,
+}
+
+/// How the links of a network were chosen anew.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rewiring {
+    /// The fewest neighbours of a node.
+    pub min_peers: u32,
+    /// The most.
+    pub max_peers: u32,
+    /// The seed of the choice.
+    pub seed: u64,
 }
 
 /// One node of a [`Record`].
@@ -132,7 +154,7 @@ pub struct NodeRecord {
     pub process: ProcessId,
     /// It was removed, and not started again since.
     pub removed: bool,
-    /// The neighbours it was started with.
+    /// The neighbours it was started with, or told to have since.
     pub peers: Vec<NodeId>,
 }
 
@@ -330,6 +352,18 @@ impl Record {
         self.boot_id == process::boot_id() && node.process.is_alive()
     }
 
+    /// Whether the node's process is there and stopped, so that it answers nothing.
+    #[must_use]
+    pub fn is_paused(&self, node: &NodeRecord) -> bool {
+        self.is_up(node) && node.process.is_stopped()
+    }
+
+    /// Whether the node can be expected to answer.
+    #[must_use]
+    pub fn is_running(&self, node: &NodeRecord) -> bool {
+        self.is_up(node) && !node.removed && !node.process.is_stopped()
+    }
+
     fn find_mut(&mut self, node: NodeId) -> Result<&mut NodeRecord, Error> {
         let error = self.unknown(node);
         self.nodes.iter_mut().find(|record| record.node == node).ok_or(error)
@@ -352,6 +386,8 @@ impl Record {
             started_at: clock::now().wall.0,
             boot_id: process::boot_id().to_owned(),
             settings: spec.settings.clone(),
+            rewired: None,
+            faults: Vec::new(),
             nodes,
         }
     }

@@ -4,9 +4,9 @@
 //! is to be sent and told ends up in [`Outputs`]. Processes drive it from a socket
 //! (`crate::runtime`), the simulator from a queue; both run this very code.
 //!
-//! What a datagram meets on its way: [`wire`] takes it apart, [`Node::receive`] hands its frames
+//! What a datagram meets on its way: `wire` takes it apart, [`Node::receive`] hands its frames
 //! to one `on_…` method each, in the order of the table there; a rumor goes through `relay` to
-//! [`store`] and [`flood`]; whatever answers, goes to [`outbox`], which packs and seals it.
+//! `store` and `flood`; whatever answers, goes to `outbox`, which packs and seals it.
 //!
 //! Deliberately absent: any account of the whole network. A node knows its neighbours, theirs,
 //! and a small random sample.
@@ -36,6 +36,8 @@ mod repair;
 mod report;
 mod sample;
 mod store;
+#[cfg(test)]
+mod testing;
 mod time;
 mod timers;
 mod wire;
@@ -122,7 +124,7 @@ impl Node {
     pub fn new(config: Config, now: Now) -> Self {
         let mut rng = Xoshiro256PlusPlus::seed_from_u64(config.seed);
         let timing = &config.timing;
-        let trickle = Trickle::start(now.monotonic, timing.summary_interval_min, &mut rng);
+        let trickle = Trickle::start(now.monotonic, timing.summary_interval_min);
         let shuffle_in = timers::between(&mut rng, Duration::ZERO, timing.shuffle_interval);
         let overlay = Overlay::new(
             config.neighbours.len(),
@@ -153,6 +155,7 @@ impl Node {
             node.peers.ensure(peer, Standing::Joining { until }, now.monotonic).original = true;
         }
         node.peers.relink();
+        node.set_faults(&node.config.faults.clone());
         node.due.at(node.trickle.next());
         node
     }

@@ -1,6 +1,6 @@
 //! The simulator: thousands of nodes on a virtual clock and a virtual network, in one thread.
 //!
-//! It runs the same [`Node`](crate::protocol::Node) as the processes do, by bytes, so that every
+//! It runs the same [`Node`] as the processes do, by bytes, so that every
 //! run exercises the codec as well. Every choice follows from one seed: the same seed gives the
 //! same trace, byte for byte. After every step it checks what must hold then (see `check`); when
 //! faults are over and the network is quiet, [`Simulation::unrest`] says what is still amiss.
@@ -246,8 +246,7 @@ impl Simulation {
         self.members[at].drain_scheduled = false;
         while self.members[at].life == Life::Up && !self.members[at].buffer.is_empty() {
             let member = &mut self.members[at];
-            let batch: Vec<_> =
-                std::iter::from_fn(|| member.unbuffer()).take(DRAIN_MAX).collect();
+            let batch: Vec<_> = std::iter::from_fn(|| member.unbuffer()).take(DRAIN_MAX).collect();
             self.drive(at, |node, now| {
                 for (from, bytes) in &batch {
                     node.receive(now, network::addr_of(NodeId(from + 1)), bytes);

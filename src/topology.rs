@@ -4,8 +4,8 @@
 //! seed, through a generator whose output is the same on every machine, and nothing iterates
 //! over a hash table: the same arguments give the same graph everywhere.
 //!
-//! The generators are in `random` and `powerlaw`; [`measure`] looks at a finished graph, and
-//! [`dot`] draws it.
+//! The generators are in `random`, `powerlaw` and `within`; [`measure`] looks at a finished
+//! graph, and [`dot`] draws it.
 
 use std::fmt;
 
@@ -18,6 +18,7 @@ pub mod dot;
 pub mod measure;
 mod powerlaw;
 mod random;
+mod within;
 
 /// A graph of nodes. Node index `i` is node number `i + 1`, which is also its weight.
 pub type Graph = UnGraph<u32, ()>;
@@ -64,6 +65,44 @@ impl fmt::Display for Kind {
     }
 }
 
+/// The fewest and the most links of a node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bounds {
+    /// The fewest.
+    pub min: u32,
+    /// The most.
+    pub max: u32,
+}
+
+/// Where one of two bounds is not given: the fewest links are 2, the most 2 more than the fewest.
+const LINKS_MIN_DEFAULT: u32 = 2;
+const SPREAD_DEFAULT: u32 = 2;
+
+impl Bounds {
+    /// What is meant where only one of them, or none, is given for so many nodes.
+    #[must_use]
+    pub fn given(min: Option<u32>, max: Option<u32>, nodes: u32) -> Self {
+        let most = max.unwrap_or(u32::MAX).min(nodes.saturating_sub(1)).max(1);
+        let min = min.unwrap_or(LINKS_MIN_DEFAULT.min(most));
+        Self { min, max: max.unwrap_or(min.saturating_add(SPREAD_DEFAULT)) }
+    }
+}
+
+/// Why there is no graph with the degrees asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoBounds {
+    /// With 0 links allowed, a node might have none.
+    NoLinks,
+    /// The fewest are more than the most.
+    Crossed,
+    /// A node cannot have more links than there are other nodes.
+    TooHigh,
+    /// At most one link each leaves more than two nodes apart in pairs.
+    OnlyPairs,
+    /// Each link has two ends: an odd number of nodes cannot all have the same odd degree.
+    OddEnds,
+}
+
 /// Why a topology cannot be built.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Error {
@@ -95,6 +134,15 @@ pub enum Error {
         /// The nodes asked for.
         nodes: u32,
     },
+    /// There is no graph whose degrees lie within these bounds.
+    Bounds {
+        /// The bounds.
+        bounds: Bounds,
+        /// The number of nodes.
+        nodes: u32,
+        /// Why not.
+        why: NoBounds,
+    },
     /// More than [`LINKS_MAX`].
     TooManyLinks {
         /// The links that the topology would have.
@@ -121,6 +169,9 @@ impl fmt::Display for Error {
                 f,
                 "a powerlaw topology has at least {POWERLAW_NODES_MIN} nodes, not {nodes}"
             ),
+            Self::Bounds { bounds: Bounds { min, max }, nodes, .. } => {
+                write!(f, "{nodes} nodes cannot have from {min} to {max} neighbours each")
+            }
             Self::TooManyLinks { links } => {
                 write!(f, "it would have {links} links, and {LINKS_MAX} is the most")
             }
@@ -187,6 +238,32 @@ pub fn build(kind: Kind, nodes: u32, seed: u64) -> Result<(Graph, Vec<Adapted>),
         }
     };
     Ok((graph(nodes, links), adapted))
+}
+
+/// Builds a random graph in which the number of each node's neighbours lies within `bounds`; the
+/// same arguments give the same graph, on any machine. It is simple and connected.
+///
+/// # Errors
+///
+/// [`Error`], before anything is drawn, where there can be no such graph.
+pub fn build_within(nodes: u32, bounds: Bounds, seed: u64) -> Result<Graph, Error> {
+    let Bounds { min, max } = bounds;
+    let refuse = |why| Err(Error::Bounds { bounds, nodes, why });
+    match () {
+        () if nodes == 0 => return Err(Error::NoNodes),
+        () if min == 0 => return refuse(NoBounds::NoLinks),
+        () if min > max => return refuse(NoBounds::Crossed),
+        () if min >= nodes => return refuse(NoBounds::TooHigh),
+        () if max == 1 && nodes > 2 => return refuse(NoBounds::OnlyPairs),
+        () if min == max && min % 2 == 1 && nodes % 2 == 1 => return refuse(NoBounds::OddEnds),
+        () => {}
+    }
+    let links = u64::from(nodes) * u64::from(max.min(nodes - 1)) / 2;
+    if links > LINKS_MAX {
+        return Err(Error::TooManyLinks { links });
+    }
+    let mut rng = Generator::seed_from_u64(seed);
+    Ok(graph(nodes, within::links(nodes, min, max, &mut rng)))
 }
 
 /// The neighbours of a node, by number, in ascending order; none if there is no such node.
@@ -293,6 +370,20 @@ mod tests {
         assert_eq!(ring(1), []);
         assert_eq!(ring(2), [(0, 1)]);
         assert_eq!(ring(3), [(0, 1), (1, 2), (0, 2)]);
+    }
+
+    #[test]
+    fn bounds_that_are_not_given_are_sensible() {
+        let given = |min, max, nodes| {
+            let Bounds { min, max } = Bounds::given(min, max, nodes);
+            (min, max)
+        };
+        assert_eq!(given(None, None, 16), (2, 4));
+        assert_eq!(given(Some(5), None, 16), (5, 7));
+        assert_eq!(given(None, Some(3), 16), (2, 3));
+        assert_eq!(given(None, Some(1), 2), (1, 1));
+        assert_eq!(given(None, None, 2), (1, 3));
+        assert_eq!(given(Some(9), Some(3), 16), (9, 3));
     }
 
     #[test]

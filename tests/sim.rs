@@ -63,9 +63,8 @@ fn the_same_seed_gives_the_same_trace() {
 fn soak() {
     let Ok(seconds) = std::env::var("GOSSIP_SOAK_SECONDS") else { return };
     let time = Duration::from_secs(seconds.parse().expect("GOSSIP_SOAK_SECONDS is a number"));
-    let from = std::env::var("GOSSIP_SOAK_FROM").map_or(SEEDS.end, |from| {
-        from.parse().expect("GOSSIP_SOAK_FROM is a number")
-    });
+    let from = std::env::var("GOSSIP_SOAK_FROM")
+        .map_or(SEEDS.end, |from| from.parse().expect("GOSSIP_SOAK_FROM is a number"));
     let soak = Soak::new(from);
     let began = gossip::runtime::clock::now().monotonic;
     let cores = std::thread::available_parallelism().map_or(1, usize::from);

@@ -1,6 +1,9 @@
 //! What several commands read from their arguments.
 
-use crate::protocol::{NodeId, PeerAddr};
+use std::time::Duration;
+
+use super::limits;
+use crate::protocol::{NodeId, NodeRanges, PeerAddr};
 
 /// The longest name a network may have: it becomes a directory.
 const NETWORK_NAME_CHARACTERS_MAX: usize = 64;
@@ -36,9 +39,114 @@ pub(super) fn peer(text: &str) -> Result<PeerAddr, String> {
     Ok(PeerAddr { node: node(number)?, addr })
 }
 
+/// A set of nodes, as `1-8,12`: ranges in ascending order that neither meet nor overlap.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Nodes(pub(super) NodeRanges);
+
+/// Nodes: numbers and ranges of numbers, with commas between them.
+pub(super) fn nodes(text: &str) -> Result<Nodes, String> {
+    let mut ranges = text.split(',').map(range).collect::<Result<NodeRanges, String>>()?;
+    ranges.sort_unstable();
+    let mut joined: NodeRanges = Vec::with_capacity(ranges.len());
+    for (first, last) in ranges {
+        match joined.last_mut() {
+            Some((_, end)) if first <= end.saturating_add(1) => *end = last.max(*end),
+            _ => joined.push((first, last)),
+        }
+    }
+    Ok(Nodes(joined))
+}
+
+fn range(text: &str) -> Result<(u32, u32), String> {
+    let (first, last) = text.split_once('-').unwrap_or((text, text));
+    let number = |text| match node(text) {
+        Ok(node) => Ok(node.0),
+        Err(_) => Err("nodes are meant by numbers and ranges from 1 on: 1-8,12".to_string()),
+    };
+    match (number(first)?, number(last)?) {
+        (first, last) if first > last => {
+            Err(format!("{first}-{last} runs backwards: did you mean {last}-{first}?"))
+        }
+        range => Ok(range),
+    }
+}
+
+/// A share: `20%`, or `0.2`. A bare `1` might mean either 1 % or all, so it means nothing.
+pub(super) fn share(text: &str) -> Result<f64, String> {
+    let (number, whole) = match text.strip_suffix('%') {
+        Some(percent) => (percent.trim_end(), 100.0),
+        None if text.contains('.') || text == "0" => (text, 1.0),
+        None => return Err("a share is written 20% or 0.2".into()),
+    };
+    let plain = number.chars().all(|c| c.is_ascii_digit() || c == '.');
+    match number.parse::<f64>() {
+        Ok(number) if plain && number <= whole => Ok(number / whole),
+        Ok(_) if plain => Err("a share is at most 100%".into()),
+        _ => Err("a share is written 20% or 0.2".into()),
+    }
+}
+
+/// The longest time by which datagrams may be held back: nobody waits for an answer longer.
+const HELD_BACK_MAX: Duration = Duration::from_secs(60);
+
+/// How long something is held back: `200us`, `50ms`, `1s`.
+pub(super) fn held_back(text: &str) -> Result<Duration, String> {
+    match limits::span(text) {
+        Some(span) if span <= HELD_BACK_MAX => Ok(span),
+        Some(_) => Err("datagrams are held back for 60s at most".into()),
+        None => Err("a time is above zero and has a unit: 200us, 50ms or 1s".into()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn nodes_are_numbers_and_ranges() {
+        let of = |text| nodes(text).map(|nodes| nodes.0);
+        assert_eq!(of("7"), Ok(vec![(7, 7)]));
+        assert_eq!(of("1-8,12"), Ok(vec![(1, 8), (12, 12)]));
+        assert_eq!(of("9-16,20,1,2,3-4,12-17"), Ok(vec![(1, 4), (9, 17), (20, 20)]));
+        assert_eq!(of("1-4294967295,5"), Ok(vec![(1, u32::MAX)]));
+        for text in ["", ",", "1,", "0", "0-3", "a", "1-", "-3", "1-2-3", "1 2", "1..3", "%"] {
+            assert!(of(text).is_err(), "{text:?}");
+        }
+        assert!(of("8-1").unwrap_err().contains("did you mean 1-8?"));
+    }
+
+    #[test]
+    fn a_share_is_a_percentage_or_a_fraction() {
+        for (text, expected) in [
+            ("20%", 0.2),
+            ("20 %", 0.2),
+            ("0.2", 0.2),
+            (".2", 0.2),
+            ("7%", 0.07),
+            ("0.5%", 0.005),
+            ("100%", 1.0),
+            ("1.0", 1.0),
+            ("0", 0.0),
+            ("0%", 0.0),
+        ] {
+            assert_eq!(share(text), Ok(expected), "{text}");
+        }
+        for text in ["101%", "1.01", "1", "20", "-1%", "+1%", "", "%", ".", "nan%", "1e1%", "inf%"]
+        {
+            assert!(share(text).is_err(), "{text:?}");
+        }
+        assert!(share("101%").unwrap_err().contains("at most 100%"));
+    }
+
+    #[test]
+    fn datagrams_are_held_back_for_a_time_with_a_unit() {
+        assert_eq!(held_back("50ms"), Ok(Duration::from_millis(50)));
+        assert_eq!(held_back("1s"), Ok(Duration::from_secs(1)));
+        assert_eq!(held_back("200us"), Ok(Duration::from_micros(200)));
+        for text in ["50", "", "ms", "0ms", "-1s", "61s", "1h", "1e99s"] {
+            assert!(held_back(text).is_err(), "{text:?}");
+        }
+    }
 
     #[test]
     fn a_name_that_would_leave_its_directory_is_refused() {

@@ -66,7 +66,7 @@ impl Error {
     /// Writes the three lines to stderr, safe for a terminal.
     pub fn print(&self) {
         if self.kind != Kind::ReaderLeft {
-            output::note(&self.to_string());
+            output::error(&self.to_string());
         }
     }
 
@@ -90,7 +90,7 @@ impl Error {
     pub(super) fn output(error: &io::Error) -> Self {
         let failed = Self::failed(
             "cannot write the result",
-            error.to_string(),
+            reason(error),
             "see where stdout leads, and whether there is space left",
         );
         if error.kind() == io::ErrorKind::BrokenPipe {
@@ -183,6 +183,20 @@ impl Error {
         }
     }
 
+    /// Some nodes did not hear what all of them should have.
+    pub(super) fn unless_all_heard(deaf: &[NodeId]) -> Result<(), Self> {
+        let nodes = match deaf {
+            [] => return Ok(()),
+            [node] => format!("node {node}"),
+            nodes => format!("nodes {}", render::listing(nodes)),
+        };
+        Err(Self::failed(
+            format!("{nodes} did not hear of it"),
+            "no answer came, though the process is there; all others did what was asked",
+            "`gossip show-network` shows how the nodes are",
+        ))
+    }
+
     /// A node answered something that does not belong to the question.
     pub(super) fn other_answer(node: NodeId) -> Self {
         Self::failed(
@@ -268,6 +282,8 @@ mod tests {
             Error::no_answer(NodeId(7), &client::Error::Io(addr, io())),
             Error::refused(NodeId(7), &Refused::TooLong { bytes: 9, bytes_max: 8 }),
             Error::file("read", Path::new("key"), &io()),
+            Error::unless_all_heard(&[NodeId(7)]).unwrap_err(),
+            Error::unless_all_heard(&[NodeId(7), NodeId(8)]).unwrap_err(),
             runtime::Error::PortTaken(addr).into(),
             runtime::Error::Io("open a socket", io()).into(),
         ];

@@ -13,9 +13,9 @@ use serde_json::json;
 
 use super::interrupt::Interrupt;
 use super::render::{count, escape, event};
-use super::{Error, Global, output, stop};
+use super::{Error, Global, output};
 use crate::control::{Request, Response};
-use crate::network::{Record, StateDir};
+use crate::network::Record;
 use crate::protocol::{Event, NodeId, Wall};
 use crate::runtime::clock;
 
@@ -39,14 +39,12 @@ enum Told {
     Gone,
 }
 
-/// Shows what happens until a signal comes, then stops the network. Ends, too, when all nodes
-/// are gone, and when nobody reads any more.
+/// Shows what happens until a signal comes. Ends, too, when all nodes are gone, and when nobody
+/// reads any more. Whichever it is, the network has to be stopped then.
 pub(super) fn run(global: &Global, record: Record, interrupt: &Interrupt) -> Result<(), Error> {
     let told = follow_all(record)?;
     output::note("Ctrl-C stops the network");
-    let shown = show(global, &told, interrupt);
-    let stopped = stop_if_running(&global.network);
-    shown.and(stopped)
+    show(global, &told, interrupt)
 }
 
 fn show(
@@ -106,7 +104,7 @@ fn follow_all(record: Record) -> Result<Receiver<(NodeId, Told)>, Error> {
             Error::failed(
                 "cannot follow every node",
                 format!("the system allows no more threads: {error}"),
-                "raise `ulimit -u`; the network runs on, `gossip stop-network` stops it",
+                "raise `ulimit -u`, or leave out --foreground",
             )
         })?;
     }
@@ -128,14 +126,4 @@ fn follow(record: &Record, node: NodeId, tell: &Sender<(NodeId, Told)>) -> Optio
         }
         response = client.next(WAIT).ok()?;
     }
-}
-
-/// Another command may have stopped it meanwhile.
-fn stop_if_running(network: &str) -> Result<(), Error> {
-    if StateDir::from_env()?.load(network).is_err() {
-        return Ok(());
-    }
-    let report = stop::stop(network)?;
-    output::note(&format!("network {network} stopped"));
-    stop::left_error(network, &report)
 }

@@ -83,7 +83,7 @@ pub(super) fn run(global: &Global, args: &Args) -> Result<(), Error> {
         paths: args.chosen_paths(),
         detail: Detail::from_count(args.time),
         zone: TimeZone::system(),
-        style: Style { colour: output::wants_colour() },
+        style: Style { colour: output::wants_colour(&std::io::stdout()) },
     };
     output::result(&render::text(&messages, &view))
 }

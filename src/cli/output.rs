@@ -25,9 +25,20 @@ pub(super) fn note(text: &str) {
     let _ = writeln!(io::stderr().lock(), "{}", escape::lines(text));
 }
 
-/// Whether stdout wants colour: a terminal that understands it, and nobody said no.
-pub(super) fn wants_colour() -> bool {
+/// Writes an error to stderr, its first word in red where that is wanted.
+pub(super) fn error(text: &str) {
+    let safe = escape::lines(text);
+    let shown = match safe.strip_prefix("error:") {
+        Some(rest) if wants_colour(&io::stderr()) => format!("\x1b[1;31merror:\x1b[0m{rest}"),
+        _ => safe,
+    };
+    // Nobody is left to be told if this cannot be written.
+    let _ = writeln!(io::stderr().lock(), "{shown}");
+}
+
+/// Whether a stream wants colour: a terminal that understands it, and nobody said no.
+pub(super) fn wants_colour(stream: &impl IsTerminal) -> bool {
     let said_no = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
-    io::stdout().is_terminal() && !said_no && !dumb
+    stream.is_terminal() && !said_no && !dumb
 }

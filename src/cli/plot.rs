@@ -55,11 +55,9 @@ impl Drop for PlotFile {
 mod tests {
     use super::*;
 
-    /// A path in a directory of its own.
+    /// A path that no other test uses.
     fn scratch(name: &str) -> PathBuf {
-        let directory = std::env::temp_dir().join(format!("gossip-plot-{}", std::process::id()));
-        fs::create_dir_all(&directory).unwrap();
-        directory.join(name)
+        std::env::temp_dir().join(format!("gossip-plot-{}-{name}", std::process::id()))
     }
 
     #[test]

@@ -7,8 +7,10 @@ use crate::topology::{DEGREE_DEFAULT, Kind};
 
 pub(super) mod escape;
 pub(super) mod event;
+pub(super) mod faults;
 pub(super) mod messages;
 pub(super) mod network;
+pub(super) mod peers;
 pub(super) mod table;
 pub(super) mod time;
 

@@ -26,7 +26,7 @@ pub(super) fn run(global: &Global) -> Result<(), Error> {
 /// Every node of the network, with what the live ones say. One that does not answer is no error
 /// here: to find out is what the command is for.
 pub(super) fn views(record: &Record) -> Vec<NodeView<'_>> {
-    let is_live = |node: &&NodeRecord| !node.removed && record.is_up(node);
+    let is_live = |node: &&NodeRecord| record.is_running(node);
     let live: Vec<&NodeRecord> = record.nodes.iter().filter(is_live).collect();
     let mut answers = live.iter().zip(ask::all(record, &live, &Request::Status)).peekable();
     let mut views = Vec::with_capacity(record.nodes.len());
@@ -36,6 +36,7 @@ pub(super) fn views(record: &Record) -> Vec<NodeView<'_>> {
             Some((_, Ok(Response::Status(status)))) => (NodeState::Up, Some(*status)),
             Some(_) => (NodeState::Silent, None),
             None if node.removed => (NodeState::Removed, None),
+            None if record.is_paused(node) => (NodeState::Paused, None),
             None => (NodeState::Down, None),
         };
         views.push(NodeView { record: node, state, status });

@@ -76,15 +76,21 @@ pub(super) fn run(global: &Global, args: &Args) -> Result<(), Error> {
     let record = start(&spec, &interrupt)?;
     if let Some(plot) = plot {
         let drawn = plot.write(&dot::to_dot(&graph, wanted.kind, &global.network));
-        drawn.or_else(|error| stop::stop(&global.network).and(Err(error)))?;
+        drawn.or_else(|error| stop::if_running(&global.network).and(Err(error)))?;
     }
     let plot = wanted.plot.map(|path| path.to_string_lossy().into_owned());
-    if global.json {
-        output::json(&render::started_json(&record, plot.as_deref()))?;
+    let said = if global.json {
+        output::json(&render::started_json(&record, plot.as_deref()))
     } else {
-        output::result(&render::started_text(&record, plot.as_deref()))?;
+        output::result(&render::started_text(&record, plot.as_deref()))
+    };
+    if !args.foreground {
+        return said;
     }
-    if args.foreground { foreground::run(global, record, &interrupt) } else { Ok(()) }
+    let shown = said.and_then(|()| foreground::run(global, record, &interrupt));
+    // Whatever ended it: a network in the foreground does not outlive its command.
+    let stopped = stop::if_running(&global.network);
+    shown.and(stopped)
 }
 
 fn start(spec: &StartSpec, interrupt: &Interrupt) -> Result<Record, Error> {
@@ -98,7 +104,8 @@ pub(super) fn random_seed() -> Result<u64, Error> {
     SysRng.try_next_u32().map(u64::from).map_err(|error| key::no_randomness(&error))
 }
 
-fn this_program() -> Result<PathBuf, Error> {
+/// What a node's process executes: the same program as this one.
+pub(super) fn this_program() -> Result<PathBuf, Error> {
     std::env::current_exe().map_err(|error| {
         Error::failed(
             "cannot start any node",

@@ -5,7 +5,7 @@ use serde_json::json;
 use super::progress::Progress;
 use super::render::{count, listing};
 use super::{Error, Global, output};
-use crate::network::{StateDir, StopReport};
+use crate::network::{self, StateDir, StopReport};
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
@@ -20,13 +20,23 @@ pub(super) fn run(global: &Global) -> Result<(), Error> {
 }
 
 /// Stops a network while a progress bar grows.
-pub(super) fn stop(network: &str) -> Result<StopReport, Error> {
+fn stop(network: &str) -> Result<StopReport, network::Error> {
     let mut progress = Progress::new("stopping");
-    Ok(StateDir::from_env()?.stop(network, &mut |now| progress.show(now))?)
+    StateDir::from_env()?.stop(network, &mut |now| progress.show(now))
+}
+
+/// Stops the network, unless another command has done so meanwhile, or does so now.
+pub(super) fn if_running(network: &str) -> Result<(), Error> {
+    let report = match stop(network) {
+        Err(network::Error::NotRunning(_)) => return Ok(()),
+        report => report?,
+    };
+    output::note(&format!("network {network} stopped"));
+    left_error(network, &report)
 }
 
 /// What is still there is a failure: its ports stay taken.
-pub(super) fn left_error(network: &str, report: &StopReport) -> Result<(), Error> {
+fn left_error(network: &str, report: &StopReport) -> Result<(), Error> {
     if report.left.is_empty() {
         return Ok(());
     }

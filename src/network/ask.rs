@@ -1,4 +1,4 @@
-//! Asking many nodes the same at once.
+//! Asking many nodes at once.
 
 use std::io;
 use std::net::SocketAddr;
@@ -14,6 +14,9 @@ use crate::protocol::NodeId;
 
 /// How many nodes are asked at the same time.
 const WORKERS: usize = 16;
+
+/// What is asked of one node, given its UDP address.
+pub(super) type Question = (NodeId, SocketAddr, Request);
 
 /// What one of them answered.
 #[derive(Debug)]
@@ -32,31 +35,35 @@ pub(super) fn all(
     request: &Request,
     timeout: Duration,
 ) -> io::Result<Receiver<Answer>> {
+    let question = |(node, addr)| (node, addr, request.clone());
+    each(nodes.into_iter().map(question).collect(), token, timeout)
+}
+
+/// Asks every node its own question; else as [`all`].
+pub(super) fn each(
+    questions: Vec<Question>,
+    token: Token,
+    timeout: Duration,
+) -> io::Result<Receiver<Answer>> {
     let (to_ask, asked) = unbounded();
     let (to_answer, answers) = unbounded();
-    let workers = WORKERS.min(nodes.len());
-    for node in nodes {
-        to_ask.send(node).expect("both ends of the channel are here");
+    let workers = WORKERS.min(questions.len());
+    for question in questions {
+        to_ask.send(question).expect("both ends of the channel are here");
     }
     drop(to_ask);
     for _ in 0..workers {
-        let (asked, to_answer, request) = (asked.clone(), to_answer.clone(), request.clone());
+        let (asked, to_answer) = (asked.clone(), to_answer.clone());
         thread::Builder::new()
             .name("ask".to_owned())
-            .spawn(move || work(&asked, &to_answer, token, &request, timeout))?;
+            .spawn(move || work(&asked, &to_answer, token, timeout))?;
     }
     Ok(answers)
 }
 
-fn work(
-    asked: &Receiver<(NodeId, SocketAddr)>,
-    to_answer: &Sender<Answer>,
-    token: Token,
-    request: &Request,
-    timeout: Duration,
-) {
-    for (node, addr) in asked {
-        let response = one(addr, &token, request, timeout);
+fn work(asked: &Receiver<Question>, to_answer: &Sender<Answer>, token: Token, timeout: Duration) {
+    for (node, addr, request) in asked {
+        let response = one(addr, &token, &request, timeout);
         if to_answer.send(Answer { node, response }).is_err() {
             return;
         }

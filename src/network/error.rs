@@ -180,8 +180,17 @@ pub enum Error {
         /// Its process.
         pid: u32,
     },
-    /// No node is up that a new one could be linked to.
+    /// The node's process could not be signalled, or not be proven to be the node's.
+    NotSignalled {
+        /// Which node.
+        node: NodeId,
+        /// Its process.
+        pid: u32,
+    },
+    /// No other node runs that one could be linked to.
     NoPeers(String),
+    /// The network has as many faults as it may.
+    TooManyFaults(String),
     /// The network's nodes were started by hand, at addresses that follow no rule.
     ByHand(String),
     /// The system gave no randomness for a key, or no thread, or no account of this process.
@@ -246,7 +255,11 @@ impl fmt::Display for Error {
             Self::NotEnded { node, pid } => {
                 write!(f, "node {node}, process {pid}, could not be ended")
             }
-            Self::NoPeers(name) => write!(f, "no node of network {name} is up"),
+            Self::NotSignalled { node, pid } => {
+                write!(f, "node {node}, process {pid}, could not be signalled")
+            }
+            Self::NoPeers(name) => write!(f, "no other node of network {name} runs"),
+            Self::TooManyFaults(name) => write!(f, "network {name} has too many faults"),
             Self::ByHand(name) => write!(f, "the nodes of network {name} were started by hand"),
             Self::System { doing, source } => write!(f, "cannot {doing}: {source}"),
         }

@@ -357,8 +357,8 @@ impl Drop for Brood {
 mod tests {
     use std::fs;
 
-    use super::super::plan;
     use super::super::testing::{TempDir, script};
+    use super::super::{Settings, plan};
     use super::*;
 
     /// Says in its log who it is, takes its instructions, and is ready: `Started::Ready` with a
@@ -384,7 +384,17 @@ mod tests {
             progress: &mut progress,
         };
         let addr = SocketAddr::from(([127, 0, 0, 1], 1));
-        let config = |node| plan::config(NodeId(node), 1, Key([1; 32]), 1, Vec::new(), Vec::new());
+        let config = |node| {
+            plan::config(
+                NodeId(node),
+                1,
+                Key([1; 32]),
+                1,
+                Vec::new(),
+                Vec::new(),
+                &Settings::default(),
+            )
+        };
         let configs: Vec<_> = (1..=nodes).map(|node| (config(node), addr)).collect();
         launcher.launch(&configs)
     }
@@ -475,7 +485,15 @@ mod tests {
             interrupted: &interrupted,
             progress: &mut |_| {},
         };
-        let config = plan::config(NodeId(1), 1, Key([1; 32]), 1, Vec::new(), Vec::new());
+        let config = plan::config(
+            NodeId(1),
+            1,
+            Key([1; 32]),
+            1,
+            Vec::new(),
+            Vec::new(),
+            &Settings::default(),
+        );
         let launched = launcher.launch(&[(config, SocketAddr::from(([127, 0, 0, 1], 1)))]);
         assert!(matches!(launched, Err(Error::Spawn { program: named, .. }) if named == program));
     }

@@ -5,9 +5,10 @@ use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
 use super::launch::Launcher;
+use super::ring::Gap;
 use super::state::{NetworkDir, RECORD_VERSION};
 use super::{Error, NodeRecord, ProcessId, Record, Settings, StateDir, plan, ports, process};
-use crate::protocol::{Incarnation, Key, NodeId, PeerAddr};
+use crate::protocol::{Config, Incarnation, Key, NodeId, PeerAddr};
 use crate::runtime::clock;
 
 impl StateDir {
@@ -66,8 +67,9 @@ impl StateDir {
         if record.any_up() { dir.write(&record) } else { dir.remove(&lock) }
     }
 
-    /// Starts a node again that was removed or died: a new incarnation, at the same address,
-    /// with the neighbours it was first started with.
+    /// Starts a node again that was removed or died: a new incarnation, at the same address. On
+    /// a ring it gets its old place, elsewhere those of its old neighbours that run, and others
+    /// in the stead of the rest.
     ///
     /// # Errors
     ///
@@ -80,22 +82,22 @@ impl StateDir {
     ) -> Result<NodeRecord, Error> {
         let dir = self.network(name)?;
         let _lock = dir.lock_existing()?;
-        let record = read_running(&dir)?;
+        let record = dir.read_running()?;
         let before = record.find(node)?;
         if record.is_up(before) {
             return Err(Error::NodeUp { node, pid: before.process.pid });
         }
         let incarnation = before.incarnation + 1;
-        let stays = |peer: &&NodeRecord| before.peers.contains(&peer.node) && !peer.removed;
-        let mut peers: Vec<PeerAddr> = record.nodes.iter().filter(stays).map(peer_addr).collect();
-        if peers.is_empty() {
-            peers = record.choose_peers(node, incarnation)?;
-        }
-        start_one(&dir, record.clone(), (node, incarnation, before.addr), peers, program)
+        let place = match record.gap(node) {
+            Some(gap) => Place::Between(gap),
+            None => Place::Beside(record.old_peers(before, incarnation)?),
+        };
+        start_one(&dir, record.clone(), (node, incarnation, before.addr), &place, program)
     }
 
     /// Adds a node with the next free number. Told no peers, it gets as many as nodes of this
-    /// network usually have, drawn from those that are up.
+    /// network usually have, drawn from those that run; on a ring, it gets between the last and
+    /// the first.
     ///
     /// # Errors
     ///
@@ -108,20 +110,32 @@ impl StateDir {
     ) -> Result<NodeRecord, Error> {
         let dir = self.network(name)?;
         let _lock = dir.lock_existing()?;
-        let record = read_running(&dir)?;
+        let record = dir.read_running()?;
         let (node, addr) = record.next_node()?;
-        let peers = match peers {
+        let place = match peers {
             Some(peers) if !peers.is_empty() => {
                 let found = peers.iter().map(|peer| record.find_up(*peer).map(peer_addr));
                 let mut found = found.collect::<Result<Vec<PeerAddr>, Error>>()?;
+                // Named twice, it is still one.
                 found.sort_unstable();
                 found.dedup();
-                found
+                Place::Beside(found)
             }
-            _ => record.choose_peers(node, 1)?,
+            _ => match record.gap(node) {
+                Some(gap) => Place::Between(gap),
+                None => Place::Beside(record.choose_peers(node, 1)?),
+            },
         };
-        start_one(&dir, record, (node, 1, addr), peers, program)
+        start_one(&dir, record, (node, 1, addr), &place, program)
     }
+}
+
+/// Where a node comes in.
+enum Place {
+    /// Linked to these, in addition to what links they have.
+    Beside(Vec<PeerAddr>),
+    /// In a ring.
+    Between(Gap),
 }
 
 /// Starts one node and puts it into the record. Call it with the lock held.
@@ -129,14 +143,20 @@ fn start_one(
     dir: &NetworkDir,
     mut record: Record,
     (node, incarnation, addr): (NodeId, Incarnation, SocketAddr),
-    peers: Vec<PeerAddr>,
+    place: &Place,
     program: &Path,
 ) -> Result<NodeRecord, Error> {
     ports::check_free(addr)?;
     let settings = &record.settings;
+    let mut peers = match place {
+        Place::Beside(peers) => peers.clone(),
+        Place::Between(gap) => gap.ends.to_vec(),
+    };
+    peers.sort_unstable();
     let sample = record.choose(node, incarnation, settings.limits.sample_max);
     let (key, seed) = (record.key, record.seed);
     let config = plan::config(node, incarnation, key, seed, peers, sample, settings);
+    let config = Config { faults: record.fault_rules(), ..config };
     let interrupted = AtomicBool::new(false);
     let mut launcher = Launcher { dir, program, interrupted: &interrupted, progress: &mut |_| {} };
     let (mut nodes, brood) = launcher.launch(&[(config, addr)])?;
@@ -150,6 +170,10 @@ fn start_one(
         return Err(error);
     }
     brood.let_go();
+    if let Place::Between(gap) = place {
+        record.insert(peer_addr(&started), gap);
+        dir.write(&record)?;
+    }
     Ok(started)
 }
 
@@ -188,21 +212,44 @@ impl Record {
         if peers.is_empty() { Err(Error::NoPeers(self.name.clone())) } else { Ok(peers) }
     }
 
-    /// Up to `amount` other nodes that are up, drawn uniformly.
+    /// Neighbours for a node that had some: those of them that run, and as many others as it
+    /// takes to have as many again.
+    fn old_peers(
+        &self,
+        before: &NodeRecord,
+        incarnation: Incarnation,
+    ) -> Result<Vec<PeerAddr>, Error> {
+        if before.peers.is_empty() {
+            return self.choose_peers(before.node, incarnation);
+        }
+        let stays = |peer: &&NodeRecord| before.peers.contains(&peer.node) && self.is_running(peer);
+        let mut peers: Vec<PeerAddr> = self.nodes.iter().filter(stays).map(peer_addr).collect();
+        let others = self.choose(before.node, incarnation, self.nodes.len()).into_iter();
+        let others: Vec<PeerAddr> = others.filter(|other| !peers.contains(other)).collect();
+        let missing = before.peers.len().saturating_sub(peers.len());
+        peers.extend(others.into_iter().take(missing));
+        peers.sort_unstable();
+        if peers.is_empty() { Err(Error::NoPeers(self.name.clone())) } else { Ok(peers) }
+    }
+
+    /// Up to `amount` other nodes that run, drawn uniformly.
     fn choose(&self, node: NodeId, incarnation: Incarnation, amount: usize) -> Vec<PeerAddr> {
-        let there = |other: &&NodeRecord| other.node != node && self.is_up(other);
+        let there = |other: &&NodeRecord| other.node != node && self.is_running(other);
         let others: Vec<PeerAddr> = self.nodes.iter().filter(there).map(peer_addr).collect();
         let seed = plan::sample_seed(self.seed, node, incarnation);
         plan::draw(others.len(), amount, seed).into_iter().map(|at| others[at]).collect()
     }
 }
 
-fn peer_addr(node: &NodeRecord) -> PeerAddr {
+pub(super) fn peer_addr(node: &NodeRecord) -> PeerAddr {
     PeerAddr { node: node.node, addr: node.addr }
 }
 
-fn read_running(dir: &NetworkDir) -> Result<Record, Error> {
-    dir.read()?.filter(Record::any_up).ok_or_else(|| dir.not_running())
+impl NetworkDir {
+    /// The record of a network that runs. Call it with the lock held.
+    pub(super) fn read_running(&self) -> Result<Record, Error> {
+        self.read()?.filter(Record::any_up).ok_or_else(|| self.not_running())
+    }
 }
 
 /// The record of a network whose nodes are started by hand.
@@ -217,6 +264,8 @@ fn by_hand(name: &str, key: Key) -> Record {
         started_at: clock::now().wall.0,
         boot_id: process::boot_id().to_owned(),
         settings: Settings::default(),
+        rewired: None,
+        faults: Vec::new(),
         nodes: Vec::new(),
     }
 }
@@ -313,5 +362,21 @@ mod tests {
         assert!(matches!(record.choose_peers(node, 1), Err(Error::NoPeers(_))));
         record.kind = None;
         assert!(matches!(record.next_node(), Err(Error::ByHand(_))));
+    }
+
+    #[test]
+    fn a_node_that_comes_back_gets_its_old_peers_and_others_for_those_that_are_gone() {
+        let up = ProcessId::current().unwrap();
+        let mut record = record("default", &[up; 6]);
+        record.nodes[0].peers = vec![NodeId(2), NodeId(3), NodeId(4)];
+        record.nodes[2].removed = true;
+        let back = record.nodes[0].clone();
+        let peers = record.old_peers(&back, 2).unwrap();
+        let numbers: Vec<u32> = peers.iter().map(|peer| peer.node.0).collect();
+        assert_eq!(numbers.len(), 3);
+        assert!(numbers.contains(&2) && numbers.contains(&4), "{numbers:?}");
+        assert!(numbers.contains(&5) || numbers.contains(&6), "{numbers:?}");
+        record.nodes.truncate(1);
+        assert!(matches!(record.old_peers(&back, 2), Err(Error::NoPeers(_))));
     }
 }

@@ -33,7 +33,7 @@ pub(super) fn configs(
     (0..addrs.len()).map(config).collect()
 }
 
-/// The configuration of one node.
+/// The configuration of one node of a network without faults.
 pub(super) fn config(
     node: NodeId,
     incarnation: Incarnation,

@@ -17,7 +17,7 @@ use super::ProcessId;
 use crate::protocol::Monotonic;
 use crate::runtime::clock;
 
-/// How often a process is looked at where the system has no pidfds to wait on.
+/// How often a process is looked at where the system has nothing to wait on.
 const LOOK_INTERVAL: Duration = Duration::from_millis(10);
 
 /// What became of a signal.
@@ -66,6 +66,25 @@ impl ProcessId {
     #[must_use]
     pub fn is_alive(&self) -> bool {
         !matches!(self.look(), Seen::Gone)
+    }
+
+    /// Whether the process is stopped: there, but doing nothing until it is told to go on.
+    #[must_use]
+    pub fn is_stopped(&self) -> bool {
+        matches!(stat(self.pid), Ok(('T' | 't', started)) if started == self.started)
+    }
+
+    /// Waits until the process has stopped; false if it has not, or is gone, at the deadline.
+    pub(super) fn wait_stopped(&self, deadline: Monotonic) -> bool {
+        // Nothing can be waited on for this, and it takes microseconds.
+        let never = crossbeam_channel::never::<()>();
+        while !self.is_stopped() {
+            if clock::now().monotonic >= deadline || !self.is_alive() {
+                return false;
+            }
+            let _ = never.recv_timeout(LOOK_INTERVAL);
+        }
+        true
     }
 
     /// Sends a signal, if this is provably the process meant.

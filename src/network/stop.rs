@@ -30,6 +30,9 @@ const TERM_WITHIN: Duration = Duration::from_secs(1);
 /// How long the system may take to end a process that has no say in it.
 const KILL_WITHIN: Duration = Duration::from_secs(5);
 
+/// How long the system may take to stop a process where it is.
+const PAUSE_WITHIN: Duration = Duration::from_secs(5);
+
 /// Nodes that are being ended, and what became of each.
 struct Ending<'a> {
     total: usize,
@@ -107,7 +110,7 @@ impl StateDir {
     ///
     /// If there is no such node up, or its process could not be ended.
     pub fn kill_node(&self, name: &str, node: NodeId) -> Result<(), Error> {
-        let killed = self.signal_node(name, node, Signal::KILL)?;
+        let killed = self.signal_node(name, node, Signal::KILL)?.1;
         let pid = killed.process.pid;
         let gone = killed.process.wait_gone(clock::now().monotonic + KILL_WITHIN);
         if gone { Ok(()) } else { Err(Error::NotEnded { node, pid }) }
@@ -119,25 +122,39 @@ impl StateDir {
     ///
     /// If there is no such node up, or its process could not be signalled.
     pub fn pause_node(&self, name: &str, node: NodeId) -> Result<(), Error> {
-        self.signal_node(name, node, Signal::STOP).map(drop)
+        let paused = self.signal_node(name, node, Signal::STOP)?.1;
+        let stopped = paused.process.wait_stopped(clock::now().monotonic + PAUSE_WITHIN);
+        let pid = paused.process.pid;
+        if stopped { Ok(()) } else { Err(Error::NotSignalled { node, pid }) }
     }
 
-    /// Lets a paused node go on. Changes nothing for one that runs.
+    /// Lets a paused node go on, under the faults that are in force by now. Changes nothing for
+    /// one that runs.
     ///
     /// # Errors
     ///
     /// If there is no such node up, or its process could not be signalled.
     pub fn resume_node(&self, name: &str, node: NodeId) -> Result<(), Error> {
-        self.signal_node(name, node, Signal::CONT).map(drop)
+        let (record, resumed) = self.signal_node(name, node, Signal::CONT)?;
+        // It goes on in any case; one that does not answer has other troubles.
+        let faults = Request::SetFaults(record.fault_rules());
+        let _ = ask::one(resumed.addr, &Token::of(&record.key), &faults, ASK_TIMEOUT);
+        Ok(())
     }
 
-    fn signal_node(&self, name: &str, node: NodeId, signal: Signal) -> Result<NodeRecord, Error> {
+    fn signal_node(
+        &self,
+        name: &str,
+        node: NodeId,
+        signal: Signal,
+    ) -> Result<(Record, NodeRecord), Error> {
         let record = self.load(name)?;
-        let found = record.find_up(node)?;
+        let found = record.find_up(node)?.clone();
+        let pid = found.process.pid;
         match found.process.signal(signal) {
-            Signalled::Sent => Ok(found.clone()),
-            Signalled::Gone => Err(Error::NodeDown { node, pid: found.process.pid }),
-            Signalled::Refused => Err(Error::NotEnded { node, pid: found.process.pid }),
+            Signalled::Sent => Ok((record, found)),
+            Signalled::Gone => Err(Error::NodeDown { node, pid }),
+            Signalled::Refused => Err(Error::NotSignalled { node, pid }),
         }
     }
 }

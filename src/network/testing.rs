@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use super::process::boot_id;
 use super::state::NetworkDir;
-use super::{NodeRecord, ProcessId, RECORD_VERSION, Record, StateDir};
+use super::{NodeRecord, ProcessId, RECORD_VERSION, Record, Settings, StateDir};
 use crate::protocol::{Key, Monotonic, NodeId};
 use crate::runtime::clock;
 use crate::topology::Kind;
@@ -114,6 +114,9 @@ pub(super) fn record(name: &str, processes: &[ProcessId]) -> Record {
         ports_origin: 7_000,
         started_at: 0,
         boot_id: boot_id().to_owned(),
+        settings: Settings::default(),
+        rewired: None,
+        faults: Vec::new(),
         nodes: processes.iter().enumerate().map(node).collect(),
     }
 }

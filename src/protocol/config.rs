@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::faults::FaultRule;
 use super::message::{Incarnation, NodeId, PeerAddr};
 
 /// The secret that a network's members share. Datagrams without its tag are dropped.
@@ -39,6 +40,8 @@ pub struct Config {
     pub limits: Limits,
     /// When it acts.
     pub timing: Timing,
+    /// How it mistreats what it sends, from its first datagram on.
+    pub faults: Vec<FaultRule>,
 }
 
 impl Config {
@@ -54,6 +57,7 @@ impl Config {
             sample: Vec::new(),
             limits: Limits::default(),
             timing: Timing::default(),
+            faults: Vec::new(),
         }
     }
 }
@@ -135,9 +139,10 @@ pub struct Timing {
     pub settle_timeout_min: Duration,
     /// The most.
     pub settle_timeout_max: Duration,
-    /// What a link's settle time is taken to be until it has been measured.
+    /// What a link's settle time is taken to be until it has been measured. Lowered meanwhile
+    /// by each message that turns out to be lost.
     pub settle_time_initial: Duration,
-    /// The least time before an unsettled message is asked about again; grows with each time.
+    /// The least time before an unsettled message is asked about again; grows after a few times.
     pub settle_retry_min: Duration,
     /// The most.
     pub settle_retry_max: Duration,
@@ -145,7 +150,7 @@ pub struct Timing {
     pub repair_reply_interval: Duration,
     /// How long to wait for the answer to a listing before listing again.
     pub listing_timeout: Duration,
-    /// How long to wait for a message asked for, before asking again or elsewhere.
+    /// How long to wait at least for a message asked for, before asking again or elsewhere.
     pub want_timeout: Duration,
     /// A neighbour silent for this long is suspected, and probed.
     pub suspect_after: Duration,
@@ -179,12 +184,12 @@ impl Default for Timing {
             recent_window: Duration::from_millis(500),
             settle_timeout_min: Duration::from_millis(20),
             settle_timeout_max: Duration::from_secs(10),
-            settle_time_initial: Duration::from_millis(50),
-            settle_retry_min: Duration::from_millis(50),
+            settle_time_initial: Duration::from_millis(25),
+            settle_retry_min: Duration::from_millis(40),
             settle_retry_max: Duration::from_secs(1),
             repair_reply_interval: Duration::from_millis(5),
             listing_timeout: Duration::from_millis(500),
-            want_timeout: Duration::from_millis(100),
+            want_timeout: Duration::from_millis(60),
             suspect_after: Duration::from_millis(2_000),
             probe_interval: Duration::from_millis(160),
             probes: 12,

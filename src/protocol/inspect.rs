@@ -75,7 +75,11 @@ impl Node {
     pub(crate) fn audit(&self) -> Result<(), String> {
         let limits = &self.config.limits;
         let within = |what: &str, used: usize, most: usize| {
-            if used <= most { Ok(()) } else { Err(format!("{used} {what}, and {most} is the limit")) }
+            if used <= most {
+                Ok(())
+            } else {
+                Err(format!("{used} {what}, and {most} is the limit"))
+            }
         };
         within("messages held", self.store.len(), limits.messages_max.max(1))?;
         if self.store.len() > 1 {

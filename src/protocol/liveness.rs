@@ -29,6 +29,7 @@ impl Node {
             return false;
         }
         peer.heard = now.monotonic;
+        peer.spoke = Some(now.monotonic);
         let before = peer.standing;
         let restarted = peer.incarnation != 0 && incarnation > peer.incarnation;
         if incarnation > peer.incarnation {
@@ -245,8 +246,10 @@ impl Node {
     /// A neighbour cannot reach a third node, and asks this one to try.
     pub(super) fn on_probe_for(&mut self, now: Now, from: NodeId, target: PeerAddr) {
         let Some(asker) = self.peers.get(from).map(|peer| peer.addr) else { return };
+        // Only what came from the peer itself counts: if hearsay bred hearsay, the dead would
+        // live on in it.
         let fresh = now.monotonic - self.config.timing.late_tick;
-        let alive = |peer: &Peer| peer.incarnation > 0 && peer.heard >= fresh;
+        let alive = |peer: &Peer| peer.spoke.is_some_and(|spoke| spoke >= fresh);
         if self.peers.get(target.node).is_some_and(alive) {
             self.outbox.send(asker, &Frame::Vouch { node: target.node });
         } else if target.node != self.config.node {
@@ -263,5 +266,124 @@ impl Node {
             self.set_standing(node, Standing::Alive);
             self.due.at(now.monotonic + self.config.timing.suspect_after);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::Table;
+    use super::*;
+    use std::time::Duration;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn dead(table: &Table) -> usize {
+        table.told(|_, event| matches!(event, Event::PeerDead { .. }))
+    }
+
+    #[test]
+    fn a_killed_node_is_dead_to_its_neighbours_within_five_seconds() {
+        let mut table = Table::ring(5);
+        table.run(SECOND * 10);
+        table.kill(3);
+        table.run(SECOND * 5);
+        let by = |node| {
+            table.told(|at, event| at == node && *event == Event::PeerDead { node: NodeId(3) })
+        };
+        assert_eq!((by(2), by(4), dead(&table)), (1, 1, 2));
+    }
+
+    #[test]
+    fn whoever_is_heard_through_another_is_not_dead() {
+        let mut table = Table::ring(3);
+        table.run(SECOND * 5);
+        table.passes = Box::new(|from, to, _| !matches!((from, to), (1, 2) | (2, 1)));
+        table.run(SECOND * 60);
+        assert_eq!(dead(&table), 0);
+        assert!(table.count(|c| c.peers_suspected) > 2);
+    }
+
+    #[test]
+    fn a_node_that_was_stopped_doubts_itself_first() {
+        let mut table = Table::ring(4);
+        table.run(SECOND * 10);
+        let asleep = table.nodes[0].take();
+        table.run(SECOND * 30);
+        table.events.clear();
+        table.nodes[0] = asleep;
+        table.run(SECOND * 10);
+        assert_eq!(dead(&table), 0);
+        assert_eq!(table.neighbours(1), vec![2, 4]);
+        assert_eq!(table.neighbours(2), vec![1, 3], "the stand-in went, the old link is back");
+    }
+
+    #[test]
+    fn nobody_vouches_for_a_node_that_it_did_not_hear_itself() {
+        let mut table = Table::with_links(3, &[(1, 2), (2, 3), (3, 1)]);
+        table.run(SECOND * 5);
+        table.kill(3);
+        let asleep = table.nodes[1].take();
+        table.run(SECOND * 3);
+        // It wakes, doubts itself, and gives all others time again; and is asked right then.
+        table.nodes[1] = asleep;
+        let vouched = std::rc::Rc::new(std::cell::Cell::new(false));
+        let heard = vouched.clone();
+        table.passes = Box::new(move |_, _, frames| {
+            let vouches = |frame: &Frame<'_>| *frame == Frame::Vouch { node: NodeId(3) };
+            heard.set(heard.get() || frames.iter().any(vouches));
+            true
+        });
+        let target = super::super::testing::addr(3);
+        table.feed(2, 1, &[Frame::ProbeFor { target }]);
+        table.feed(2, 1, &[Frame::ProbeFor { target }, Frame::Vouch { node: NodeId(3) }]);
+        table.run(SECOND);
+        assert!(!vouched.get());
+    }
+
+    #[test]
+    fn the_dead_are_probed_ever_more_rarely_and_return() {
+        let mut table = Table::with_links(2, &[(1, 2)]);
+        table.run(SECOND * 5);
+        table.passes = Box::new(|_, _, _| false);
+        table.run(SECOND * 600);
+        table.sent.clear();
+        table.run(SECOND * 60);
+        let probes = table.sent.iter().filter(|(from, ..)| *from == 1).count();
+        assert!((1..=3).contains(&probes), "{probes} in a minute");
+        table.passes = Box::new(|_, _, _| true);
+        table.run(SECOND * 31);
+        assert_eq!(table.neighbours(1), vec![2]);
+    }
+
+    #[test]
+    fn after_a_partition_of_twenty_seconds_a_ring_is_the_same_ring() {
+        let mut table = Table::ring(8);
+        table.run(SECOND * 5);
+        let side = |node: u32| node <= 4;
+        table.passes = Box::new(move |from, to, _| side(from) == side(to));
+        table.run(SECOND * 20);
+        table.send(1, "this side");
+        table.send(5, "that side");
+        table.passes = Box::new(|_, _, _| true);
+        table.run(SECOND * 5);
+        for node in 1..=8u32 {
+            assert_eq!(table.held(node), 2, "node {node}");
+            let mut ring = vec![(node + 6) % 8 + 1, node % 8 + 1];
+            ring.sort_unstable();
+            assert_eq!(table.neighbours(node), ring, "node {node}");
+        }
+    }
+
+    #[test]
+    fn a_node_never_heard_from_is_waited_for() {
+        let mut table = Table::with_links(2, &[(1, 2)]);
+        let late = table.nodes[1].take();
+        table.run(SECOND * 29);
+        assert_eq!(dead(&table), 0);
+        table.run(SECOND * 3);
+        assert_eq!(dead(&table), 1);
+        table.nodes[1] = late;
+        table.run(SECOND * 10);
+        assert_eq!(table.neighbours(1), vec![2]);
     }
 }

@@ -112,7 +112,7 @@ impl Node {
         let mut links: Vec<(usize, PeerAddr)> = self
             .peers
             .linked()
-            .filter(|peer| !matches!(peer.standing, Standing::Joining { .. }))
+            .filter(|peer| peer.gets_copies())
             .map(|peer| (peer.neighbours.len(), peer.addr))
             .collect();
         let spare = links.len() > self.overlay.began_with;
@@ -427,4 +427,143 @@ impl Node {
 fn rank(a: NodeId, b: NodeId) -> (u64, NodeId, NodeId) {
     let (low, high) = (a.min(b), a.max(b));
     (mix(u64::from(low.0) << 32 | u64::from(high.0)), low, high)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{Table, addr};
+    use std::time::Duration;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    #[test]
+    fn a_ring_closes_when_a_node_leaves() {
+        let mut table = Table::ring(6);
+        table.run(SECOND * 5);
+        let now = table.now();
+        table.node(3).leave(now);
+        table.run(SECOND / 10);
+        assert!(table.nodes[2].as_ref().unwrap().has_left(table.now()));
+        table.kill(3);
+        table.run(SECOND);
+        assert_eq!(table.neighbours(2), vec![1, 4]);
+        assert_eq!(table.neighbours(4), vec![2, 5]);
+    }
+
+    #[test]
+    fn a_ring_closes_even_around_a_node_that_just_started() {
+        let mut table = Table::ring(6);
+        let now = table.now();
+        table.node(3).leave(now);
+        table.run(SECOND / 10);
+        table.kill(3);
+        table.run(SECOND);
+        assert_eq!(table.neighbours(2), vec![1, 4]);
+        assert_eq!(table.neighbours(4), vec![2, 5]);
+    }
+
+    #[test]
+    fn a_node_started_again_finds_its_place_and_its_messages() {
+        let mut table = Table::ring(6);
+        table.run(SECOND * 5);
+        table.send(1, "before");
+        table.kill(3);
+        table.run(SECOND * 8);
+        table.send(1, "meanwhile");
+        table.run(SECOND);
+        assert_eq!(table.neighbours(2), vec![1, 4]);
+        table.start(3, 2, &[2, 4]);
+        table.run(SECOND * 5);
+        assert_eq!(table.held(3), 2);
+        assert_eq!(table.neighbours(2), vec![1, 3]);
+        assert_eq!(table.neighbours(4), vec![3, 5]);
+    }
+
+    #[test]
+    fn those_with_most_links_stand_at_the_ends() {
+        // Node 1 has four neighbours; 2 has five links, 3 has four, 4 and 5 have two each.
+        let links = [
+            (1, 2),
+            (1, 3),
+            (1, 4),
+            (1, 5),
+            (2, 6),
+            (2, 7),
+            (2, 8),
+            (2, 9),
+            (3, 6),
+            (3, 7),
+            (3, 8),
+            (4, 6),
+            (5, 7),
+        ];
+        let mut table = Table::with_links(9, &links);
+        table.run(SECOND * 10);
+        table.node(1).update_told();
+        let told: Vec<u32> = table.node(1).overlay.told.iter().map(|peer| peer.node.0).collect();
+        assert_eq!((told[0], told[3]), (2, 3), "{told:?}");
+    }
+
+    #[test]
+    fn who_lost_all_neighbours_finds_others_by_the_sample() {
+        let sample = |config: &mut super::super::Config| {
+            config.sample = (1..=8).map(addr).filter(|peer| peer.node != config.node).collect();
+        };
+        let links: Vec<(u32, u32)> = (1..=8).map(|n| (n, n % 8 + 1)).collect();
+        let mut table = Table::with(8, &links, sample);
+        table.run(SECOND * 5);
+        for node in [2, 3, 6, 7] {
+            table.kill(node);
+        }
+        table.run(SECOND * 10);
+        table.send(1, "banana");
+        table.run(SECOND * 2);
+        assert_eq!([1, 4, 5, 8].map(|node| table.held(node)), [1; 4]);
+    }
+
+    #[test]
+    fn of_a_triangle_of_spare_links_exactly_one_goes() {
+        let mut table = Table::with_links(3, &[(1, 2), (2, 3)]);
+        table.run(SECOND * 2);
+        for node in 1..=3 {
+            table.node(node).overlay.began_with = 1;
+        }
+        let now = table.now();
+        table.node(1).link(now, &[addr(3)]);
+        table.node(1).overlay.began_with = 1;
+        table.run(SECOND * 10);
+        let links: usize = (1..=3).map(|node| table.neighbours(node).len()).sum();
+        assert_eq!(links, 4, "two links have four ends");
+    }
+
+    #[test]
+    fn rewiring_swaps_the_links_and_loses_nothing() {
+        let mut table = Table::ring(6);
+        table.run(SECOND * 3);
+        table.send(1, "before");
+        let now = table.now();
+        // 1-3-5-2-4-6-1 instead of 1-2-3-4-5-6-1.
+        for (node, links) in
+            [(1, [3, 6]), (2, [4, 5]), (3, [1, 5]), (4, [2, 6]), (5, [2, 3]), (6, [1, 4])]
+        {
+            table.node(node).rewire(now, &links.map(addr));
+        }
+        table.send(4, "meanwhile");
+        table.run(SECOND * 5);
+        assert_eq!((1..=6).map(|node| table.held(node)).collect::<Vec<_>>(), vec![2; 6]);
+        assert_eq!(table.neighbours(1), vec![3, 6]);
+        assert_eq!(table.neighbours(5), vec![2, 3]);
+    }
+
+    #[test]
+    fn a_full_node_refuses_another_link() {
+        let mut table = Table::with(3, &[(1, 2)], |config| config.limits.neighbours_max = 1);
+        table.run(SECOND);
+        let now = table.now();
+        table.node(3).link(now, &[addr(1)]);
+        table.run(SECOND);
+        assert_eq!(table.neighbours(1), vec![2]);
+        assert!(table.node(1).status().counters.limit_neighbours_refused > 0);
+        assert_eq!(table.neighbours(3), Vec::<u32>::new());
+    }
 }

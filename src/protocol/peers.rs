@@ -38,8 +38,11 @@ pub(super) struct Peer {
     /// The link to this incarnation.
     pub(super) link: LinkId,
     pub(super) standing: Standing,
-    /// When it was last heard from; at first, when it was added.
+    /// Since when it is silent as far as suspicion goes: since its last datagram, or since there
+    /// was another reason to start counting.
     pub(super) heard: Monotonic,
+    /// When its last datagram came in; `None` until one did.
+    pub(super) spoke: Option<Monotonic>,
     /// The peer in whose stead this link was made.
     pub(super) stand_in_for: Option<NodeId>,
     /// The link is one this node began with, or was told to have.
@@ -62,6 +65,8 @@ pub(super) struct Peer {
 pub(super) struct Settling {
     /// How long copies take to come back, smoothed.
     pub(super) smoothed: Option<Duration>,
+    /// What is assumed until then, where losses taught something already.
+    pub(super) assumed: Option<Duration>,
     /// Messages sent, in order, and when to ask about them. Settled ones are skipped lazily.
     pub(super) pending: VecDeque<(Monotonic, MessageId)>,
     /// Messages asked about already, and when to ask again.
@@ -77,6 +82,8 @@ pub(super) struct Exchange {
     pub(super) offers: IdSet,
     /// How many messages it was asked for and did not send yet.
     pub(super) asked: usize,
+    /// How long it takes to send what it is asked for, at best of late.
+    pub(super) answer_time: Duration,
     /// The difference between both accounts that turned out to hold nothing to gain.
     pub(super) agreed: Account,
     /// When the listing sent last may be taken for lost.
@@ -94,6 +101,7 @@ impl Peer {
             link,
             standing,
             heard: now,
+            spoke: None,
             stand_in_for: None,
             original: false,
             neighbours: Vec::new(),

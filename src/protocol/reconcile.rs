@@ -200,7 +200,116 @@ fn lists(ranges: &[IdRange], id: MessageId) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use super::super::testing::Table;
     use super::*;
+    use std::time::Duration;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn is_summary(frames: &[Frame<'_>]) -> bool {
+        frames.iter().any(|frame| matches!(frame, Frame::Summary(_)))
+    }
+
+    #[test]
+    fn a_newcomer_gets_everything_once_and_passes_nothing_on() {
+        let mut table = Table::with_links(3, &[(1, 2)]);
+        for _ in 0..3_000 {
+            table.send(1, "banana");
+        }
+        table.run(SECOND * 3);
+        let sent = table.count(|c| c.rumors_sent);
+        table.start(3, 2, &[1, 2]);
+        table.run(SECOND * 10);
+        assert_eq!(table.held(3), 3_000);
+        let counters = table.node(3).status().counters;
+        assert_eq!(counters.rumors_received, 3_000, "each of one neighbour");
+        assert_eq!(counters.rumors_sent, 0, "not flooded on");
+        assert_eq!(table.count(|c| c.rumors_sent), sent);
+        assert_eq!(table.node(3).status().missing, 0);
+    }
+
+    #[test]
+    fn messages_under_way_do_not_look_like_a_difference() {
+        let mut table = Table::ring(6);
+        table.run(SECOND * 3);
+        for turn in 0..2_000 {
+            table.send(turn % 6 + 1, "banana");
+            table.run(SECOND / 500);
+        }
+        table.run(SECOND * 3);
+        assert_eq!(table.count(|c| c.summaries_differing), 0);
+        assert!(table.count(|c| c.summaries_sent) > 30);
+    }
+
+    #[test]
+    fn what_is_gone_everywhere_keeps_nobody_busy() {
+        let mut table = Table::with(3, &[(1, 2)], |config| config.limits.messages_max = 10);
+        for _ in 0..100 {
+            table.send(1, "banana");
+        }
+        table.run(SECOND * 5);
+        table.start(3, 2, &[1, 2]);
+        table.run(SECOND * 10);
+        assert_eq!(table.held(3), 10);
+        let before = table.count(|c| c.ranges_sent);
+        table.run(SECOND * 60);
+        assert_eq!(table.count(|c| c.ranges_sent), before);
+        // New messages do not disturb that agreement.
+        for _ in 0..5 {
+            table.send(2, "apple");
+            table.run(SECOND * 3);
+        }
+        assert_eq!(table.count(|c| c.ranges_sent), before);
+    }
+
+    #[test]
+    fn a_small_difference_of_large_sets_costs_little() {
+        let mut table = Table::with_links(2, &[(1, 2)]);
+        table.run(SECOND);
+        for _ in 0..5_000 {
+            table.send(1, "banana");
+            table.send(2, "banana");
+        }
+        table.run(SECOND * 5);
+        table.passes = Box::new(|_, _, _| false);
+        for _ in 0..10 {
+            table.send(1, "apple");
+        }
+        table.run(SECOND);
+        table.sent.clear();
+        // From here on only summaries can bring it up.
+        table.node(1).peers.iter_mut().for_each(|peer| peer.settling = Default::default());
+        table.passes = Box::new(|_, _, _| true);
+        table.run(SECOND * 5);
+        assert_eq!(table.held(2), 10_010);
+        let bytes: usize = table.sent.iter().map(|(_, _, bytes)| bytes).sum();
+        assert!(bytes < 5_000, "{bytes}");
+    }
+
+    #[test]
+    fn many_ranges_are_compared_a_page_at_a_time() {
+        let mut table = Table::with_links(2, &[(1, 2)]);
+        table.run(SECOND);
+        table.passes = Box::new(|_, _, frames| is_summary(frames));
+        // Every other id: as many ranges as there are ids.
+        for sequence in 1..=4_000 {
+            let id = MessageId::new(9, 1, sequence * 2);
+            table.node(1).store.refuse(id);
+            if sequence != 2_500 {
+                table.node(2).store.refuse(id);
+            }
+        }
+        let rumor = MessageId::new(9, 2, 7);
+        table.send(1, "banana");
+        table.passes = Box::new(|_, _, _| true);
+        table.run(SECOND * 20);
+        assert_eq!(table.held(2), 1);
+        assert!(!table.node(2).store.knows(rumor));
+        let before = table.count(|c| c.ranges_sent);
+        assert!(before >= 3, "{before}");
+        table.run(SECOND * 20);
+        assert_eq!(table.count(|c| c.ranges_sent), before, "agreed after the last page");
+    }
 
     #[test]
     fn sorted_ranges_list_their_ids_and_no_others() {

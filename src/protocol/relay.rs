@@ -84,7 +84,7 @@ impl Node {
             self.counters.rumors_duplicate += 1;
             return;
         }
-        let arrived = self.arrived(now, rumor.id);
+        let (arrived, asked) = self.arrived(now, rumor.id);
         let limits = &self.config.limits;
         if self.store.known().ranges() >= limits.id_ranges_max
             && self.store.known().needs_range_for(rumor.id)
@@ -101,6 +101,9 @@ impl Node {
             }
             self.pass_on(now, rumor, Some(link), arrived);
             self.evict();
+        }
+        if let Some(asked) = asked {
+            self.pump(now, asked);
         }
     }
 
@@ -190,5 +193,106 @@ impl Node {
             };
             *counter += 1;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::Table;
+    use super::super::{Event, MessageQuery, Which};
+    use super::*;
+    use std::time::Duration;
+
+    const MOMENT: Duration = Duration::from_millis(100);
+
+    #[test]
+    fn alice_tells_bob_and_eve_repeats_it() {
+        let (alice, bob, eve) = (1, 2, 3);
+        let mut table = Table::ring(3);
+        let id = table.send(alice, "banana");
+        table.run(MOMENT);
+        let delivered = |node| {
+            table.told(|at, event| {
+                at == node && matches!(event, Event::Delivered { id: told, .. } if *told == id)
+            })
+        };
+        assert_eq!((delivered(alice), delivered(bob), delivered(eve)), (0, 1, 1));
+        assert_eq!(table.count(|c| c.rumors_sent), 6, "each of three links, both ways");
+        assert_eq!(table.count(|c| c.rumors_duplicate), 4);
+    }
+
+    #[test]
+    fn paths_lead_from_the_origin_to_here() {
+        let mut table = Table::ring(4);
+        let now = table.now();
+        table.node(1).send(now, "banana", 2).unwrap();
+        table.run(MOMENT);
+        let query = MessageQuery { which: Which::All, last: None, after: None };
+        let page = table.node(3).messages(&query);
+        let paths: Vec<Vec<u32>> = page.messages[0]
+            .paths
+            .iter()
+            .map(|path| path.path.iter().map(|node| node.unwrap().0).collect())
+            .collect();
+        assert!(paths.contains(&vec![1, 2, 3]) && paths.contains(&vec![1, 4, 3]), "{paths:?}");
+        assert!(paths.contains(&vec![1, 2, 3, 4, 1, 2, 3]), "{paths:?}");
+        assert_eq!(table.count(|c| c.rumors_sent), 2 * 4 * 2);
+    }
+
+    #[test]
+    fn what_cannot_be_sent_is_refused_and_changes_nothing() {
+        let mut table = Table::ring(3);
+        let now = table.now();
+        let long = "x".repeat(60_001);
+        let node = table.node(1);
+        assert_eq!(node.send(now, "", 1), Err(Refused::Empty));
+        assert_eq!(node.send(now, "x", 0), Err(Refused::Relays { relays: 0 }));
+        assert_eq!(node.send(now, "x", 17), Err(Refused::Relays { relays: 17 }));
+        let refused = Refused::TooLong { bytes: 60_001, bytes_max: 60_000 };
+        assert_eq!(node.send(now, &long, 1), Err(refused));
+        assert_eq!(node.status().counters.limit_text_refused, 1);
+        assert_eq!(table.send(1, "x").sequence, 1);
+    }
+
+    #[test]
+    fn the_longest_text_travels_with_the_longest_path() {
+        let mut table = Table::ring(3);
+        table.send(1, &"x".repeat(60_000));
+        table.run(MOMENT);
+        assert_eq!((table.held(2), table.held(3)), (1, 1));
+        let path: Vec<u8> = std::iter::repeat_n([252, 0, 0, 1, 0], 1_024).flatten().collect();
+        let text = "x".repeat(60_000);
+        let rumor = Rumor {
+            id: MessageId::new(65_536, 1, 1),
+            sent_at: now_of(&table).wall,
+            relays: 1,
+            repaired: false,
+            hops: 1_024,
+            path: &path,
+            text: &text,
+        };
+        table.feed(2, 65_536 % 3 + 2, &[]);
+        let mut path = path.clone();
+        super::super::path::push(&mut path, NodeId(3));
+        table.feed(2, 3, &[Frame::Rumor(Rumor { hops: 1_025, path: &path, ..rumor })]);
+        table.run(MOMENT);
+        assert_eq!(table.held(1), 2);
+        assert_eq!(table.node(1).status().counters.send_errors, 0);
+        assert!(table.count(|c| c.limit_paths_cut) > 0);
+    }
+
+    fn now_of(table: &Table) -> Now {
+        table.now()
+    }
+
+    #[test]
+    fn an_evicted_message_does_not_return() {
+        let mut table = Table::with(2, &[(1, 2)], |config| config.limits.messages_max = 2);
+        for text in ["a", "b", "c"] {
+            table.send(1, text);
+        }
+        table.run(Duration::from_secs(5));
+        assert_eq!((table.held(1), table.held(2)), (2, 2));
+        assert_eq!(table.told(|_, event| matches!(event, Event::Delivered { .. })), 3);
     }
 }

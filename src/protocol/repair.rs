@@ -24,7 +24,7 @@ use super::wire::{Frame, Rumor};
 /// The most ids asked about, or looked at for one frame, in one go.
 const IDS_PER_FRAME_MAX: usize = 1_024;
 /// A message is asked for so many times before the next summary has to bring it up again.
-const WANT_ATTEMPTS_MAX: u8 = 6;
+const WANT_ATTEMPTS_MAX: u8 = 10;
 /// Timers of single messages are kept this coarse, so that a busy node ticks seldom.
 const GRAIN: Duration = Duration::from_millis(5);
 /// When a neighbour is asked about messages again, then about all that are due within this time:
@@ -32,6 +32,10 @@ const GRAIN: Duration = Duration::from_millis(5);
 const ASK_AHEAD: Duration = Duration::from_millis(100);
 /// With more messages missing than this, a node is catching up, and does not pass on what it gets.
 const BULK: usize = 64;
+
+/// So many times the same thing is asked at the same interval; then the intervals grow. Random
+/// loss is no congestion: to back off at once would only make the unlucky wait.
+const STEADY_ATTEMPTS: u8 = 5;
 
 /// What a node does about missing messages.
 #[derive(Debug, Default)]
@@ -43,12 +47,17 @@ pub(super) struct Repair {
     queued: BTreeSet<(NodeId, MessageId)>,
     /// No further reply before this time.
     replies_from: Monotonic,
+    /// So much was missing that nothing of it is passed on until all of it is here.
+    catching_up: bool,
 }
 
 /// A message asked for.
 #[derive(Debug)]
 struct Wanted {
     asked: NodeId,
+    /// When it was asked for at first, and at last, and when to ask again.
+    since: Monotonic,
+    at: Monotonic,
     until: Monotonic,
     attempts: u8,
     /// Others that have it.
@@ -96,7 +105,8 @@ impl Node {
         for link in links {
             let timing = &self.config.timing;
             let Some(peer) = self.peers.by_link(*link) else { continue };
-            let settle = peer.settling.smoothed.unwrap_or(timing.settle_time_initial);
+            let assumed = peer.settling.assumed.unwrap_or(timing.settle_time_initial);
+            let settle = peer.settling.smoothed.unwrap_or(assumed);
             let wait = (settle * 4).clamp(timing.settle_timeout_min, timing.settle_timeout_max);
             let at = now.monotonic + wait;
             peer.settling.pending.push_back((at, id));
@@ -143,13 +153,14 @@ impl Node {
     fn overdue(&mut self, now: Monotonic, node: NodeId) -> Vec<MessageId> {
         let Self { peers, store, config, due, .. } = self;
         let Some(peer) = peers.get_mut(node) else { return Vec::new() };
+        let answer_time = peer.exchange.answer_time;
         let (link, settling) = (peer.link, &mut peer.settling);
         let unsettled = |id: MessageId| {
             let copies = store.get(id).and_then(|record| record.copies.get(link));
             copies.is_some_and(|copies| copies.sent > 0 && !copies.settled)
         };
         let mut ids = Vec::new();
-        let mut again_until = now;
+        let (mut again_until, mut retries) = (now, Vec::new());
         while ids.len() < IDS_PER_FRAME_MAX {
             let again = settling.retries.first_key_value();
             let again = again.filter(|((at, _), _)| *at <= again_until);
@@ -165,11 +176,13 @@ impl Node {
             if unsettled(id) {
                 ids.push(id);
                 again_until = now + ASK_AHEAD;
-                let wait = back_off(config.timing.settle_retry_min, attempts)
-                    .min(config.timing.settle_retry_max);
-                settling.retries.insert((now + wait, id), attempts.saturating_add(1));
+                let first = config.timing.settle_retry_min.max(answer_time * 3 / 2);
+                let wait = back_off(first, attempts).min(config.timing.settle_retry_max);
+                retries.push(((now + wait, id), attempts.saturating_add(1)));
             }
         }
+        // Not before: what was just asked about may be due again within that time.
+        settling.retries.extend(retries);
         // What settled meanwhile need not wake anybody.
         while settling.pending.front().is_some_and(|(_, id)| !unsettled(*id)) {
             settling.pending.pop_front();
@@ -235,12 +248,14 @@ impl Node {
     /// Asks a peer for as many of the messages it has to offer as may be under way at a time.
     pub(super) fn pump(&mut self, now: Now, from: NodeId) {
         let wanted_max = self.config.limits.wanted_per_peer_max;
-        let until = now.monotonic + self.config.timing.want_timeout;
+        let want_timeout = self.config.timing.want_timeout;
         let Some(peer) = self.peers.get_mut(from) else { return };
         // Ask in batches: not one request for each message that comes in.
         if peer.exchange.offers.is_empty() || peer.exchange.asked > wanted_max / 2 {
             return;
         }
+        let wait = want_timeout.max(peer.exchange.answer_time * 2);
+        let (at, until) = (now.monotonic, now.monotonic + wait);
         let mut ask = Vec::new();
         while peer.exchange.asked < wanted_max {
             let Some(id) = peer.exchange.offers.pop_first() else { break };
@@ -248,18 +263,24 @@ impl Node {
                 continue;
             }
             if let Some(wanted) = self.repair.wanted.get_mut(&id) {
-                // Asked of another already: one at a time.
-                if wanted.asked != from && !wanted.others.contains(&from) {
+                // One at a time. That the one asked offers it again tells that the request or
+                // its answer got lost, unless it crossed the offer.
+                if wanted.asked == from && at.since(wanted.at) * 3 >= want_timeout {
+                    (wanted.at, wanted.until) = (at, until);
+                    ask.push(id);
+                } else if wanted.asked != from && !wanted.others.contains(&from) {
                     wanted.others.push(from);
                 }
                 continue;
             }
-            let wanted = Wanted { asked: from, until, attempts: 0, others: SmallVec::new() };
+            let others = SmallVec::new();
+            let wanted = Wanted { asked: from, since: at, at, until, attempts: 0, others };
             self.repair.wanted.insert(id, wanted);
             peer.exchange.asked += 1;
             ask.push(id);
         }
         let to = peer.addr;
+        self.repair.catching_up |= self.repair.wanted.len() >= BULK;
         self.want(to, ask);
         self.due.at(until);
     }
@@ -271,15 +292,22 @@ impl Node {
         }
     }
 
-    /// A message came in: nobody needs to ask for it any more. Says how it was asked for.
-    pub(super) fn arrived(&mut self, now: Now, id: MessageId) -> Arrived {
-        let Some(wanted) = self.repair.wanted.remove(&id) else { return Arrived::Pushed };
+    /// A message came in: nobody needs to ask for it any more. Says how it was asked for, and of
+    /// whom; once the message is recorded, [`Node::pump`] is due for that peer.
+    pub(super) fn arrived(&mut self, now: Now, id: MessageId) -> (Arrived, Option<NodeId>) {
+        let Some(wanted) = self.repair.wanted.remove(&id) else { return (Arrived::Pushed, None) };
         self.counters.repairs_received += 1;
         if let Some(peer) = self.peers.get_mut(wanted.asked) {
             peer.exchange.asked = peer.exchange.asked.saturating_sub(1);
+            // Counted from the first request: what was lost makes it longer, so the best of
+            // late is what counts.
+            let (sample, time) = (now.monotonic.since(wanted.since), peer.exchange.answer_time);
+            peer.exchange.answer_time =
+                if sample < time { sample } else { time + (sample - time) / 8 };
         }
-        self.pump(now, wanted.asked);
-        if self.repair.wanted.len() >= BULK { Arrived::InBulk } else { Arrived::Asked }
+        let bulk = self.repair.catching_up;
+        self.repair.catching_up &= !self.repair.wanted.is_empty();
+        (if bulk { Arrived::InBulk } else { Arrived::Asked }, Some(wanted.asked))
     }
 
     /// Asks again, or elsewhere, for what did not come in time.
@@ -308,11 +336,13 @@ impl Node {
                     continue;
                 };
                 wanted.asked = wanted.others.remove(next);
-                let wait = back_off(self.config.timing.want_timeout, wanted.attempts);
-                wanted.until = now.monotonic + wait;
+                let mut wait = self.config.timing.want_timeout;
                 if let Some(peer) = self.peers.get_mut(wanted.asked) {
                     peer.exchange.asked += 1;
+                    wait = wait.max(peer.exchange.answer_time * 2);
                 }
+                wanted.at = now.monotonic;
+                wanted.until = now.monotonic + back_off(wait, wanted.attempts);
                 ask.entry(wanted.asked).or_default().push(*id);
             }
             self.due.at(wanted.until.max(now.monotonic + GRAIN));
@@ -348,6 +378,7 @@ impl Node {
 
     /// A peer asks for these.
     pub(super) fn on_want(&mut self, now: Now, from: NodeId, ranges: &[IdRange]) {
+        self.learn_from_loss(from, ranges);
         let ids = ranges.iter().flat_map(|range| self.store.held().known_in(*range));
         for id in ids.take(IDS_PER_FRAME_MAX) {
             if self.repair.replies.len() >= self.config.limits.repair_replies_max {
@@ -359,6 +390,20 @@ impl Node {
             }
         }
         self.send_replies(now);
+    }
+
+    /// A neighbour lacks what was sent to it. Where loss leaves nothing to measure a link's settle
+    /// time by, waiting that long was in vain: assume less.
+    fn learn_from_loss(&mut self, from: NodeId, ranges: &[IdRange]) {
+        let initial = self.config.timing.settle_time_initial;
+        let Some(peer) = self.peers.get_mut(from) else { return };
+        let id =
+            ranges.first().map(|range| MessageId { origin: range.origin, sequence: range.first });
+        let copies = id.and_then(|id| self.store.get(id)?.copies.get(peer.link));
+        if peer.settling.smoothed.is_none() && copies.is_some_and(|copies| copies.sent > 0) {
+            let assumed = peer.settling.assumed.unwrap_or(initial);
+            peer.settling.assumed = Some(assumed * 3 / 4);
+        }
     }
 
     /// Sends what was asked for, a fixed number of bytes at a time.
@@ -408,7 +453,123 @@ impl Node {
     }
 }
 
-/// Half as long again each time, up to about 17 times the first wait.
+/// The same wait a few times, then half as long again each time, up to about 17 times the first.
 fn back_off(first: Duration, attempts: u8) -> Duration {
-    first * 3u32.pow(attempts.min(7).into()) / 2u32.pow(attempts.min(7).into())
+    let growing = u32::from(attempts.saturating_sub(STEADY_ATTEMPTS).min(7));
+    first * 3u32.pow(growing) / 2u32.pow(growing)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Event;
+    use super::super::testing::Table;
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn is_rumor(frames: &[Frame<'_>]) -> bool {
+        frames.iter().any(|frame| matches!(frame, Frame::Rumor(_)))
+    }
+
+    #[test]
+    fn a_lost_copy_is_asked_about_and_comes_by_repair() {
+        let mut table = Table::with_links(2, &[(1, 2)]);
+        table.run(SECOND);
+        let mut lost = 0;
+        table.passes = Box::new(move |_, _, frames| {
+            lost += u32::from(is_rumor(frames));
+            !is_rumor(frames) || lost > 1
+        });
+        let id = table.send(1, "banana");
+        table.run(SECOND);
+        assert_eq!(table.held(2), 1);
+        let info = table.node(2).message(id).unwrap();
+        assert!(info.repaired);
+        assert_eq!(info.paths[0].path, vec![Some(NodeId(1)), Some(NodeId(2))]);
+        assert_eq!(table.count(|c| c.rumors_sent), 1);
+        assert_eq!(table.count(|c| c.repairs_sent), 1);
+        assert_eq!(table.node(1).unsettled(), 0);
+    }
+
+    #[test]
+    fn on_a_ring_every_link_settles_by_itself() {
+        let mut table = Table::ring(8);
+        table.run(SECOND);
+        for _ in 0..20 {
+            table.send(1, "banana");
+            table.run(SECOND / 10);
+        }
+        table.run(SECOND);
+        assert_eq!(table.count(|c| c.haves_sent + c.wants_sent + c.repairs_sent), 0);
+        let settled = table.node(1).peers()[0].settle_time_us.unwrap();
+        assert!((7_000..9_000).contains(&settled), "once round the ring: {settled} µs");
+    }
+
+    #[test]
+    fn a_message_is_asked_of_one_neighbour_at_a_time() {
+        let mut table = Table::with_links(3, &[(1, 2), (1, 3)]);
+        table.run(SECOND);
+        let range = IdRange::one(MessageId::new(9, 1, 1));
+        table.feed(1, 2, &[Frame::Have(vec![range])]);
+        table.feed(1, 3, &[Frame::Have(vec![range])]);
+        table.run(Duration::from_millis(50));
+        assert_eq!(table.node(1).status().counters.wants_sent, 1);
+        // Neither answers: it goes round, and gives up in the end.
+        table.run(SECOND * 20);
+        let wants = table.node(1).status().counters.wants_sent;
+        assert_eq!(wants, 1 + u64::from(WANT_ATTEMPTS_MAX));
+        assert_eq!(table.node(1).status().missing, 0);
+    }
+
+    #[test]
+    fn no_request_makes_a_node_send_more_than_its_budget_at_once() {
+        let mut table = Table::with_links(2, &[(1, 2)]);
+        table.run(SECOND);
+        for _ in 0..200 {
+            table.send(1, &"x".repeat(1_000));
+        }
+        table.run(SECOND);
+        table.sent.clear();
+        let origin = MessageId::new(1, 1, 1).origin;
+        let all = IdRange { origin, first: 1, more: u64::MAX - 1 };
+        table.feed(1, 2, &[Frame::Want(vec![all; 50])]);
+        table.run(Duration::ZERO);
+        let bytes: usize = table.sent.iter().map(|(_, _, bytes)| bytes).sum();
+        assert!((64_000..70_000).contains(&bytes), "{bytes}");
+        table.run(SECOND);
+        assert_eq!(table.node(1).status().counters.repairs_sent, 200, "each once, paced");
+    }
+
+    #[test]
+    fn settling_is_measured_by_what_the_flood_brings_back_alone() {
+        let mut table = Table::ring(3);
+        table.run(SECOND);
+        // What 1 sends gets lost; it goes round the other way, and is repaired at last.
+        table.passes = Box::new(|from, to, frames| !(from == 1 && to == 2 && is_rumor(frames)));
+        table.send(1, "banana");
+        table.run(SECOND);
+        table.passes = Box::new(|_, _, _| true);
+        table.send(1, "apple");
+        table.run(SECOND);
+        let settled = table.node(1).peers()[0].settle_time_us.unwrap();
+        assert!(settled < 10_000, "{settled} µs");
+        assert_eq!(table.held(2), 2);
+    }
+
+    #[test]
+    fn delivery_is_exactly_once_however_copies_come() {
+        let mut table = Table::ring(4);
+        table.run(SECOND);
+        let mut count = 0;
+        table.passes = Box::new(move |_, _, _| {
+            count += 1;
+            count % 3 != 0
+        });
+        for _ in 0..30 {
+            table.send(2, "banana");
+        }
+        table.run(SECOND * 10);
+        assert_eq!((1..=4).map(|node| table.held(node)).collect::<Vec<_>>(), vec![30; 4]);
+        assert_eq!(table.told(|_, event| matches!(event, Event::Delivered { .. })), 90);
+    }
 }

@@ -121,3 +121,46 @@ impl Node {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{Table, addr};
+    use std::time::Duration;
+
+    #[test]
+    fn the_dead_fall_out_of_the_samples_and_all_others_stay_known() {
+        let sample = |config: &mut super::super::Config| {
+            let me = config.node.0;
+            config.sample = (1..=8).map(|step| addr((me + step * 3) % 30 + 1)).collect();
+            config.sample.retain(|peer| peer.node != config.node);
+            config.limits.sample_max = 8;
+        };
+        let links: Vec<(u32, u32)> = (1..=30).map(|n| (n, n % 30 + 1)).collect();
+        let mut table = Table::with(30, &links, sample);
+        table.run(Duration::from_secs(10));
+        table.kill(7);
+        table.run(Duration::from_secs(300));
+        let mut known = vec![0; 31];
+        for node in table.nodes.iter().flatten() {
+            let status = node.status();
+            assert!(status.sample.len() <= 8);
+            assert!(status.known_nodes < 20, "{}", status.known_nodes);
+            for entry in &status.sample {
+                known[entry.node.0 as usize] += 1;
+            }
+        }
+        assert_eq!(known[7], 0, "{known:?}");
+        assert!((1..=30).filter(|node| *node != 7).all(|node| known[node] > 0), "{known:?}");
+    }
+
+    #[test]
+    fn contacts_are_few_however_many_strangers_say_hello() {
+        let mut table = Table::with(2, &[(1, 2)], |config| config.limits.contacts_max = 5);
+        table.run(Duration::from_secs(1));
+        for stranger in 100..200 {
+            table.feed(1, stranger, &[super::Frame::Probe { on_behalf_of: None }]);
+        }
+        assert!(table.node(1).peers.iter().count() <= 6);
+        assert_eq!(table.neighbours(1), vec![2]);
+    }
+}

@@ -187,7 +187,9 @@ impl Checker {
 
     /// Checks a node between two inputs.
     pub(super) fn after_step(&mut self, at: u64, member: &Member) {
-        let Some(node) = member.node.as_ref().filter(|_| self.checks == Checks::All) else { return };
+        let Some(node) = member.node.as_ref().filter(|_| self.checks == Checks::All) else {
+            return;
+        };
         if let Err(what) = node.audit() {
             self.violated(at, member.id, what);
         }

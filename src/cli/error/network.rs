@@ -5,7 +5,7 @@ use std::path::Path;
 use super::super::render::{count, time};
 use super::{Error, reason};
 use crate::network::Error as E;
-use crate::network::{Holder, ProcessLimit};
+use crate::network::{FAULTS_MAX, Holder, ProcessLimit};
 use crate::protocol::NodeId;
 
 impl From<E> for Error {
@@ -16,9 +16,12 @@ impl From<E> for Error {
             E::Name(_) | E::NotRunning(_) | E::AlreadyRunning { .. } | E::OtherKey(_) => {
                 of_network(error)
             }
-            E::Locked { .. } | E::NoPeers(_) | E::ByHand(_) => of_network(error),
+            E::Locked { .. } | E::NoPeers(_) | E::ByHand(_) | E::TooManyFaults(_) => {
+                of_network(error)
+            }
             E::UnknownNode { .. } | E::NodeDown { .. } | E::NodeRemoved(_) => of_node(error),
-            E::NodeUp { .. } | E::NotEnded { .. } | E::Impostor { .. } => of_node(error),
+            E::NodeUp { .. } | E::NotEnded { .. } | E::NotSignalled { .. } => of_node(error),
+            E::Impostor { .. } => of_node(error),
             E::NoHome | E::StateBroken { .. } | E::StateVersion { .. } | E::State { .. } => {
                 of_state(error)
             }
@@ -86,8 +89,13 @@ fn of_network(error: E) -> Error {
         ),
         E::NoPeers(name) => Error::failed(
             format!("there is nobody to link to in network {name}"),
-            "no other node of it is up",
+            "no other node of it is up and running",
             format!("`gossip show-network{}` shows its nodes", flag(&name)),
+        ),
+        E::TooManyFaults(name) => Error::failed(
+            format!("cannot put one more fault on network {name}"),
+            format!("it has {FAULTS_MAX} already, each of which costs every datagram"),
+            format!("`gossip heal-network{}` removes them all", flag(&name)),
         ),
         E::ByHand(name) => Error::failed(
             format!("cannot start a node of network {name}"),
@@ -112,17 +120,22 @@ fn of_node(error: E) -> Error {
         E::NodeDown { node, pid } => Error::failed(
             format!("node {node} is down"),
             format!("its process {pid} is gone"),
-            format!("ask another one; {nodes}"),
+            format!("`gossip start-node {node}` brings it back; {nodes}"),
         ),
         E::NodeRemoved(node) => Error::failed(
             format!("node {node} is not part of the network any more"),
             "it was removed",
-            format!("ask another one; {nodes}"),
+            format!("`gossip start-node {node}` brings it back; {nodes}"),
         ),
         E::NodeUp { node, pid } => Error::failed(
             format!("cannot start node {node}"),
             format!("it is up already, as process {pid}"),
-            format!("choose another number; {nodes}"),
+            format!("choose another number, or end it first (`gossip remove-node {node}`)"),
+        ),
+        E::NotSignalled { node, pid } => Error::failed(
+            format!("node {node} got no signal"),
+            format!("the system did not let process {pid} have one"),
+            format!("see whose it is: `ps -fp {pid}`"),
         ),
         E::NotEnded { node, pid } => Error::failed(
             format!("node {node} could not be ended"),
@@ -316,7 +329,9 @@ mod tests {
             E::Impostor { node, addr },
             E::Interrupted,
             E::NotEnded { node, pid: 9 },
+            E::NotSignalled { node, pid: 9 },
             E::NoPeers("ring".into()),
+            E::TooManyFaults("ring".into()),
             E::ByHand("ring".into()),
             E::System { doing: "read /proc", source: source() },
         ]

@@ -1,8 +1,9 @@
 //! Topologies that cannot be built. Their numbers come from the command line, so this is misuse.
 
+use super::super::render::count;
 use super::Error;
 use crate::topology::Error as E;
-use crate::topology::{DEGREE_DEFAULT, LINKS_MAX, POWERLAW_NODES_MIN};
+use crate::topology::{Bounds, DEGREE_DEFAULT, LINKS_MAX, NoBounds, POWERLAW_NODES_MIN};
 
 impl From<E> for Error {
     fn from(error: E) -> Self {
@@ -45,12 +46,45 @@ impl From<E> for Error {
                 format!("it begins with {POWERLAW_NODES_MIN} nodes"),
                 format!("use --num-nodes={POWERLAW_NODES_MIN} or more"),
             ),
+            E::Bounds { bounds, nodes, why } => of_bounds(bounds, nodes, why),
             E::TooManyLinks { links } => Self::misused(
                 format!("cannot build a topology of {links} links"),
                 format!("no more than {LINKS_MAX} are allowed"),
                 "lower --num-nodes or the degree",
             ),
         }
+    }
+}
+
+/// How many nodes are up is nothing that the command line tells, so some of this is no misuse.
+fn of_bounds(Bounds { min, max }: Bounds, nodes: u32, why: NoBounds) -> Error {
+    let peers = if min == max { count(min, "peer") } else { format!("{min} to {max} peers") };
+    let what = format!("cannot give each node {peers}");
+    let others = nodes.saturating_sub(1);
+    match why {
+        NoBounds::NoLinks => {
+            Error::misused(what, "a node without any would hear of nothing", "raise --min-peers")
+        }
+        NoBounds::Crossed => Error::misused(
+            what,
+            format!("at least {min} and at most {max} cannot both be"),
+            "lower --min-peers or raise --max-peers",
+        ),
+        NoBounds::TooHigh => Error::failed(
+            what,
+            format!("{nodes} nodes are up, so a node has at most {others} others to link to"),
+            format!("lower --min-peers to {others}, or start more nodes: `gossip add-node`"),
+        ),
+        NoBounds::OnlyPairs => Error::failed(
+            what,
+            format!("{nodes} nodes are up, and would be linked in pairs, which stay apart"),
+            "raise --max-peers to 2 or more",
+        ),
+        NoBounds::OddEnds => Error::failed(
+            what,
+            format!("each link has two ends, and {nodes} × {min} ends is an odd number"),
+            "raise --max-peers by one",
+        ),
     }
 }
 
@@ -78,6 +112,16 @@ mod tests {
             E::TooManyLinks { links: 1 << 40 },
         ] {
             assert_eq!(text(error).lines().count(), 3);
+        }
+        for (min, max, nodes, why) in [
+            (0, 3, 8, NoBounds::NoLinks),
+            (4, 3, 8, NoBounds::Crossed),
+            (8, 9, 8, NoBounds::TooHigh),
+            (1, 1, 8, NoBounds::OnlyPairs),
+            (3, 3, 9, NoBounds::OddEnds),
+        ] {
+            let text = text(E::Bounds { bounds: Bounds { min, max }, nodes, why });
+            assert_eq!(text.lines().count(), 3, "{text}");
         }
     }
 }

@@ -1,14 +1,13 @@
-//! Networks, their nodes and neighbours, as `show-network`, `list-networks` and `list-peers`
-//! show them.
+//! Networks and their nodes, as `start-network`, `show-network` and `list-networks` show them.
 
 use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
 use super::table::{Align, table};
 use super::time::{self, Detail};
-use super::{count, kind_json, kind_text};
-use crate::network::{NodeRecord, Record};
-use crate::protocol::{Counters, NodeId, PeerInfo, PeerState, Status, Wall};
+use super::{count, faults, kind_json, kind_text};
+use crate::network::{NodeRecord, Record, Rewiring};
+use crate::protocol::{Counters, PeerInfo, PeerState, Status, Wall};
 
 /// How a node is seen from outside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,6 +16,8 @@ pub(in crate::cli) enum NodeState {
     Up,
     /// Its process is there and does not answer.
     Silent,
+    /// Its process is stopped where it is.
+    Paused,
     /// Its process is gone.
     Down,
     /// It was told to leave.
@@ -28,10 +29,56 @@ impl NodeState {
         match self {
             Self::Up => "up",
             Self::Silent => "silent",
+            Self::Paused => "paused",
             Self::Down => "down",
             Self::Removed => "removed",
         }
     }
+}
+
+impl NodeView<'_> {
+    /// Its process, where there is one.
+    fn pid(&self) -> Option<u32> {
+        let gone = matches!(self.state, NodeState::Down | NodeState::Removed);
+        (!gone).then_some(self.record.process.pid)
+    }
+}
+
+/// `14 of 16 up, 1 down, 1 removed`.
+fn states_text(nodes: &[NodeView]) -> String {
+    let with = |state| nodes.iter().filter(|node| node.state == state).count();
+    let mut text = format!("{} of {} up", with(NodeState::Up), nodes.len());
+    for state in [NodeState::Silent, NodeState::Paused, NodeState::Down, NodeState::Removed] {
+        match with(state) {
+            0 => {}
+            number => text.push_str(&format!(", {number} {}", state.name())),
+        }
+    }
+    text
+}
+
+/// `2 to 4 peers each, seed 7`.
+pub(in crate::cli) fn rewiring_text(rewiring: &Rewiring) -> String {
+    let Rewiring { min_peers, max_peers, seed } = rewiring;
+    let range = if min_peers == max_peers {
+        count(*min_peers, "peer")
+    } else {
+        format!("{min_peers} to {max_peers} peers")
+    };
+    format!("{range} each, seed {seed}")
+}
+
+/// What is remarkable about a network, a line each: that it was rewired, its faults.
+fn remarks(record: &Record) -> String {
+    let mut text = String::new();
+    if let Some(rewiring) = &record.rewired {
+        text.push_str(&format!("rewired   {}\n", rewiring_text(rewiring)));
+    }
+    for (index, fault) in record.faults.iter().enumerate() {
+        let heading = if index == 0 { "faults" } else { "" };
+        text.push_str(&format!("{heading:<10}{}\n", faults::one(fault)));
+    }
+    text
 }
 
 /// One node, and what it said of itself if it answered.
@@ -52,12 +99,12 @@ fn links(status: &Status) -> usize {
 pub(in crate::cli) fn show_text(record: &Record, nodes: &[NodeView], zone: &TimeZone) -> String {
     let started = time::local(Wall(record.started_at), zone, Detail::DateFirst);
     let mut text = format!(
-        "network   {}\ntopology  {}, seed {}\nstarted   {started}\nnodes     {} of {} up\n\n",
+        "network   {}\ntopology  {}, seed {}\nstarted   {started}\nnodes     {}\n{}\n",
         record.name,
         kind_text(record),
         record.seed,
-        nodes.iter().filter(|node| node.state == NodeState::Up).count(),
-        nodes.len(),
+        states_text(nodes),
+        remarks(record),
     );
     let right = |heading| (heading, Align::Right);
     let left = |heading| (heading, Align::Left);
@@ -86,7 +133,7 @@ fn row(node: &NodeView) -> Vec<String> {
     vec![
         node.record.node.to_string(),
         node.record.addr.to_string(),
-        node.record.process.pid.to_string(),
+        node.pid().map_or("-".into(), |pid| pid.to_string()),
         node.state.name().into(),
         told(|status| links(status) as u64),
         told(|status| status.messages),
@@ -122,6 +169,8 @@ pub(in crate::cli) fn show_json(record: &Record, nodes: &[NodeView]) -> Value {
         "network": record.name,
         "topology": kind_json(record),
         "seed": record.seed,
+        "rewired": record.rewired,
+        "faults": faults::json(&record.faults),
         "ports_origin": record.ports_origin,
         "started_at": time::rfc3339(Wall(record.started_at)),
         "totals": {
@@ -139,7 +188,7 @@ fn node_json(node: &NodeView) -> Value {
     json!({
         "node": node.record.node,
         "addr": node.record.addr,
-        "pid": node.record.process.pid,
+        "pid": node.pid(),
         "incarnation": node.record.incarnation,
         "state": node.state.name(),
         "started_with": node.record.peers,
@@ -215,32 +264,6 @@ pub(in crate::cli) fn list_json(networks: &[NetworkView]) -> Value {
     json!({ "networks": networks })
 }
 
-/// A table of a node's neighbours.
-pub(in crate::cli) fn peers_text(peers: &[PeerInfo]) -> String {
-    let columns = [("node", Align::Right), ("address", Align::Left), ("state", Align::Left)];
-    let row = |peer: &PeerInfo| {
-        vec![peer.node.to_string(), peer.addr.to_string(), state_name(peer.state).into()]
-    };
-    table(&columns, &peers.iter().map(row).collect::<Vec<_>>())
-}
-
-fn state_name(state: PeerState) -> &'static str {
-    match state {
-        PeerState::Joining => "joining",
-        PeerState::Alive => "alive",
-        PeerState::Suspected => "suspected",
-        PeerState::Dead => "dead",
-        PeerState::Removed => "removed",
-    }
-}
-
-/// The document that DESIGN promises.
-pub(in crate::cli) fn peers_json(node: NodeId, peers: &[PeerInfo]) -> Value {
-    let peer =
-        |peer: &PeerInfo| json!({ "node": peer.node, "addr": peer.addr, "state": peer.state });
-    json!({ "node": node, "peers": peers.iter().map(peer).collect::<Vec<_>>() })
-}
-
 /// What `start-network` made.
 pub(in crate::cli) fn started_text(record: &Record, plot: Option<&str>) -> String {
     let nodes = count(record.nodes.len() as u64, "node");
@@ -279,8 +302,8 @@ pub(in crate::cli) fn started_json(record: &Record, plot: Option<&str>) -> Value
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::network::{ProcessId, Settings};
-    use crate::protocol::Key;
+    use crate::network::{Fault, ProcessId, Settings};
+    use crate::protocol::{Key, NodeId};
     use crate::topology::Kind;
 
     fn record() -> Record {
@@ -302,6 +325,8 @@ mod tests {
             started_at: 1_785_499_402_000_000_000,
             boot_id: String::new(),
             settings: Settings::default(),
+            rewired: None,
+            faults: Vec::new(),
             nodes: vec![node(1), node(2)],
         }
     }
@@ -317,16 +342,35 @@ mod tests {
         assert_eq!(
             text,
             "network   default\ntopology  circular, seed 42\nstarted   2026-07-31 12:03:22 +00:00\n\
-             nodes     0 of 2 up\n\n\
+             nodes     0 of 2 up, 1 silent, 1 down\n\n\
              node  address         pid  state   peers  messages  unread\n   \
              1  127.0.0.1:7001  101  silent      -         -       -\n   \
-             2  127.0.0.1:7002  102  down        -         -       -\n \
+             2  127.0.0.1:7002    -  down        -         -       -\n \
              all                                   0         0       0\n"
         );
         let document = show_json(&record, &nodes);
         assert_eq!(document["totals"]["nodes"], 2);
         assert_eq!(document["nodes"][0]["state"], "silent");
         assert_eq!(document["nodes"][0]["status"], Value::Null);
+        assert_eq!(document["nodes"][0]["pid"], 101);
+        assert_eq!(document["nodes"][1]["pid"], Value::Null);
+    }
+
+    #[test]
+    fn faults_and_new_links_are_told_of_above_the_table() {
+        let mut record = record();
+        assert_eq!(remarks(&record), "");
+        record.rewired = Some(Rewiring { min_peers: 2, max_peers: 4, seed: 7 });
+        let cut = Fault::Partition(vec![vec![(1, 1)], vec![(2, 2)]]);
+        record.faults = vec![cut.clone(), cut];
+        assert_eq!(
+            remarks(&record),
+            "rewired   2 to 4 peers each, seed 7\nfaults    partition: 1 | 2\n          \
+             partition: 1 | 2\n"
+        );
+        let document = show_json(&record, &[]);
+        assert_eq!(document["faults"][1]["groups"], json!([[[1, 1]], [[2, 2]]]));
+        assert_eq!(document["rewired"]["max_peers"], 4);
     }
 
     #[test]

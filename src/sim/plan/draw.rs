@@ -29,11 +29,8 @@ impl Draw {
     pub(super) fn new(seed: u64) -> Self {
         let mut rng = Xoshiro256PlusPlus::seed_from_u64(seed);
         // Small networks find bugs as well as large ones, and faster.
-        let nodes = if rng.random_bool(0.1) {
-            rng.random_range(25..=64)
-        } else {
-            rng.random_range(2..=24)
-        };
+        let nodes =
+            if rng.random_bool(0.1) { rng.random_range(25..=64) } else { rng.random_range(2..=24) };
         let faulty_for = Duration::from_millis(rng.random_range(2_000..=45_000));
         Self {
             seed,

@@ -1,0 +1,201 @@
+//! Faults put on a network while it runs.
+//!
+//! The record remembers what was asked for, the nodes apply the rules that follow from it. A
+//! node that is started later begins with them; one that was paused gets them as it goes on.
+
+use serde::{Deserialize, Serialize};
+
+use super::{CONTROL_TIMEOUT, Error, Record, StateDir, ask};
+use crate::control::{Request, Response, Token};
+use crate::protocol::{Effect, FaultRule, NodeId, NodeRanges};
+
+/// The most faults in force at a time: each costs every datagram a look.
+pub const FAULTS_MAX: usize = 64;
+
+/// One fault, as it was asked for.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Fault {
+    /// What some nodes send to some others is mistreated.
+    Effect(FaultRule),
+    /// Nothing passes between these groups of nodes, either way. A node in none of them is cut
+    /// off from nobody.
+    Partition(Vec<NodeRanges>),
+}
+
+impl Fault {
+    /// The rules that make nodes do it.
+    fn rules(&self) -> Vec<FaultRule> {
+        let groups = match self {
+            Self::Effect(rule) => return vec![rule.clone()],
+            Self::Partition(groups) => groups,
+        };
+        let effect = Effect { loss: 1.0, ..Effect::default() };
+        let rule = |(at, group): (usize, &NodeRanges)| {
+            let others = groups.iter().enumerate().filter(|(other, _)| *other != at);
+            let to = others.flat_map(|(_, group)| group.iter().copied()).collect();
+            FaultRule { from: group.clone(), to, effect }
+        };
+        groups.iter().enumerate().map(rule).collect()
+    }
+
+    /// All ranges of nodes that it names.
+    fn ranges(&self) -> Vec<(u32, u32)> {
+        match self {
+            Self::Effect(rule) => rule.from.iter().chain(&rule.to).copied().collect(),
+            Self::Partition(groups) => groups.iter().flatten().copied().collect(),
+        }
+    }
+}
+
+impl Record {
+    /// The rules of all faults in force.
+    #[must_use]
+    pub fn fault_rules(&self) -> Vec<FaultRule> {
+        self.faults.iter().flat_map(Fault::rules).collect()
+    }
+}
+
+impl StateDir {
+    /// Puts a fault on a network, beside those that are in force. Returns all of them, and the
+    /// nodes that should have heard of it and did not.
+    ///
+    /// # Errors
+    ///
+    /// If the network does not run, the fault names nodes that it does not have, or there are
+    /// [`FAULTS_MAX`] already. Nothing changed then.
+    pub fn inject_fault(
+        &self,
+        name: &str,
+        fault: Fault,
+    ) -> Result<(Vec<Fault>, Vec<NodeId>), Error> {
+        let dir = self.network(name)?;
+        let _lock = dir.lock_existing()?;
+        let mut record = dir.read_running()?;
+        for (first, last) in fault.ranges() {
+            record.find(NodeId(first))?;
+            record.find(NodeId(last))?;
+        }
+        if record.faults.len() >= FAULTS_MAX {
+            return Err(Error::TooManyFaults(record.name));
+        }
+        record.faults.push(fault);
+        // First, so that whatever happens from here on, `heal` finds it.
+        dir.write(&record)?;
+        let deaf = tell_all(&record)?;
+        Ok((record.faults, deaf))
+    }
+
+    /// Takes all faults from a network. Returns those that were in force, and the nodes that
+    /// should have heard of it and did not.
+    ///
+    /// # Errors
+    ///
+    /// If the network does not run, or its state cannot be changed.
+    pub fn heal(&self, name: &str) -> Result<(Vec<Fault>, Vec<NodeId>), Error> {
+        let dir = self.network(name)?;
+        let _lock = dir.lock_existing()?;
+        let mut record = dir.read_running()?;
+        let healed = std::mem::take(&mut record.faults);
+        dir.write(&record)?;
+        // Also where none were known of: a node may have missed the last time.
+        let deaf = tell_all(&record)?;
+        Ok((healed, deaf))
+    }
+}
+
+/// Gives every node that runs the rules in force; names those that did not take them.
+fn tell_all(record: &Record) -> Result<Vec<NodeId>, Error> {
+    let rules = record.fault_rules();
+    let nodes = record.nodes.iter().filter(|node| record.is_running(node));
+    let question = |node: NodeId, addr| (node, addr, Request::SetFaults(rules.clone()));
+    ask_each(record, nodes.map(|node| question(node.node, node.addr)).collect())
+}
+
+/// Has each node do something; names those that did not.
+pub(super) fn ask_each(
+    record: &Record,
+    questions: Vec<ask::Question>,
+) -> Result<Vec<NodeId>, Error> {
+    let asked = ask::each(questions, Token::of(&record.key), CONTROL_TIMEOUT);
+    let answers = asked.map_err(|source| Error::System { doing: "start a thread", source })?;
+    let failed = |answer: &ask::Answer| !matches!(answer.response, Ok(Response::Done));
+    let mut deaf: Vec<NodeId> = answers.iter().filter(failed).map(|answer| answer.node).collect();
+    // One that ended meanwhile has nothing to be told any more.
+    deaf.retain(|node| record.find(*node).is_ok_and(|node| record.is_up(node)));
+    deaf.sort_unstable();
+    Ok(deaf)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{Helper, TempDir, record, remember};
+    use super::*;
+
+    fn partition(groups: &[&[(u32, u32)]]) -> Fault {
+        Fault::Partition(groups.iter().map(|group| group.to_vec()).collect())
+    }
+
+    #[test]
+    fn a_partition_drops_everything_between_its_groups_and_nothing_within() {
+        let fault = partition(&[&[(1, 2)], &[(3, 3), (5, 6)], &[(9, 9)]]);
+        let rules: Vec<_> = fault.rules().into_iter().map(|rule| (rule.from, rule.to)).collect();
+        assert_eq!(
+            rules,
+            [
+                (vec![(1, 2)], vec![(3, 3), (5, 6), (9, 9)]),
+                (vec![(3, 3), (5, 6)], vec![(1, 2), (9, 9)]),
+                (vec![(9, 9)], vec![(1, 2), (3, 3), (5, 6)]),
+            ]
+        );
+        assert!(fault.rules().iter().all(|rule| rule.effect.loss >= 1.0));
+    }
+
+    #[test]
+    fn faults_are_remembered_until_they_are_healed() {
+        let temp = TempDir::new();
+        let state = temp.state();
+        // It is paused, so nobody expects it to answer.
+        let (one, two) = (Helper::cat(), Helper::cat());
+        remember(&state, &record("default", &[one.process(), two.process()]));
+        state.pause_node("default", NodeId(1)).unwrap();
+        state.pause_node("default", NodeId(2)).unwrap();
+        let loss = Effect { loss: 0.1, ..Effect::default() };
+        let rule = FaultRule { from: vec![], to: vec![(2, 2)], effect: loss };
+        let (faults, deaf) = state.inject_fault("default", Fault::Effect(rule)).unwrap();
+        assert_eq!((faults.len(), deaf.len()), (1, 0));
+        let cut = partition(&[&[(1, 1)], &[(2, 2)]]);
+        let (faults, _) = state.inject_fault("default", cut.clone()).unwrap();
+        assert_eq!(state.load("default").unwrap().faults, faults);
+        assert_eq!(state.load("default").unwrap().fault_rules().len(), 3);
+        let (healed, _) = state.heal("default").unwrap();
+        assert_eq!(healed, faults);
+        assert!(state.load("default").unwrap().faults.is_empty());
+        for _ in 0..FAULTS_MAX {
+            state.inject_fault("default", cut.clone()).unwrap();
+        }
+        let more = state.inject_fault("default", cut);
+        assert!(matches!(more, Err(Error::TooManyFaults(_))), "{more:?}");
+    }
+
+    #[test]
+    fn a_fault_between_nodes_that_are_not_there_changes_nothing() {
+        let temp = TempDir::new();
+        let state = temp.state();
+        let helper = Helper::cat();
+        remember(&state, &record("default", &[helper.process()]));
+        let unknown = state.inject_fault("default", partition(&[&[(1, 1)], &[(2, 2)]]));
+        assert!(matches!(unknown, Err(Error::UnknownNode { node: NodeId(2), .. })), "{unknown:?}");
+        assert!(state.load("default").unwrap().faults.is_empty());
+    }
+
+    #[test]
+    fn a_node_that_does_not_answer_is_named() {
+        let temp = TempDir::new();
+        let state = temp.state();
+        let helper = Helper::cat();
+        remember(&state, &record("default", &[helper.process()]));
+        let (_, deaf) = state.heal("default").unwrap();
+        assert_eq!(deaf, [NodeId(1)]);
+    }
+}

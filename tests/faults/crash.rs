@@ -1,0 +1,120 @@
+//! Nodes that die, stop, or come back.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use gossip::protocol::{MessageId, PeerState};
+use rustix::process::Signal;
+
+use super::lab::{Lab, pause, wait_until};
+
+/// Within this time survivors have found one another, and what they send gets everywhere.
+const RECOVERED_WITHIN: Duration = Duration::from_secs(15);
+
+#[test]
+fn a_quarter_of_a_ring_is_killed() {
+    // Two, three and four in a row among them.
+    kill("circular", &[1, 2, 8, 9, 10, 20, 21, 22]);
+}
+
+#[test]
+fn half_of_a_ring_is_killed() {
+    // Every other one here, runs of up to five there.
+    kill("circular", &[1, 3, 5, 7, 9, 10, 11, 12, 13, 16, 17, 18, 22, 23, 24, 25]);
+}
+
+#[test]
+fn a_quarter_of_a_random_network_is_killed() {
+    kill("random 3", &[4, 8, 12, 16, 20, 24, 28, 32]);
+}
+
+#[test]
+fn half_of_a_random_network_is_killed() {
+    kill("random 3", &(17..=32).collect::<Vec<u32>>());
+}
+
+/// The nodes are killed all at once; each survivor sends a message right then, and again when
+/// the dead were given up. All of these get to every survivor.
+fn kill(topology: &str, victims: &[u32]) {
+    let mut lab = Lab::start(topology, 32);
+    lab.until_linked();
+    lab.kill(victims);
+    let survivors = lab.nodes();
+    let mut ids: Vec<MessageId> = survivors.iter().map(|node| lab.send(*node, "now")).collect();
+    let took = lab.until_all_hold(ids.len() as u64, RECOVERED_WITHIN);
+    let buried = wait_until("the dead to be given up", RECOVERED_WITHIN, || {
+        let trusting: Vec<u32> =
+            survivors.iter().copied().filter(|node| trusts_any(&mut lab, *node, victims)).collect();
+        if trusting.is_empty() { Ok(()) } else { Err(format!("{trusting:?} still trust them")) }
+    });
+    ids.extend(survivors.iter().map(|node| lab.send(*node, "later")));
+    ids.sort_unstable();
+    let later = lab.until_all_hold(ids.len() as u64, Duration::from_secs(5));
+    lab.assert_all_hold_once(&ids);
+    println!(
+        "{topology}, {} killed: what was sent at once took {took:?}, given up {buried:?} later, what was sent then took {later:?}; \
+         mean degree {:.2}",
+        victims.len(),
+        mean_degree(&mut lab),
+    );
+}
+
+/// Whether a node regards one of these as alive.
+fn trusts_any(lab: &mut Lab, node: u32, victims: &[u32]) -> bool {
+    lab.status(node).peers.iter().any(|peer| {
+        victims.contains(&peer.node.0)
+            && matches!(peer.state, PeerState::Alive | PeerState::Suspected)
+    })
+}
+
+fn mean_degree(lab: &mut Lab) -> f64 {
+    let nodes = lab.nodes();
+    let links: usize = nodes.iter().map(|node| lab.neighbours(*node).len()).sum();
+    links as f64 / nodes.len() as f64
+}
+
+#[test]
+fn a_stopped_node_comes_back_and_catches_up() {
+    let mut lab = Lab::start("circular", 32);
+    lab.until_linked();
+    lab.signal(5, Signal::STOP);
+    pause(Duration::from_secs(2));
+    let others: Vec<u32> = lab.nodes().into_iter().filter(|node| *node != 5).collect();
+    let mut ids: Vec<MessageId> = others.iter().map(|node| lab.send(*node, "meanwhile")).collect();
+    pause(Duration::from_secs(28));
+    for node in &others {
+        assert_eq!(lab.status(*node).messages, ids.len() as u64, "node {node}");
+    }
+    lab.signal(5, Signal::CONT);
+    let caught_up = lab.until_all_hold(ids.len() as u64, Duration::from_secs(5));
+    ids.push(lab.send(5, "back"));
+    ids.sort_unstable();
+    lab.until_all_hold(ids.len() as u64, Duration::from_secs(5));
+    lab.assert_all_hold_once(&ids);
+    // It doubted itself, not all others.
+    let status = lab.status(5);
+    assert_eq!(status.counters.peers_dead, 0, "{:?}", status.counters);
+    let whole = lab.until_linked();
+    println!("caught up within {caught_up:?}, the same ring {whole:?} later");
+}
+
+#[test]
+fn a_node_that_is_started_again_gets_everything_once() {
+    let mut lab = Lab::start("random 3", 32);
+    lab.until_linked();
+    let mut ids: Vec<MessageId> =
+        (0..500).map(|n| lab.send(1 + n % 32, &format!("before {n}"))).collect();
+    lab.until_all_hold(ids.len() as u64, Duration::from_secs(10));
+    lab.kill(&[7]);
+    ids.push(lab.send(8, "without it"));
+    lab.start_again(7);
+    let caught_up = lab.until_all_hold(ids.len() as u64, Duration::from_secs(10));
+    ids.push(lab.send(7, "again"));
+    lab.until_all_hold(ids.len() as u64, Duration::from_secs(5));
+    ids.sort_unstable();
+    assert_eq!(ids.iter().filter(|id| id.origin.incarnation == 2).count(), 1);
+    lab.assert_all_hold_once(&ids);
+    let distinct: BTreeSet<MessageId> = ids.iter().copied().collect();
+    assert_eq!(distinct.len(), ids.len());
+    println!("started again and caught up within {caught_up:?}");
+}

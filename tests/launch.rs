@@ -1,0 +1,298 @@
+//! How networks of real processes begin and end, and that nothing of them stays behind.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod harness;
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::net::{TcpListener, UdpSocket};
+use std::process::Child;
+
+use gossip::runtime::clock;
+use harness::{Lab, Run, finish, signal, wait_for};
+use rustix::process::Signal;
+use serde_json::{Value, json};
+
+/// Sends a signal to a command that still runs.
+fn signal_child(child: &Child, what: Signal) {
+    signal(i32::try_from(child.id()).unwrap(), what);
+}
+
+#[test]
+fn networks_live_side_by_side() {
+    let lab = Lab::new();
+    let origin = lab.ports_origin();
+    lab.ok(&format!("start-network circular -n 3 --ports-origin {origin}"));
+    lab.ok(&format!("--network two start-network -n 5 --ports-origin {}", origin + 10));
+    lab.ok("send-message 1 here");
+    lab.ok("send-message 1 there --network two");
+    assert_eq!(lab.json("get-messages 1 --network two")["messages"][0]["text"], "there");
+    let said = lab.json("list-networks");
+    assert_eq!(said["networks"][0]["network"], "default");
+    assert_eq!(said["networks"][0]["ports"], json!([origin + 1, origin + 3]));
+    assert_eq!(said["networks"][1]["topology"], json!({ "kind": "random", "degree": 3 }));
+    assert_eq!(said["networks"][1]["up"], 5);
+    lab.ok("stop-network");
+    assert_eq!(lab.json("list-networks")["networks"].as_array().unwrap().len(), 1);
+    lab.ok("stop-network --network two");
+}
+
+#[test]
+fn the_same_seed_draws_the_same_graph() {
+    let lab = Lab::new();
+    let drawn = |seed: u32, file: &str| {
+        lab.start(&format!("-n 10 --seed {seed} --plot {file}"));
+        lab.ok("stop-network");
+        fs::read_to_string(lab.directory().join(file)).unwrap()
+    };
+    let first = drawn(1, "first.dot");
+    assert_eq!(first, drawn(1, "again.dot"));
+    assert_ne!(first, drawn(2, "other.dot"));
+}
+
+#[test]
+fn what_was_adapted_is_said_and_so_is_the_seed() {
+    let lab = Lab::new();
+    let line = format!("start-network -n 5 --json --ports-origin {}", lab.ports_origin());
+    let run = lab.run(&line);
+    assert!(run.stderr.contains("one link more"), "{run:?}");
+    let said: Value = serde_json::from_str(&run.ok(&line)).unwrap();
+    assert_eq!((&said["nodes"], &said["links"]), (&json!(5), &json!(8)));
+    assert!(said["seed"].is_u64() && said["plot"].is_null(), "{said}");
+    lab.ok("stop-network");
+    let run = lab.run(&line.replace("-n 5", "-n 2"));
+    assert!(run.stderr.contains("the degree is 1"), "{run:?}");
+    lab.ok("stop-network");
+    lab.ok(&line.replace("-n 5", "-n 1"));
+    lab.ok("send-message 1 alone");
+    assert_eq!(lab.json("get-messages 1")["messages"][0]["text"], "alone");
+}
+
+#[test]
+fn a_port_that_is_taken_is_named_and_nothing_is_left_running() {
+    let lab = Lab::new();
+    let port = lab.ports_origin() + 3;
+    let start = format!("start-network circular -n 4 --plot x.dot --ports-origin {}", port - 3);
+    let is_named = |run: Run| {
+        let error = run.fails("a taken port");
+        assert!(error.contains(&format!("cannot use port {port}")), "{error}");
+        assert!(error.contains(&format!("process {}", std::process::id())), "{error}");
+        assert!(lab.processes().is_empty());
+        assert_eq!(lab.ok("list-networks"), "");
+        assert!(!lab.directory().join("x.dot").exists(), "no picture of what is not there");
+    };
+    let udp = UdpSocket::bind(("127.0.0.1", port)).unwrap();
+    is_named(lab.run(&start));
+    drop(udp);
+    let tcp = TcpListener::bind(("127.0.0.1", port)).unwrap();
+    is_named(lab.run(&start));
+    drop(tcp);
+    lab.ok(&start);
+}
+
+#[test]
+fn a_plot_that_fails_half_way_stops_the_network_again() {
+    let lab = Lab::new();
+    let origin = lab.ports_origin();
+    let line = format!("start-network -n 4 --plot /dev/full --ports-origin {origin}");
+    let error = lab.fails(&line);
+    assert!(error.contains("cannot write the topology to /dev/full"), "{error}");
+    assert!(lab.processes().is_empty());
+    assert_eq!(lab.ok("list-networks"), "");
+}
+
+#[test]
+fn an_interrupted_start_leaves_nothing_running() {
+    let lab = Lab::new();
+    let start = format!("start-network circular -n 60 --ports-origin {}", lab.ports_origin());
+    for what in [Signal::INT, Signal::TERM] {
+        let child = lab.command(&start).spawn().unwrap();
+        // The command itself is one of them: a few nodes are there, and more to come.
+        wait_for("the first nodes", || lab.processes().len() > 3);
+        signal_child(&child, what);
+        let error = finish(child).fails("an interrupted start");
+        assert!(error.contains("interrupted"), "{error}");
+        assert!(lab.processes().is_empty());
+        assert_eq!(lab.ok("list-networks"), "");
+    }
+    lab.start("circular -n 3");
+}
+
+#[test]
+fn of_two_starts_at_once_one_wins_and_its_network_is_whole() {
+    let lab = Lab::new();
+    let origin = lab.ports_origin();
+    let start = |offset| {
+        let line = format!("start-network circular -n 8 --ports-origin {}", origin + offset);
+        lab.command(&line).spawn().unwrap()
+    };
+    let starts = [start(0), start(10), start(20)];
+    let runs = starts.map(finish);
+    let won = runs.iter().filter(|run| run.code == Some(0)).count();
+    assert_eq!(won, 1, "{runs:?}");
+    for run in runs {
+        if run.code != Some(0) {
+            let error = run.fails("the later start");
+            assert!(error.contains("is running already"), "{error}");
+        }
+    }
+    assert_eq!(lab.json("show-network")["totals"]["up"], 8);
+    lab.ok("send-message 1 apple");
+    lab.until_messages(5, 1);
+    lab.ok("stop-network");
+    lab.until_empty();
+}
+
+#[test]
+fn of_two_stops_at_once_both_leave_nothing() {
+    let lab = Lab::new();
+    lab.start("circular -n 8");
+    let stops = [(); 2].map(|()| lab.command("stop-network").spawn().unwrap());
+    let runs = stops.map(finish);
+    assert!(runs.iter().any(|run| run.code == Some(0)), "{runs:?}");
+    for run in runs {
+        if run.code != Some(0) {
+            assert!(run.fails("the later stop").contains("no network default is running"));
+        }
+    }
+    lab.until_empty();
+}
+
+#[test]
+fn the_foreground_shows_what_happens_and_stops_on_a_signal() {
+    let lab = Lab::new();
+    let line =
+        format!("start-network circular -n 4 --foreground --ports-origin {}", lab.ports_origin());
+    let mut child = lab.command(&line).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+    assert!(lines.next().unwrap().starts_with("network default runs"));
+    let mut notes = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
+    assert_eq!(notes.next().unwrap(), "Ctrl-C stops the network");
+    // Whoever subscribes a moment later misses the first message, so more are sent.
+    let mut sent = 0;
+    let heard = loop {
+        lab.ok("send-message 1 hello");
+        sent += 1;
+        let found = lines.by_ref().find(|line| line.contains("got 1.") || sent > 50);
+        if let Some(line) = found {
+            break line;
+        }
+    };
+    assert!(heard.contains("hello"), "{heard}");
+    lab.ok("remove-node 3");
+    let gone = lines.by_ref().find(|line| line.ends_with("node 3  is gone")).unwrap();
+    assert!(gone.contains(':'), "{gone}");
+    signal_child(&child, Signal::INT);
+    assert_eq!(lines.by_ref().filter(|line| line.contains("error")).count(), 0);
+    assert_eq!(notes.last().unwrap(), "network default stopped");
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    lab.until_empty();
+}
+
+#[test]
+fn the_foreground_ends_when_another_command_stops_the_network() {
+    let lab = Lab::new();
+    let line = format!(
+        "start-network circular -n 3 --foreground --json --ports-origin {}",
+        lab.ports_origin()
+    );
+    let mut child = lab.command(&line).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+    let started: Value = serde_json::from_str(&lines.next().unwrap()).unwrap();
+    assert_eq!(started["nodes"], 3);
+    let mut notes = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
+    assert_eq!(notes.next().unwrap(), "Ctrl-C stops the network");
+    lab.ok("stop-network");
+    let events: Vec<Value> = lines.map(|line| serde_json::from_str(&line).unwrap()).collect();
+    assert_eq!(events.iter().filter(|event| event["event"] == "gone").count(), 3, "{events:?}");
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+}
+
+#[test]
+fn nodes_run_by_hand_are_a_network_too() {
+    let lab = Lab::new();
+    lab.ok("new-key my.key");
+    let origin = lab.ports_origin();
+    let run = |node: u16, peer: u16| {
+        let line = format!(
+            "run-node {node} --listen 127.0.0.1:{} --peer {peer}@127.0.0.1:{} --key-file my.key --json",
+            origin + node,
+            origin + peer
+        );
+        lab.command(&line).spawn().unwrap()
+    };
+    let mut nodes = [run(1, 2), run(2, 1)];
+    wait_for("both nodes to be known", || {
+        let said = lab.json("list-networks");
+        said["networks"][0]["up"] == 2
+    });
+    let id = lab.ok("send-message 1 apple");
+    assert!(id.starts_with("1.1@"), "a start by hand never uses an id again: {id}");
+    let said = lab.until_messages(2, 1);
+    assert_eq!(said["messages"][0]["id"], id.trim());
+    assert_eq!(said["messages"][0]["paths"][0], json!([1, 2]));
+    assert!(lab.ok("show-network").contains("made by hand"));
+
+    let error =
+        lab.fails(&format!("run-node 2 --listen 127.0.0.1:{} --key-file my.key", origin + 20));
+    assert!(error.contains("cannot start node 2"), "{error}");
+    let error =
+        lab.fails(&format!("run-node 3 --listen 127.0.0.1:{} --key-file my.key", origin + 1));
+    assert!(error.contains(&format!("port {} of 127.0.0.1 is taken", origin + 1)), "{error}");
+    lab.ok("new-key other.key");
+    let error =
+        lab.fails(&format!("run-node 3 --listen 127.0.0.1:{} --key-file other.key", origin + 3));
+    assert!(error.contains("another key"), "{error}");
+
+    let events = BufReader::new(nodes[1].stdout.take().unwrap()).lines();
+    for (node, what) in nodes.iter().zip([Signal::INT, Signal::TERM]) {
+        signal_child(node, what);
+    }
+    let events: Vec<Value> =
+        events.map(|line| serde_json::from_str(&line.unwrap()).unwrap()).collect();
+    assert!(events.iter().any(|event| event["text"] == "apple"), "{events:?}");
+    for node in nodes {
+        let run = finish(node);
+        assert_eq!(run.code, Some(0), "{run:?}");
+        assert!(run.stderr.contains("receive buffer"), "{run:?}");
+    }
+    assert_eq!(lab.ok("list-networks"), "");
+}
+
+#[test]
+fn a_key_that_others_can_read_is_warned_of() {
+    let lab = Lab::new();
+    let key = "0123456789abcdef".repeat(4);
+    fs::write(lab.directory().join("open.key"), &key).unwrap();
+    let line =
+        format!("run-node 1 --listen 127.0.0.1:{} --key-file open.key", lab.ports_origin() + 1);
+    let mut child = lab.command(&line).spawn().unwrap();
+    let mut notes = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
+    let warned = notes.next().unwrap();
+    assert!(warned.starts_with("warning: others can read the key in open.key"), "{warned}");
+    assert!(notes.next().unwrap().starts_with("node 1 listens on"));
+    signal_child(&child, Signal::INT);
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+}
+
+#[test]
+fn a_reader_that_leaves_stops_what_only_it_wanted() {
+    let lab = Lab::new();
+    let line =
+        format!("start-network circular -n 3 --foreground --ports-origin {}", lab.ports_origin());
+    let (reader, writer) = std::io::pipe().unwrap();
+    let child = lab.command(&line).stdout(writer).spawn().unwrap();
+    let mut first = String::new();
+    BufReader::new(reader).read_line(&mut first).unwrap();
+    assert!(first.starts_with("network default runs"), "{first}");
+    // The reader is gone. The next event finds that out.
+    let mut child = child;
+    let deadline = clock::now().monotonic + harness::PATIENCE;
+    while child.try_wait().unwrap().is_none() {
+        let _ = lab.run("send-message 1 hello");
+        assert!(clock::now().monotonic < deadline, "it runs on for nobody");
+    }
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    lab.until_empty();
+}

@@ -1,0 +1,681 @@
+//! The wire format from outside: bytes in, bytes out, against `docs/wire-format.md`.
+//!
+//! Datagrams are made here by hand, from the document alone: nothing of the crate encodes or
+//! decodes them. So a change of format that both its ends agree on shows all the same.
+
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+use std::net::SocketAddr;
+
+use gossip::protocol::{
+    Config, Counters, Event, Key, MAGIC, Monotonic, Node, NodeId, Now, Outputs, PeerAddr, Status,
+    TAG_BYTES, UDP_PAYLOAD_BYTES_MAX, VERSION, Wall,
+};
+use proptest::prelude::*;
+
+const DOCUMENT: &str = include_str!("../docs/wire-format.md");
+
+/// The document's key: the bytes 00 to 1f.
+fn key() -> Key {
+    Key(std::array::from_fn(|at| u8::try_from(at).unwrap()))
+}
+
+/// Bytes from hexadecimal digits; blanks are for the reader.
+fn hex(text: &str) -> Vec<u8> {
+    let digits: Vec<u8> = text.bytes().filter(|byte| !byte.is_ascii_whitespace()).collect();
+    let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap();
+    assert_eq!(digits.len() % 2, 0, "{text}");
+    digits.chunks(2).map(byte).collect()
+}
+
+/// A number as the format writes it.
+fn varint(number: u64) -> Vec<u8> {
+    let bytes = number.to_le_bytes();
+    match number {
+        0..=250 => vec![bytes[0]],
+        251..=0xffff => [&[0xfb], &bytes[..2]].concat(),
+        0x1_0000..=0xffff_ffff => [&[0xfc], &bytes[..4]].concat(),
+        _ => [&[0xfd], &bytes[..]].concat(),
+    }
+}
+
+/// Adds the tag.
+fn tagged(mut bytes: Vec<u8>) -> Vec<u8> {
+    let hash = blake3::keyed_hash(&key().0, &bytes);
+    bytes.extend_from_slice(&hash.as_bytes()[..16]);
+    bytes
+}
+
+/// A whole datagram of these frames, which are given in hexadecimal digits.
+fn datagram_of(sender: u32, incarnation: u32, frames: &[&str]) -> Vec<u8> {
+    let mut bytes = hex("67c5 01");
+    bytes.extend(varint(sender.into()));
+    bytes.extend(varint(incarnation.into()));
+    bytes.extend(frames.iter().flat_map(|frame| hex(frame)));
+    tagged(bytes)
+}
+
+fn datagram(sender: u32, frame: &str) -> Vec<u8> {
+    datagram_of(sender, 1, &[frame])
+}
+
+fn addr(node: u32) -> SocketAddr {
+    ([127, 0, 0, 1], u16::try_from(7000 + node).unwrap()).into()
+}
+
+/// The document's time at which everything begins.
+const SENT_AT: u64 = 1_700_000_000_123_456_789;
+
+fn at(ms: u64) -> Now {
+    Now { monotonic: Monotonic(ms * 1_000_000), wall: Wall(SENT_AT + ms * 1_000_000) }
+}
+
+/// Node 9 between its neighbours 8 and 10, and what it sends.
+struct Bench {
+    node: Node,
+    out: Outputs,
+    now: u64,
+}
+
+impl Bench {
+    fn new() -> Self {
+        Self::with(|_| {})
+    }
+
+    /// One frame in each datagram, so that frames can be compared one by one.
+    fn with(change: impl FnOnce(&mut Config)) -> Self {
+        let mut config = Config::new(NodeId(9), key(), 1);
+        config.neighbours =
+            [8, 10].map(|node| PeerAddr { node: NodeId(node), addr: addr(node) }).to_vec();
+        config.limits.packed_datagram_bytes_max = 1;
+        change(&mut config);
+        Self { node: Node::new(config, at(0)), out: Outputs::default(), now: 0 }
+    }
+
+    /// Feeds a datagram from where its sender listens, and gives what was sent because of it.
+    fn feed(&mut self, from: u32, bytes: &[u8]) -> Vec<(SocketAddr, Vec<u8>)> {
+        self.node.receive(at(self.now), addr(from), bytes);
+        self.sent()
+    }
+
+    fn sent(&mut self) -> Vec<(SocketAddr, Vec<u8>)> {
+        self.out.clear();
+        self.node.flush(at(self.now), &mut self.out);
+        self.out.datagrams().map(|(to, bytes)| (to, bytes.to_vec())).collect()
+    }
+
+    /// Has so many milliseconds pass, and gives what was sent meanwhile.
+    fn pass(&mut self, ms: u64) -> Vec<(SocketAddr, Vec<u8>)> {
+        let mut sent = Vec::new();
+        for _ in 0..ms {
+            self.now += 1;
+            if self.node.deadline().is_some_and(|due| due <= at(self.now).monotonic) {
+                self.node.tick(at(self.now));
+                sent.extend(self.sent());
+            }
+        }
+        sent
+    }
+
+    /// A heartbeat from each neighbour, so that both count as joined.
+    fn joined(mut self) -> Self {
+        for node in [8, 10] {
+            self.feed(node, &datagram(node, BEAT));
+        }
+        self
+    }
+
+    /// What the node tells of itself, its counters aside.
+    fn state(&self) -> Status {
+        Status { counters: Counters::default(), ..self.node.status() }
+    }
+}
+
+// One example of each kind, as node 9 of the document's network sends or gets it.
+const RUMOR: &str = "00 08 01 01 fd15cd853dfe9c9717 03 00 01 01 08 06 62616e616e61";
+const RELAYED: &str = "00 08 01 01 fd15cd853dfe9c9717 03 00 02 02 08 09 06 62616e616e61";
+const REPAIRED: &str = "00 08 01 01 fd15cd853dfe9c9717 03 01 02 02 08 09 06 62616e616e61";
+const HAVE: &str = "01 01 08 01 01 00";
+const GOT: &str = "02 01 08 01 01 00";
+const WANT: &str = "03 01 08 01 02 03";
+const NOTHING_KNOWN: &str = "04 00 00 00";
+const ONE_RECENT: &str = "04 00 00 01 08 01 01 00";
+const ONE_SETTLED: &str = "04 01 fd4ee9bf0c5ba7029c 00";
+const RANGES: &str = "05 00 00 01 08 01 01 00 00 00 00 00 01 08 01 01 00 00";
+const OFFER: &str = "06 00 00 01 08 01 01 00 00 00 00 00 00 01 08 01 01 00";
+const ASKING: &str = "07 01 00 00";
+const BEAT: &str = "07 00 00 00";
+const NEIGHBOURS: &str = "08 01 00 02 08 00 7f000001 fb601b 0a 00 7f000001 fb621b";
+const UNLINK: &str = "09";
+const LEAVE: &str = "0a";
+const PROBE: &str = "0b 00";
+const PROBE_FOR_10: &str = "0b 01 0a 00 7f000001 fb621b";
+const ANSWER: &str = "0c 00";
+const ANSWER_FOR_10: &str = "0c 01 0a 00 7f000001 fb621b";
+const PROBE_FOR: &str = "0d 08 00 7f000001 fb601b";
+const VOUCH: &str = "0e 08";
+const SHUFFLE: &str = "0f 01 0c 00 7f000001 fb641b 00";
+const SHUFFLED: &str = "0f 01 0d 00 7f000001 fb651b 01";
+
+const ALL: [&str; 24] = [
+    RUMOR,
+    RELAYED,
+    REPAIRED,
+    HAVE,
+    GOT,
+    WANT,
+    NOTHING_KNOWN,
+    ONE_RECENT,
+    ONE_SETTLED,
+    RANGES,
+    OFFER,
+    ASKING,
+    BEAT,
+    NEIGHBOURS,
+    UNLINK,
+    LEAVE,
+    PROBE,
+    PROBE_FOR_10,
+    ANSWER,
+    ANSWER_FOR_10,
+    PROBE_FOR,
+    VOUCH,
+    SHUFFLE,
+    SHUFFLED,
+];
+
+mod document {
+    use super::*;
+
+    /// The document spells its bytes as this file does, but for blanks.
+    fn has(what: &str) -> bool {
+        let digits = |text: &str| text.replace(' ', "");
+        DOCUMENT.split('`').any(|part| digits(part) == digits(what))
+    }
+
+    #[test]
+    fn every_example_here_stands_there() {
+        for frame in ALL {
+            assert!(has(frame), "docs/wire-format.md does not show {frame}");
+        }
+    }
+
+    /// The lines of the block that is fenced as this.
+    fn block(fence: &str) -> Vec<&str> {
+        let start = format!("```{fence}\n");
+        let (_, rest) = DOCUMENT.split_once(&start).unwrap();
+        rest.split_once("```").unwrap().0.lines().collect()
+    }
+
+    #[test]
+    fn the_datagram_there_is_what_a_node_sends() {
+        let bytes: Vec<u8> = block("datagram")
+            .iter()
+            .flat_map(|line| hex(line.split_once('|').unwrap().0))
+            .collect();
+        let mut bench = Bench::new();
+        let sent = bench.feed(8, &datagram(8, RUMOR));
+        assert_eq!(sent, [(addr(10), bytes)]);
+    }
+
+    #[test]
+    fn its_constants_are_those_of_the_code() {
+        assert_eq!(hex("67c5"), MAGIC);
+        assert_eq!((VERSION, TAG_BYTES), (1, 16));
+        let key: String = key().0.iter().map(|byte| format!("{byte:02x}")).collect();
+        assert!(DOCUMENT.contains(&key));
+        let limits = Config::new(NodeId(1), super::key(), 1).limits;
+        for number in [limits.text_bytes_max, limits.path_nodes_max, UDP_PAYLOAD_BYTES_MAX] {
+            let digits = number.to_string();
+            let (thousands, rest) = digits.split_at(digits.len() - 3);
+            assert!(DOCUMENT.contains(&format!("{thousands},{rest}")), "{number}");
+        }
+    }
+}
+
+/// What goes in and what comes out, frame kind by frame kind.
+mod golden {
+    use super::*;
+
+    #[test]
+    fn a_rumor_is_passed_on_with_one_more_hop() {
+        let mut bench = Bench::new();
+        assert_eq!(bench.feed(8, &datagram(8, RUMOR)), [(addr(10), datagram(9, RELAYED))]);
+        let told = std::mem::take(&mut bench.out.events);
+        let delivered = |event: &Event| matches!(event, Event::Delivered { text, hops: 1, .. } if text == "banana");
+        assert!(told.iter().any(delivered), "{told:?}");
+    }
+
+    #[test]
+    fn a_message_that_starts_here_goes_to_all_neighbours() {
+        let mut bench = Bench::new();
+        bench.node.send(at(0), "banana", 3).unwrap();
+        let rumor = datagram(9, "00 09 01 01 fd15cd853dfe9c9717 03 00 01 01 09 06 62616e616e61");
+        assert_eq!(bench.sent(), [(addr(8), rumor.clone()), (addr(10), rumor)]);
+    }
+
+    #[test]
+    fn large_numbers_take_more_bytes() {
+        let mut bench = Bench::with(|config| config.node = NodeId(70_000));
+        bench.node.send(at(0), &"x".repeat(300), 1).unwrap();
+        let (_, sent) = bench.sent().swap_remove(0);
+        let mut expected = hex("67c5 01 fc70110100 01");
+        expected
+            .extend(hex("00 fc70110100 01 01 fd15cd853dfe9c9717 01 00 01 05 fc70110100 fb2c01"));
+        expected.extend([b'x'; 300]);
+        assert_eq!(sent, tagged(expected));
+    }
+
+    #[test]
+    fn a_message_that_does_not_come_back_is_asked_about() {
+        let mut bench = Bench::new();
+        bench.feed(8, &datagram(8, RUMOR));
+        let sent = bench.pass(250);
+        assert!(sent.contains(&(addr(10), datagram(9, HAVE))));
+        assert!(!sent.contains(&(addr(8), datagram(9, HAVE))), "8 sent it itself");
+    }
+
+    #[test]
+    fn have_is_answered_by_got_and_want() {
+        let mut bench = Bench::new();
+        bench.feed(8, &datagram(8, RUMOR));
+        assert_eq!(bench.feed(10, &datagram(10, HAVE)), [(addr(10), datagram(9, GOT))]);
+        // 8.1 to 8.5, of which only the first is here.
+        let sent = bench.feed(10, &datagram(10, "01 01 08 01 01 04"));
+        assert_eq!(sent, [(addr(10), datagram(9, GOT)), (addr(10), datagram(9, WANT))]);
+    }
+
+    #[test]
+    fn want_is_answered_by_the_message() {
+        let mut bench = Bench::new();
+        bench.feed(8, &datagram(8, RUMOR));
+        let want = datagram(10, "03 01 08 01 01 00");
+        assert_eq!(bench.feed(10, &want), [(addr(10), datagram(9, REPAIRED))]);
+    }
+
+    #[test]
+    fn a_neighbour_that_is_heard_for_the_first_time_is_greeted() {
+        let mut bench = Bench::new();
+        let sent = bench.feed(8, &datagram(8, ASKING));
+        let greeting = ["07 00 01 00", NEIGHBOURS, NOTHING_KNOWN];
+        assert_eq!(sent, greeting.map(|frame| (addr(8), datagram(9, frame))));
+    }
+
+    #[test]
+    fn summaries_list_what_is_recent_and_count_the_rest() {
+        let mut bench = Bench::new().joined();
+        bench.feed(8, &datagram(8, RUMOR));
+        let soon = bench.pass(400);
+        assert!(soon.contains(&(addr(8), datagram(9, ONE_RECENT))));
+        let later = bench.pass(2_500);
+        assert!(later.contains(&(addr(8), datagram(9, ONE_SETTLED))));
+    }
+
+    /// The fingerprint by the document's words.
+    #[test]
+    fn fingerprints_are_made_as_documented() {
+        fn mix(value: u64) -> u64 {
+            let z = value.wrapping_add(0x9e37_79b9_7f4a_7c15);
+            let z = (z ^ z >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+            let z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+            z ^ z >> 31
+        }
+        let fingerprint = mix(mix(8 << 32 | 1).wrapping_add(1));
+        let summary = [hex("04 01"), varint(fingerprint), hex("00")].concat();
+        assert_eq!(summary, hex(ONE_SETTLED));
+    }
+
+    #[test]
+    fn a_summary_that_differs_is_answered_by_ranges() {
+        let mut bench = Bench::new().joined();
+        bench.feed(8, &datagram(8, RUMOR));
+        let sent = bench.feed(10, &datagram(10, "04 02 07 00"));
+        assert_eq!(sent, [(addr(10), datagram(9, RANGES))]);
+    }
+
+    #[test]
+    fn ranges_are_answered_by_an_offer() {
+        let mut bench = Bench::new().joined();
+        bench.feed(8, &datagram(8, RUMOR));
+        let sent = bench.feed(10, &datagram(10, "05 00 00 00 00 00 00 00 00 00"));
+        assert_eq!(sent, [(addr(10), datagram(9, OFFER))]);
+    }
+
+    #[test]
+    fn an_offer_is_taken_up() {
+        let mut bench = Bench::new().joined();
+        bench.feed(8, &datagram(8, RUMOR));
+        let sent = bench.feed(10, &datagram(10, "06 00 00 00 00 00 00 00 00 01 08 01 02 03"));
+        assert_eq!(sent, [(addr(10), datagram(9, WANT))]);
+    }
+
+    #[test]
+    fn heartbeats_go_to_all_neighbours_and_tell_new_links_once() {
+        let asking = Bench::new().pass(100);
+        assert_eq!(asking, [8, 10].map(|node| (addr(node), datagram(9, "07 01 01 00"))));
+        let sent = Bench::new().joined().pass(200);
+        assert!(sent.contains(&(addr(8), datagram(9, NEIGHBOURS))));
+        let mut told = Bench::new().joined();
+        for node in [8, 10] {
+            told.feed(node, &datagram(node, "07 00 00 01"));
+        }
+        assert!(told.pass(200).contains(&(addr(8), datagram(9, "07 00 01 00"))));
+    }
+
+    #[test]
+    fn one_neighbour_too_many_is_told_so() {
+        let mut bench = Bench::with(|config| config.limits.neighbours_max = 2);
+        assert_eq!(bench.feed(11, &datagram(11, ASKING)), [(addr(11), datagram(9, UNLINK))]);
+    }
+
+    #[test]
+    fn a_node_that_leaves_says_so_and_who_its_neighbours_are() {
+        let mut bench = Bench::new().joined();
+        bench.node.leave(at(0));
+        let goodbye = [(8, NEIGHBOURS), (8, LEAVE), (10, NEIGHBOURS), (10, LEAVE)];
+        let goodbye = goodbye.map(|(node, frame)| (addr(node), datagram(9, frame)));
+        assert_eq!(bench.sent(), goodbye);
+    }
+
+    #[test]
+    fn a_silent_neighbour_is_probed_directly_and_through_another() {
+        let mut bench = Bench::new().joined();
+        let mut sent = Vec::new();
+        for _ in 0..3 {
+            sent.extend(bench.pass(800));
+            bench.feed(10, &datagram(10, BEAT));
+        }
+        assert!(sent.contains(&(addr(8), datagram(9, PROBE))));
+        assert!(sent.contains(&(addr(10), datagram(9, PROBE_FOR))));
+        assert!(!sent.contains(&(addr(10), datagram(9, PROBE))));
+    }
+
+    #[test]
+    fn probes_are_answered_and_answers_passed_on() {
+        let mut bench = Bench::new().joined();
+        assert_eq!(bench.feed(8, &datagram(8, PROBE)), [(addr(8), datagram(9, ANSWER))]);
+        let on_behalf = bench.feed(8, &datagram(8, PROBE_FOR_10));
+        assert_eq!(on_behalf, [(addr(8), datagram(9, ANSWER_FOR_10))]);
+        assert_eq!(bench.feed(8, &datagram(8, ANSWER_FOR_10)), [(addr(10), datagram(9, VOUCH))]);
+        // Heard from just now, so there is no need to ask.
+        assert_eq!(bench.feed(10, &datagram(10, PROBE_FOR)), [(addr(10), datagram(9, VOUCH))]);
+    }
+
+    #[test]
+    fn a_node_that_was_not_heard_is_probed_for_another() {
+        let mut bench = Bench::new();
+        let sent = bench.feed(10, &datagram(10, PROBE_FOR));
+        assert_eq!(sent, [(addr(8), datagram(9, PROBE_FOR_10))]);
+    }
+
+    #[test]
+    fn some_known_nodes_are_given_for_others() {
+        let sample = PeerAddr { node: NodeId(13), addr: addr(13) };
+        let mut bench = Bench::with(|config| config.sample = vec![sample]);
+        assert_eq!(bench.feed(11, &datagram(11, SHUFFLE)), [(addr(11), datagram(9, SHUFFLED))]);
+        let known: Vec<u32> = bench.node.status().sample.iter().map(|peer| peer.node.0).collect();
+        assert!(known.contains(&12) && known.contains(&11), "{known:?}");
+    }
+
+    #[test]
+    fn frames_for_one_receiver_share_a_datagram() {
+        let mut bench = Bench::with(|config| config.limits.packed_datagram_bytes_max = 8_192);
+        let sent = bench.feed(8, &datagram_of(8, 1, &[RUMOR, PROBE, PROBE]));
+        let both = datagram_of(9, 1, &[ANSWER, ANSWER]);
+        assert_eq!(sent, [(addr(8), both), (addr(10), datagram(9, RELAYED))]);
+    }
+
+    #[test]
+    fn numbers_may_come_in_a_longer_form() {
+        let long = "00 fb0800 fc01000000 fd0100000000000000 fd15cd853dfe9c9717 03 00 fb0100 fb0100 08 \
+                    fb0600 62616e616e61";
+        let mut bench = Bench::new();
+        assert_eq!(bench.feed(8, &datagram(8, long)), [(addr(10), datagram(9, RELAYED))]);
+    }
+}
+
+/// What is refused changes nothing but a counter.
+mod refused {
+    use super::*;
+
+    /// Feeds bytes that must count for nothing, and says which counter went up.
+    fn counter_for(bench: &mut Bench, bytes: &[u8]) -> &'static str {
+        let (before, counters) = (bench.state(), bench.node.status().counters);
+        let deadline = bench.node.deadline();
+        let sent = bench.feed(8, bytes);
+        assert_eq!(sent, [], "an answer to what was refused");
+        assert_eq!(bench.out.events, []);
+        assert_eq!(bench.state(), before);
+        assert_eq!(bench.node.deadline(), deadline);
+        let after = bench.node.status().counters;
+        assert_eq!(after.datagrams_received, counters.datagrams_received + 1);
+        assert_eq!(after.bytes_received, counters.bytes_received + bytes.len() as u64);
+        let pairs = counters.list().into_iter().zip(after.list());
+        let changed: Vec<&str> =
+            pairs.filter(|((_, a), (_, b))| a != b).map(|((name, _), _)| name).collect();
+        let dropped: Vec<&&str> = changed.iter().filter(|n| n.starts_with("dropped_")).collect();
+        let others = changed.iter().filter(|n| !n.ends_with("s_received")).count();
+        assert_eq!((dropped.len(), others), (1, 1), "{changed:?}");
+        dropped[0]
+    }
+
+    #[track_caller]
+    fn assert_refused(bytes: &[u8], counter: &str) {
+        assert_eq!(counter_for(&mut Bench::new().joined(), bytes), counter);
+    }
+
+    #[test]
+    fn what_is_not_ours() {
+        assert_refused(b"", "dropped_empty");
+        assert_refused(b"\x67", "dropped_magic");
+        assert_refused(b"GET / HTTP/1.1\r\n\r\n", "dropped_magic");
+        assert_refused(&vec![0; UDP_PAYLOAD_BYTES_MAX], "dropped_magic");
+        assert_refused(&hex("67c5"), "dropped_magic");
+        assert_refused(&hex("67c5 01 08 01"), "dropped_magic");
+        assert_refused(&hex("67c5 02 08 01"), "dropped_version");
+        let mut other_version = hex("67c5 02 08 01 09");
+        other_version = tagged(other_version);
+        assert_refused(&other_version, "dropped_version");
+    }
+
+    #[test]
+    fn what_has_another_tag() {
+        let good = datagram(8, RUMOR);
+        // From its sender on; what comes before has reasons of its own.
+        for at in 3..good.len() {
+            let mut flipped = good.clone();
+            flipped[at] ^= 1;
+            assert_refused(&flipped, "dropped_tag");
+        }
+        assert_refused(&good[..good.len() - 1], "dropped_tag");
+        assert_refused(&[&good[..], &[0]].concat(), "dropped_tag");
+        let body = &good[..good.len() - 16];
+        let stranger = blake3::keyed_hash(&[7; 32], body);
+        assert_refused(&[body, &stranger.as_bytes()[..16]].concat(), "dropped_tag");
+        let keyless = blake3::hash(body);
+        assert_refused(&[body, &keyless.as_bytes()[..16]].concat(), "dropped_tag");
+    }
+
+    #[test]
+    fn what_this_node_sent_itself() {
+        assert_refused(
+            &datagram(9, RUMOR.replace("01 01 08", "01 01 09").as_str()),
+            "dropped_malformed",
+        );
+        assert_refused(&datagram(9, BEAT), "dropped_own");
+    }
+
+    #[test]
+    fn what_an_earlier_incarnation_sent() {
+        let mut bench = Bench::new();
+        bench.feed(8, &datagram_of(8, 2, &[BEAT]));
+        assert_eq!(counter_for(&mut bench, &datagram_of(8, 1, &[RUMOR])), "dropped_stale");
+        assert_eq!(bench.feed(8, &datagram_of(8, 2, &[RUMOR])).len(), 1);
+    }
+
+    /// Well tagged, and wrong in one place.
+    #[test]
+    fn what_breaks_the_format() {
+        for (why, frames) in [
+            ("a kind that does not exist", "10"),
+            ("a byte too many", "09 ff"),
+            ("a frame that breaks off", "0d 08 00 7f0000"),
+            ("a flag that is neither", "07 02 00 00"),
+            ("an option that is neither", "0b 02"),
+            ("an address of no kind", "0d 08 02 7f000001 fb601b"),
+            ("a number of no size", "07 00 fe 00"),
+            ("a number larger than its field", "07 00 fd0000000001000000 00"),
+            ("a list that claims more than there is", "02 fdffffffffffffff7f 08 01 01 00"),
+            ("a list that claims 2³⁰ elements", "0f fc00000040"),
+            ("a range from number 0", "01 01 08 01 00 00"),
+            ("a range of node 0", "01 01 00 01 01 00"),
+            ("a range over the end of numbers", "01 01 08 01 02 fdffffffffffffffff"),
+            ("a bad range in a summary", "04 00 00 01 08 01 00 00"),
+            ("a bad range in a listing", "05 00 00 00 00 00 00 00 00 01 08 01 00 00"),
+            ("a bad range in an offer", "06 00 00 00 00 00 00 00 00 01 08 01 00 00"),
+            ("node 0 as a neighbour", "08 01 00 01 00 00 7f000001 fb601b"),
+            ("node 0 as a target", "0d 00 00 7f000001 fb601b"),
+            ("node 0 as an asker", "0b 01 00 00 7f000001 fb601b"),
+            ("node 0 in a shuffle", "0f 01 00 00 7f000001 fb601b 00"),
+            ("word of node 0", "0e 00"),
+            ("a message number 0", "00 08 01 00 00 03 00 01 01 08 01 78"),
+            ("no relays", "00 08 01 01 00 00 00 01 01 08 01 78"),
+            ("too many relays", "00 08 01 01 00 11 00 01 01 08 01 78"),
+            ("no text", "00 08 01 01 00 03 00 01 01 08 00"),
+            ("a text that is not UTF-8", "00 08 01 01 00 03 00 01 01 08 02 c328"),
+            ("no path", "00 08 01 01 00 03 00 00 00 01 78"),
+            ("a path from elsewhere", "00 08 01 01 00 03 00 02 02 07 08 01 78"),
+            ("a path to elsewhere", "00 08 01 01 00 03 00 02 02 08 07 01 78"),
+            ("a path that breaks off", "00 08 01 01 00 03 00 01 02 08 fb 01 78"),
+            ("a path that is cut twice", "00 08 01 01 00 03 00 09 04 08 00 00 08 01 78"),
+            ("more hops than path", "00 08 01 01 00 03 00 02 01 08 01 78"),
+            ("a cut path with all its hops", "00 08 01 01 00 03 00 02 03 08 00 08 01 78"),
+        ] {
+            let counter = counter_for(&mut Bench::new().joined(), &datagram(8, frames));
+            assert_eq!(counter, "dropped_malformed", "{why}");
+            // One bad frame spoils the datagram: the good one before it counts for nothing.
+            let after_good = datagram_of(8, 1, &[RUMOR, frames]);
+            let counter = counter_for(&mut Bench::new().joined(), &after_good);
+            assert_eq!(counter, "dropped_malformed", "{why}, after a good frame");
+        }
+        assert_refused(&datagram_of(8, 1, &[]), "dropped_malformed");
+        assert_refused(&datagram_of(0, 1, &[BEAT]), "dropped_malformed");
+    }
+}
+
+/// Whatever arrives: no panic, no flood of answers.
+mod mutated {
+    use super::*;
+
+    /// The most bytes that one datagram may make a node send at once: what it answers requests
+    /// with (64 KiB, and the message that goes over that), and one listing.
+    const ANSWER_BYTES_MAX: usize = (64 << 10) + UDP_PAYLOAD_BYTES_MAX + 32_768;
+
+    /// A node that has something to lose: joined, with messages of its own and of others.
+    fn busy() -> Bench {
+        let mut bench =
+            Bench::with(|config| config.limits.packed_datagram_bytes_max = 8_192).joined();
+        bench.feed(8, &datagram(8, RUMOR));
+        for _ in 0..5 {
+            bench.node.send(at(0), &"x".repeat(30_000), 2).unwrap();
+        }
+        bench.sent();
+        bench
+    }
+
+    /// Feeds a datagram, has some time pass, and checks that the node keeps its bounds.
+    fn survives(bench: &mut Bench, bytes: &[u8]) {
+        let sent: usize = bench.feed(8, bytes).iter().map(|(_, bytes)| bytes.len()).sum();
+        assert!(sent <= ANSWER_BYTES_MAX, "{sent} bytes sent");
+        let sent: usize = bench.pass(7).iter().map(|(_, bytes)| bytes.len()).sum();
+        assert!(sent <= 4 * ANSWER_BYTES_MAX, "{sent} bytes sent");
+    }
+
+    fn frames() -> impl Strategy<Value = Vec<&'static str>> {
+        prop::collection::vec(prop::sample::select(&ALL[..]), 1..6)
+    }
+
+    /// A change at one place: a bit flipped, a byte set, bytes taken out or put in.
+    fn changed(mut bytes: Vec<u8>, (place, how, value): (prop::sample::Index, u8, u8)) -> Vec<u8> {
+        let at = place.index(bytes.len());
+        match how % 5 {
+            0 => bytes[at] ^= 1 << (value % 8),
+            1 => bytes[at] = value,
+            2 => bytes.truncate(at),
+            3 => bytes.insert(at, value),
+            _ => drop(bytes.drain(at..bytes.len().min(at + usize::from(value % 8)))),
+        }
+        bytes
+    }
+
+    fn changes() -> impl Strategy<Value = Vec<(prop::sample::Index, u8, u8)>> {
+        prop::collection::vec((any::<prop::sample::Index>(), any::<u8>(), any::<u8>()), 1..4)
+    }
+
+    proptest! {
+        #[test]
+        fn without_a_new_tag_nothing_gets_in(frames in frames(), changes in changes()) {
+            let good = datagram_of(8, 1, &frames);
+            let bad = changes.into_iter().fold(good.clone(), |bytes, change| {
+                if bytes.is_empty() { bytes } else { changed(bytes, change) }
+            });
+            prop_assume!(bad != good);
+            let mut bench = Bench::new().joined();
+            let before = (bench.state(), bench.node.deadline());
+            prop_assert_eq!(bench.feed(8, &bad), []);
+            prop_assert_eq!((bench.state(), bench.node.deadline()), before);
+        }
+
+        #[test]
+        fn with_a_new_tag_nothing_gets_out_of_hand(
+            datagrams in prop::collection::vec((frames(), changes(), 1u32..4), 1..12),
+        ) {
+            let mut bench = busy();
+            for (frames, changes, incarnation) in datagrams {
+                let good = datagram_of(8, incarnation, &frames);
+                let body = good[5..good.len() - 16].to_vec();
+                let body = changes.into_iter().fold(body, |bytes, change| {
+                    if bytes.is_empty() { bytes } else { changed(bytes, change) }
+                });
+                let bad = tagged([&good[..5], &body[..]].concat());
+                survives(&mut bench, &bad);
+            }
+            bench.pass(3_000);
+            let status = bench.node.status();
+            prop_assert!(status.peers.len() <= status.limits.neighbours_max + status.limits.contacts_max);
+            prop_assert!(status.sample.len() <= status.limits.sample_max);
+        }
+
+        #[test]
+        fn rubbish_with_a_tag_does_no_harm(body in prop::collection::vec(any::<u8>(), 0..400)) {
+            let mut bench = busy();
+            survives(&mut bench, &tagged([&hex("67c5 01 08 01")[..], &body[..]].concat()));
+        }
+    }
+
+    #[test]
+    fn every_truncation_is_refused_or_harmless() {
+        for frame in ALL {
+            let good = datagram(8, frame);
+            for end in 0..good.len() {
+                let mut bench = Bench::new().joined();
+                let before = bench.state();
+                assert_eq!(bench.feed(8, &good[..end]), []);
+                assert_eq!(bench.state(), before, "{frame}, {end} bytes");
+                if end > 5 {
+                    survives(&mut busy(), &tagged(good[..end].to_vec()));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_request_for_everything_is_answered_bit_by_bit() {
+        let mut bench = busy();
+        let all = datagram(10, "03 01 09 01 01 fc00ffff00");
+        // Three messages of 30,000 bytes are as much as goes out at once; two more follow.
+        assert_eq!(bench.feed(10, &all).len(), 3);
+        let later = bench.pass(5);
+        assert_eq!(later.iter().filter(|(_, bytes)| bytes.len() > 30_000).count(), 2);
+    }
+}
