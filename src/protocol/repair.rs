@@ -29,7 +29,7 @@ const WANT_ATTEMPTS_MAX: u8 = 10;
 const GRAIN: Duration = Duration::from_millis(5);
 /// When a neighbour is asked about messages again, then about all that are due within this time:
 /// a few questions about many messages instead of one each.
-const ASK_AHEAD: Duration = Duration::from_millis(20);
+const ASK_AHEAD: Duration = Duration::from_millis(100);
 /// With more messages missing than this, a node is catching up, and does not pass on what it gets.
 const BULK: usize = 64;
 
@@ -159,8 +159,8 @@ impl Node {
             let copies = store.get(id).and_then(|record| record.copies.get(link));
             copies.is_some_and(|copies| copies.sent > 0 && !copies.settled)
         };
-        let (mut ids, mut asked) = (Vec::new(), Vec::new());
-        let mut again_until = now;
+        let mut ids = Vec::new();
+        let (mut again_until, mut retries) = (now, Vec::new());
         while ids.len() < IDS_PER_FRAME_MAX {
             let again = settling.retries.first_key_value();
             let again = again.filter(|((at, _), _)| *at <= again_until);
@@ -178,10 +178,11 @@ impl Node {
                 again_until = now + ASK_AHEAD;
                 let first = config.timing.settle_retry_min.max(answer_time * 3 / 2);
                 let wait = back_off(first, attempts).min(config.timing.settle_retry_max);
-                asked.push(((now + wait, id), attempts.saturating_add(1)));
+                retries.push(((now + wait, id), attempts.saturating_add(1)));
             }
         }
-        settling.retries.extend(asked);
+        // Not before: what was just asked about may be due again within that time.
+        settling.retries.extend(retries);
         // What settled meanwhile need not wake anybody.
         while settling.pending.front().is_some_and(|(_, id)| !unsettled(*id)) {
             settling.pending.pop_front();

@@ -21,9 +21,8 @@ pub const REST_WITHIN: Duration = Duration::from_secs(60);
 const QUIET_FOR: Duration = Duration::from_secs(10);
 /// How often to look whether all is well.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
-/// The most datagrams per link and second of a network at rest: two, and what the dead and the
-/// shuffle cost.
-const IDLE_DATAGRAMS_PER_LINK: f64 = 2.0;
+/// The most datagrams a second that each end of a link sends in a network at rest.
+const IDLE_DATAGRAMS_PER_END: f64 = 1.0;
 
 /// A scenario.
 #[derive(Clone, Debug)]
@@ -64,8 +63,13 @@ pub enum Wrong {
     Restless(Unrest),
     /// It was at rest, and did not stay so.
     RestLost(Unrest),
-    /// It was at rest, and not quiet: so many datagrams per link and second.
-    Busy(f64),
+    /// It was at rest, and not quiet.
+    Busy {
+        /// Datagrams per second.
+        rate: f64,
+        /// What a network at rest needs at most.
+        most: f64,
+    },
 }
 
 /// A run that went wrong.
@@ -88,7 +92,9 @@ impl fmt::Display for Failure {
                 write!(f, "{unrest}, {REST_WITHIN:?} after the last fault")?;
             }
             Wrong::RestLost(unrest) => write!(f, "at rest, and then {unrest}")?,
-            Wrong::Busy(rate) => write!(f, "at rest with {rate:.1} datagrams per link and second")?,
+            Wrong::Busy { rate, most } => {
+                write!(f, "at rest with {rate:.1} datagrams a second, of {most:.1} at most")?;
+            }
         }
         let seed = self.seed;
         write!(
@@ -169,18 +175,17 @@ impl Plan {
         }
     }
 
-    /// At rest, a network sends a few datagrams per link and second: heartbeats both ways, two
-    /// in a shuffle, and probes of the dead.
+    /// At rest, a network sends a few datagrams per link and second: heartbeats from each end,
+    /// two in a shuffle, and probes of the dead.
     fn check_quiet(&self, simulation: &Simulation, datagrams: u64) -> Result<(), Wrong> {
         let living = simulation.living();
-        let ends: usize = living.iter().map(|node| simulation.neighbours(*node).len()).sum();
-        let links = ends as f64 / 2.0;
-        let probes: usize = living.iter().map(|node| simulation.dead_peers(*node)).sum();
+        let links: usize = living.iter().map(|node| simulation.links(*node)).sum();
         let seconds = QUIET_FOR.as_secs_f64();
-        // Each node shuffles every six seconds on average, and not all answer.
-        let shuffles = living.len() as f64 * 2.0 / 3.0;
-        let most = links * IDLE_DATAGRAMS_PER_LINK + shuffles + probes as f64;
+        // Each node shuffles every six seconds on average, with itself as one of two. Who has
+        // lost all its neighbours asks another one every second.
+        let nodes = living.len() as f64 * 1.5;
+        let most = links as f64 * IDLE_DATAGRAMS_PER_END + nodes;
         let rate = datagrams as f64 / seconds;
-        if rate > most { Err(Wrong::Busy(rate / links.max(1.0))) } else { Ok(()) }
+        if rate > most { Err(Wrong::Busy { rate, most }) } else { Ok(()) }
     }
 }
