@@ -3,6 +3,12 @@
 //! `GOSSIP_FUZZ_INPUTS=10000000 cargo test --release --test fuzz` takes longer and finds more;
 //! `GOSSIP_FUZZ_SEED` replays one input of a failure.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test may panic, and says how much it tried"
+)]
+
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use gossip::control::Request;
