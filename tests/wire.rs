@@ -268,7 +268,7 @@ mod golden {
 
     #[test]
     fn a_message_that_does_not_come_back_is_asked_about() {
-        let mut bench = Bench::new();
+        let mut bench = Bench::new().joined();
         bench.feed(8, &datagram(8, RUMOR));
         let sent = bench.pass(250);
         assert!(sent.contains(&(addr(10), datagram(9, HAVE))));

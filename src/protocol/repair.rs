@@ -16,7 +16,7 @@ use super::flood::LinkId;
 use super::ids::{self, IdRange};
 use super::message::{MessageId, NodeId, PeerAddr};
 use super::outbox;
-use super::peers::Standing;
+use super::peers::{Peer, Standing};
 use super::store::Record;
 use super::time::{Monotonic, Now};
 use super::wire::{Frame, Rumor};
@@ -27,6 +27,9 @@ const IDS_PER_FRAME_MAX: usize = 1_024;
 const WANT_ATTEMPTS_MAX: u8 = 10;
 /// Timers of single messages are kept this coarse, so that a busy node ticks seldom.
 const GRAIN: Duration = Duration::from_millis(5);
+/// When a neighbour is asked about messages again, then about all that are due within this time:
+/// a few questions about many messages instead of one each.
+const ASK_AHEAD: Duration = Duration::from_millis(100);
 /// With more messages missing than this, a node is catching up, and does not pass on what it gets.
 const BULK: usize = 64;
 
@@ -72,17 +75,21 @@ pub(super) enum Arrived {
     InBulk,
 }
 
+impl Repair {
+    /// How many messages are asked for, wait to be sent, and are noted as waiting.
+    pub(super) fn sizes(&self) -> (usize, usize, usize) {
+        (self.wanted.len(), self.replies.len(), self.queued.len())
+    }
+}
+
 impl Node {
     /// How many messages are known to exist and not here yet.
     pub(super) fn missing(&self) -> u64 {
-        let offered: u64 = self
-            .peers
-            .iter()
-            .flat_map(|peer| peer.exchange.offers.iter())
-            .map(|range| range.more + 1)
-            .max()
-            .unwrap_or(0);
-        self.repair.wanted.len() as u64 + offered
+        // Whoever makes up offers may well make up more than there are numbers.
+        let sum = |sum: u64, range: IdRange| sum.saturating_add(range.more).saturating_add(1);
+        let offered = |peer: &Peer| peer.exchange.offers.iter().fold(0, sum);
+        let offered = self.peers.iter().map(offered).max().unwrap_or(0);
+        offered.saturating_add(self.repair.wanted.len() as u64)
     }
 
     /// How many replies wait to be sent.
@@ -133,9 +140,12 @@ impl Node {
         }
     }
 
-    /// Asks neighbours about messages that did not come back in time.
+    /// Asks neighbours about messages that did not come back in time. Not those that are silent
+    /// themselves: they are waited for, or probed, and asked when they are heard of.
     pub(super) fn ask_about_unsettled(&mut self, now: Now) {
-        for node in self.peers.nodes() {
+        let alive = self.peers.iter().filter(|peer| peer.standing == Standing::Alive);
+        let alive: SmallVec<[NodeId; 8]> = alive.map(|peer| peer.addr.node).collect();
+        for node in alive {
             let ids = self.overdue(now.monotonic, node);
             let Some(peer) = self.peers.get(node).filter(|_| !ids.is_empty()) else { continue };
             self.counters.haves_sent += 1;
@@ -154,8 +164,10 @@ impl Node {
             copies.is_some_and(|copies| copies.sent > 0 && !copies.settled)
         };
         let mut ids = Vec::new();
+        let (mut again_until, mut retries) = (now, Vec::new());
         while ids.len() < IDS_PER_FRAME_MAX {
-            let again = settling.retries.first_key_value().filter(|((at, _), _)| *at <= now);
+            let again = settling.retries.first_key_value();
+            let again = again.filter(|((at, _), _)| *at <= again_until);
             let (id, attempts) = if let Some((&(at, id), &attempts)) = again {
                 settling.retries.remove(&(at, id));
                 (id, attempts)
@@ -167,11 +179,14 @@ impl Node {
             };
             if unsettled(id) {
                 ids.push(id);
+                again_until = now + ASK_AHEAD;
                 let first = config.timing.settle_retry_min.max(answer_time * 3 / 2);
                 let wait = back_off(first, attempts).min(config.timing.settle_retry_max);
-                settling.retries.insert((now + wait, id), attempts.saturating_add(1));
+                retries.push(((now + wait, id), attempts.saturating_add(1)));
             }
         }
+        // Not before: what was just asked about may be due again within that time.
+        settling.retries.extend(retries);
         // What settled meanwhile need not wake anybody.
         while settling.pending.front().is_some_and(|(_, id)| !unsettled(*id)) {
             settling.pending.pop_front();
@@ -227,7 +242,11 @@ impl Node {
     pub(super) fn take_offer(&mut self, from: NodeId, range: IdRange) -> bool {
         let missing = self.store.known().missing_in(range);
         let Some(peer) = self.peers.get_mut(from) else { return false };
-        for part in missing.iter().take(self.config.limits.id_ranges_max) {
+        for part in &missing {
+            if peer.exchange.offers.ranges() >= self.config.limits.id_ranges_max {
+                self.counters.limit_ranges_refused += 1;
+                break;
+            }
             let last = part.first.saturating_add(part.more);
             peer.exchange.offers.insert_range(part.origin, part.first, last);
         }
@@ -246,7 +265,9 @@ impl Node {
         let wait = want_timeout.max(peer.exchange.answer_time * 2);
         let (at, until) = (now.monotonic, now.monotonic + wait);
         let mut ask = Vec::new();
-        while peer.exchange.asked < wanted_max {
+        // Peers may be forgotten faster than what they were asked for is given up.
+        let all_max = wanted_max * self.config.limits.neighbours_max;
+        while peer.exchange.asked < wanted_max && self.repair.wanted.len() < all_max {
             let Some(id) = peer.exchange.offers.pop_first() else { break };
             if self.store.knows(id) {
                 continue;

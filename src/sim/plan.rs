@@ -21,9 +21,8 @@ pub const REST_WITHIN: Duration = Duration::from_secs(60);
 const QUIET_FOR: Duration = Duration::from_secs(10);
 /// How often to look whether all is well.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
-/// The most datagrams per link and second of a network at rest: two, and what the dead and the
-/// shuffle cost.
-const IDLE_DATAGRAMS_PER_LINK: f64 = 2.0;
+/// The most datagrams a second that each end of a link sends in a network at rest.
+const IDLE_DATAGRAMS_PER_END: f64 = 1.0;
 
 /// A scenario.
 #[derive(Clone, Debug)]
@@ -64,8 +63,13 @@ pub enum Wrong {
     Restless(Unrest),
     /// It was at rest, and did not stay so.
     RestLost(Unrest),
-    /// It was at rest, and not quiet: so many datagrams per link and second.
-    Busy(f64),
+    /// It was at rest, and not quiet.
+    Busy {
+        /// Datagrams per second.
+        rate: f64,
+        /// What a network at rest needs at most.
+        most: f64,
+    },
 }
 
 /// A run that went wrong.
@@ -88,7 +92,9 @@ impl fmt::Display for Failure {
                 write!(f, "{unrest}, {REST_WITHIN:?} after the last fault")?;
             }
             Wrong::RestLost(unrest) => write!(f, "at rest, and then {unrest}")?,
-            Wrong::Busy(rate) => write!(f, "at rest with {rate:.1} datagrams per link and second")?,
+            Wrong::Busy { rate, most } => {
+                write!(f, "at rest with {rate:.1} datagrams a second, of {most:.1} at most")?;
+            }
         }
         let seed = self.seed;
         write!(
@@ -134,16 +140,7 @@ impl Plan {
 
     fn play(&self, simulation: &mut Simulation) -> Result<Outcome, Wrong> {
         simulation.run_for(self.faulty_for)?;
-        let rest = simulation.run_until(REST_WITHIN, LOOK_EVERY, |s| s.unrest().is_none())?;
-        let Some(rest_after) = rest else {
-            let unrest = simulation.unrest().unwrap_or(Unrest::Apart { node: 0 });
-            return Err(Wrong::Restless(unrest));
-        };
-        // What was under way when all was well first has an end, too.
-        simulation.run_for(QUIET_FOR)?;
-        if let Some(unrest) = simulation.unrest() {
-            return Err(Wrong::RestLost(unrest));
-        }
+        let rest_after = Self::come_to_rest(simulation)?;
         let before = simulation.traffic().datagrams;
         simulation.run_for(QUIET_FOR)?;
         self.check_quiet(simulation, simulation.traffic().datagrams - before)?;
@@ -157,18 +154,38 @@ impl Plan {
         })
     }
 
-    /// At rest, a network sends a few datagrams per link and second: heartbeats both ways, two
-    /// in a shuffle, and probes of the dead.
+    /// Waits until all is well, and stays so.
+    fn come_to_rest(simulation: &mut Simulation) -> Result<Duration, Wrong> {
+        let began = simulation.elapsed();
+        let nobody = Unrest::Apart { node: 0 };
+        loop {
+            let left = REST_WITHIN.saturating_sub(simulation.elapsed() - began);
+            let rest = simulation.run_until(left, LOOK_EVERY, |s| s.unrest().is_none())?;
+            if rest.is_none() {
+                return Err(Wrong::Restless(simulation.unrest().unwrap_or(nobody)));
+            }
+            let at_rest = simulation.elapsed();
+            // A node that was being waited for may still turn out to be dead.
+            simulation.run_for(QUIET_FOR)?;
+            match simulation.unrest() {
+                None => return Ok(at_rest - began),
+                Some(unrest) if left.is_zero() => return Err(Wrong::RestLost(unrest)),
+                Some(_) => {}
+            }
+        }
+    }
+
+    /// At rest, a network sends a few datagrams per link and second: heartbeats from each end,
+    /// two in a shuffle, and probes of the dead.
     fn check_quiet(&self, simulation: &Simulation, datagrams: u64) -> Result<(), Wrong> {
         let living = simulation.living();
-        let ends: usize = living.iter().map(|node| simulation.neighbours(*node).len()).sum();
-        let links = ends as f64 / 2.0;
-        let probes: usize = living.iter().map(|node| simulation.dead_peers(*node)).sum();
+        let links: usize = living.iter().map(|node| simulation.links(*node)).sum();
         let seconds = QUIET_FOR.as_secs_f64();
-        // Each node shuffles every six seconds on average, and not all answer.
-        let shuffles = living.len() as f64 * 2.0 / 3.0;
-        let most = links * IDLE_DATAGRAMS_PER_LINK + shuffles + probes as f64;
+        // Each node shuffles every six seconds on average, with itself as one of two. Who has
+        // lost all its neighbours asks another one every second.
+        let nodes = living.len() as f64 * 1.5;
+        let most = links as f64 * IDLE_DATAGRAMS_PER_END + nodes;
         let rate = datagrams as f64 / seconds;
-        if rate > most { Err(Wrong::Busy(rate / links.max(1.0))) } else { Ok(()) }
+        if rate > most { Err(Wrong::Busy { rate, most }) } else { Ok(()) }
     }
 }

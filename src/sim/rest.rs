@@ -129,11 +129,11 @@ impl Simulation {
         alive.map(|(peer, _)| peer.0).collect()
     }
 
-    /// How many neighbours a node takes for dead.
+    /// How many peers a node sends something to now and then: all but those that left.
     #[must_use]
-    pub fn dead_peers(&self, node: u32) -> usize {
+    pub fn links(&self, node: u32) -> usize {
         let Some(member) = self.member(NodeId(node)) else { return 0 };
-        links(member).iter().filter(|(_, state)| *state == PeerState::Dead).count()
+        links(member).iter().filter(|(_, state)| *state != PeerState::Removed).count()
     }
 
     /// The first living node that links do not lead to.
