@@ -18,6 +18,8 @@ use crate::protocol::{
 
 pub mod client;
 pub mod frame;
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod server;
 
 /// The longest frame either side accepts.

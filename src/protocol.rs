@@ -22,6 +22,8 @@ use rand::rngs::Xoshiro256PlusPlus;
 mod config;
 mod faults;
 mod flood;
+#[doc(hidden)]
+pub mod fuzzing;
 mod ids;
 pub(crate) mod inspect;
 mod liveness;

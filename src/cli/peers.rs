@@ -17,9 +17,9 @@ Examples:
 
 With a depth of 2 or more it asks the neighbours, too, and their neighbours, and shows a tree:
 each node under the one that told of it, at its fewest hops from here. Nodes that died or left
-are shown where they were last seen. With --json each comes with its hops and with whom it was
-found by: {\"node\": 5, \"depth\": 2, \"peers\": [{\"node\": 3, \"addr\": \"127.0.0.1:7003\",
-\"state\": \"alive\", \"hops\": 2, \"via\": 4}], \"unreached\": []}.";
+are shown where they were last seen, and not followed. With --json each comes with its hops and
+with whom it was found by: {\"node\": 5, \"depth\": 2, \"peers\": [{\"node\": 3, \"addr\":
+\"127.0.0.1:7003\", \"state\": \"alive\", \"hops\": 2, \"via\": 4}], \"unreached\": []}.";
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -57,9 +57,9 @@ pub(super) fn run(global: &Global, args: &Args) -> Result<(), Error> {
 /// A breadth-first search along the links that nodes tell of.
 struct Search {
     from: NodeId,
-    /// Found over links in use or in the making, which can be followed.
+    /// Found over links in use, which can be followed.
     found: BTreeMap<NodeId, Reached>,
-    /// Told of as dead or gone.
+    /// Told of as dead or gone, or not yet heard from.
     lost: BTreeMap<NodeId, Reached>,
     /// Could not be asked.
     silent: Vec<NodeId>,
@@ -93,8 +93,8 @@ impl Search {
         if node == self.from || self.found.contains_key(&node) {
             return None;
         }
-        // A link in the making leads to a node that can be asked as well.
-        if !matches!(reached.peer.state, PeerState::Dead | PeerState::Removed) {
+        // A link in the making may never stand: behind a partition, say.
+        if matches!(reached.peer.state, PeerState::Alive | PeerState::Suspected) {
             self.found.insert(node, reached);
             return Some(node);
         }

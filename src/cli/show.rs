@@ -34,10 +34,11 @@ pub(super) fn views(record: &Record) -> Vec<NodeView<'_>> {
         let answer = answers.next_if(|(asked, _)| asked.node == node.node);
         let (state, status) = match answer {
             Some((_, Ok(Response::Status(status)))) => (NodeState::Up, Some(*status)),
-            Some(_) => (NodeState::Silent, None),
             None if node.removed => (NodeState::Removed, None),
-            None if record.is_paused(node) => (NodeState::Paused, None),
-            None => (NodeState::Down, None),
+            // It may have been paused, or have ended, while it was asked.
+            _ if record.is_paused(node) => (NodeState::Paused, None),
+            Some(_) if record.is_up(node) => (NodeState::Silent, None),
+            _ => (NodeState::Down, None),
         };
         views.push(NodeView { record: node, state, status });
     }

@@ -101,9 +101,10 @@ pub(crate) fn decide(
         if happens(loss, rng) {
             return None;
         }
-        decided.delay += delay + timers::between(rng, Duration::ZERO, jitter);
+        let more = delay.saturating_add(timers::between(rng, Duration::ZERO, jitter));
+        decided.delay = decided.delay.saturating_add(more);
         if happens(reorder, rng) {
-            decided.delay += REORDER_HOLD;
+            decided.delay = decided.delay.saturating_add(REORDER_HOLD);
         }
         decided.copies += u8::from(decided.copies == 1 && happens(duplicate, rng));
         if happens(corrupt, rng) && !bytes.is_empty() {

@@ -27,9 +27,7 @@ impl Node {
                 u64::from(matches!(refused, Refused::TooLong { .. }));
             return Err(refused);
         }
-        self.sequence += 1;
-        let origin = Origin { node: self.config.node, incarnation: self.config.incarnation };
-        let id = MessageId { origin, sequence: self.sequence };
+        let id = self.next_id();
         self.store.insert(
             id,
             &Arrival {
@@ -52,6 +50,19 @@ impl Node {
         self.pass_on(now, &rumor, None, Arrived::Pushed);
         self.evict();
         Ok(id)
+    }
+
+    /// The name of the next message that starts here. Names that are taken are passed over: a
+    /// node that was wrongly started again as the same incarnation may meet its former messages.
+    fn next_id(&mut self) -> MessageId {
+        let origin = Origin { node: self.config.node, incarnation: self.config.incarnation };
+        loop {
+            self.sequence += 1;
+            let id = MessageId { origin, sequence: self.sequence };
+            if !self.store.knows(id) {
+                return id;
+            }
+        }
     }
 
     /// Whether a text may be sent.

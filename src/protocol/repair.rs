@@ -16,7 +16,7 @@ use super::flood::LinkId;
 use super::ids::{self, IdRange};
 use super::message::{MessageId, NodeId, PeerAddr};
 use super::outbox;
-use super::peers::Standing;
+use super::peers::{Peer, Standing};
 use super::store::Record;
 use super::time::{Monotonic, Now};
 use super::wire::{Frame, Rumor};
@@ -75,17 +75,21 @@ pub(super) enum Arrived {
     InBulk,
 }
 
+impl Repair {
+    /// How many messages are asked for, wait to be sent, and are noted as waiting.
+    pub(super) fn sizes(&self) -> (usize, usize, usize) {
+        (self.wanted.len(), self.replies.len(), self.queued.len())
+    }
+}
+
 impl Node {
     /// How many messages are known to exist and not here yet.
     pub(super) fn missing(&self) -> u64 {
-        let offered: u64 = self
-            .peers
-            .iter()
-            .flat_map(|peer| peer.exchange.offers.iter())
-            .map(|range| range.more + 1)
-            .max()
-            .unwrap_or(0);
-        self.repair.wanted.len() as u64 + offered
+        // Whoever makes up offers may well make up more than there are numbers.
+        let sum = |sum: u64, range: IdRange| sum.saturating_add(range.more).saturating_add(1);
+        let offered = |peer: &Peer| peer.exchange.offers.iter().fold(0, sum);
+        let offered = self.peers.iter().map(offered).max().unwrap_or(0);
+        offered.saturating_add(self.repair.wanted.len() as u64)
     }
 
     /// How many replies wait to be sent.
@@ -238,7 +242,11 @@ impl Node {
     pub(super) fn take_offer(&mut self, from: NodeId, range: IdRange) -> bool {
         let missing = self.store.known().missing_in(range);
         let Some(peer) = self.peers.get_mut(from) else { return false };
-        for part in missing.iter().take(self.config.limits.id_ranges_max) {
+        for part in &missing {
+            if peer.exchange.offers.ranges() >= self.config.limits.id_ranges_max {
+                self.counters.limit_ranges_refused += 1;
+                break;
+            }
             let last = part.first.saturating_add(part.more);
             peer.exchange.offers.insert_range(part.origin, part.first, last);
         }
@@ -257,7 +265,9 @@ impl Node {
         let wait = want_timeout.max(peer.exchange.answer_time * 2);
         let (at, until) = (now.monotonic, now.monotonic + wait);
         let mut ask = Vec::new();
-        while peer.exchange.asked < wanted_max {
+        // Peers may be forgotten faster than what they were asked for is given up.
+        let all_max = wanted_max * self.config.limits.neighbours_max;
+        while peer.exchange.asked < wanted_max && self.repair.wanted.len() < all_max {
             let Some(id) = peer.exchange.offers.pop_first() else { break };
             if self.store.knows(id) {
                 continue;

@@ -13,6 +13,9 @@ use crate::control::{Request, Response, server};
 
 /// How long a connection waits for the socket loop.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long to wait for an answer before the loop is woken once more, and how often that is done.
+const RING_AGAIN_AFTER: Duration = Duration::from_millis(20);
+const RINGS_MAX: u128 = ANSWER_TIMEOUT.as_millis() / RING_AGAIN_AFTER.as_millis();
 /// How often a subscription without events looks whether its client is still there.
 const KEEP_ALIVE: Duration = Duration::from_secs(5);
 
@@ -67,10 +70,14 @@ impl Desk {
     fn hand_in(&self, command: Command) -> bool {
         let taken = self.commands.send_timeout(command, ANSWER_TIMEOUT).is_ok();
         if !self.rung.swap(true, Ordering::AcqRel) {
-            // If the socket refuses even this, the loop wakes at its next deadline.
-            let _ = self.bell.send_to(&[], self.addr);
+            self.ring();
         }
         taken
+    }
+
+    /// Wakes the loop. If the socket refuses even this, the loop wakes at its next deadline.
+    fn ring(&self) {
+        let _ = self.bell.send_to(&[], self.addr);
     }
 }
 
@@ -80,11 +87,16 @@ impl server::Service for Desk {
         if !self.hand_in(Command::Ask(request, reply)) {
             return Some(Response::Busy);
         }
-        match answer.recv_timeout(ANSWER_TIMEOUT) {
-            Ok(response) => Some(response),
-            Err(RecvTimeoutError::Timeout) => Some(Response::Busy),
-            Err(RecvTimeoutError::Disconnected) => None,
+        for _ in 0..RINGS_MAX {
+            match answer.recv_timeout(RING_AGAIN_AFTER) {
+                Ok(response) => return Some(response),
+                Err(RecvTimeoutError::Disconnected) => return None,
+                // The wake-up call is a datagram, and may be lost like any other.
+                Err(RecvTimeoutError::Timeout) if self.is_rung() => self.ring(),
+                Err(RecvTimeoutError::Timeout) => {}
+            }
         }
+        Some(Response::Busy)
     }
 
     fn subscribe(&self, send: &mut dyn FnMut(&Response) -> io::Result<()>) {

@@ -6,7 +6,6 @@ use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use gossip::control::client::Client;
@@ -29,9 +28,14 @@ const PORTS_FIRST: u16 = 30_720;
 const PORTS_PER_BLOCK: u16 = 128;
 const BLOCKS: u16 = 16;
 
-/// Tests that measure would measure each other: one network at a time, and in one process only.
-/// (Under nextest each test has its own process; `.config/nextest.toml` keeps those apart.)
-static TURN: Mutex<()> = Mutex::new(());
+/// Whether a network may run beside those of other tests.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Turn {
+    /// Its test measures: others would be measured as well.
+    Alone,
+    /// Its test waits most of the time.
+    Shared,
+}
 
 /// A running network.
 pub(crate) struct Lab {
@@ -40,13 +44,23 @@ pub(crate) struct Lab {
     /// By number, from 1, and when they were last used; `None` for nodes that were killed.
     clients: Vec<Option<(Client, Monotonic)>>,
     _ports: File,
-    _turn: MutexGuard<'static, ()>,
+    _turn: File,
 }
 
 impl Lab {
-    /// Starts a network: its topology in the words of `start-network`, and how many nodes.
+    /// Starts a network, when no other test of this file has one: its topology in the words of
+    /// `start-network`, and how many nodes.
     pub(crate) fn start(topology: &str, nodes: u16) -> Self {
-        let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+        Self::start_in(Turn::Alone, topology, nodes)
+    }
+
+    /// As [`Lab::start`], for a test that others may run beside.
+    pub(crate) fn start_beside(topology: &str, nodes: u16) -> Self {
+        Self::start_in(Turn::Shared, topology, nodes)
+    }
+
+    fn start_in(turn: Turn, topology: &str, nodes: u16) -> Self {
+        let turn = wait_for_turn(turn);
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let name = format!("gossip-faults-{}-{number}", std::process::id());
@@ -241,6 +255,10 @@ impl Lab {
             self.signal(*node, Signal::KILL);
             self.clients[*node as usize - 1] = None;
         }
+        wait_until("the killed to be gone", Duration::from_secs(10), || {
+            let left: Vec<&u32> = nodes.iter().filter(|node| self.runs(**node)).collect();
+            if left.is_empty() { Ok(()) } else { Err(format!("{left:?}")) }
+        });
     }
 
     /// Whether a node's process is there.
@@ -285,6 +303,18 @@ impl Drop for Lab {
 fn program() -> PathBuf {
     let other = std::env::var_os("GOSSIP_TEST_PROGRAM");
     other.map_or(env!("CARGO_BIN_EXE_gossip").into(), PathBuf::from)
+}
+
+/// Waits until this test may run. The lock is one of files, because tests of this file may be
+/// threads of one process, or processes of their own; it is given up when the file is closed.
+fn wait_for_turn(turn: Turn) -> File {
+    let path = std::env::temp_dir().join("gossip-faults-turn");
+    let file = File::options().create(true).append(true).open(path).unwrap();
+    match turn {
+        Turn::Alone => file.lock().unwrap(),
+        Turn::Shared => file.lock_shared().unwrap(),
+    }
+    file
 }
 
 /// A command line of the program, in a state directory of its own.

@@ -19,7 +19,7 @@ fn a_random_network_heals_after_a_partition() {
 /// Cut in halves for 20 seconds; what is sent on both sides meanwhile is everywhere within 5
 /// seconds of the heal.
 fn cut_and_heal(topology: &str) {
-    let mut lab = Lab::start(topology, 32);
+    let mut lab = Lab::start_beside(topology, 32);
     lab.until_linked();
     lab.set_faults(&[cut((1, 16), (17, 32)), cut((17, 32), (1, 16))]);
     pause(Duration::from_secs(2));

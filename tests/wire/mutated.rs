@@ -1,0 +1,114 @@
+//! Whatever arrives: no panic, no flood of answers.
+
+use super::*;
+
+/// The most bytes that one datagram may make a node send at once: what it answers requests
+/// with (64 KiB, and the message that goes over that), and one listing.
+const ANSWER_BYTES_MAX: usize = (64 << 10) + UDP_PAYLOAD_BYTES_MAX + 32_768;
+
+/// A node that has something to lose: joined, with messages of its own and of others.
+fn busy() -> Bench {
+    let mut bench = Bench::with(|config| config.limits.packed_datagram_bytes_max = 8_192).joined();
+    bench.feed(8, &datagram(8, RUMOR));
+    for _ in 0..5 {
+        bench.node.send(at(0), &"x".repeat(30_000), 2).unwrap();
+    }
+    bench.sent();
+    bench
+}
+
+/// Feeds a datagram, has some time pass, and checks that the node keeps its bounds.
+fn survives(bench: &mut Bench, bytes: &[u8]) {
+    let sent: usize = bench.feed(8, bytes).iter().map(|(_, bytes)| bytes.len()).sum();
+    assert!(sent <= ANSWER_BYTES_MAX, "{sent} bytes sent");
+    let sent: usize = bench.pass(7).iter().map(|(_, bytes)| bytes.len()).sum();
+    assert!(sent <= 4 * ANSWER_BYTES_MAX, "{sent} bytes sent");
+}
+
+fn frames() -> impl Strategy<Value = Vec<&'static str>> {
+    prop::collection::vec(prop::sample::select(&ALL[..]), 1..6)
+}
+
+/// A change at one place: a bit flipped, a byte set, bytes taken out or put in.
+fn changed(mut bytes: Vec<u8>, (place, how, value): (prop::sample::Index, u8, u8)) -> Vec<u8> {
+    let at = place.index(bytes.len());
+    match how % 5 {
+        0 => bytes[at] ^= 1 << (value % 8),
+        1 => bytes[at] = value,
+        2 => bytes.truncate(at),
+        3 => bytes.insert(at, value),
+        _ => drop(bytes.drain(at..bytes.len().min(at + usize::from(value % 8)))),
+    }
+    bytes
+}
+
+fn changes() -> impl Strategy<Value = Vec<(prop::sample::Index, u8, u8)>> {
+    prop::collection::vec((any::<prop::sample::Index>(), any::<u8>(), any::<u8>()), 1..4)
+}
+
+proptest! {
+    #[test]
+    fn without_a_new_tag_nothing_gets_in(frames in frames(), changes in changes()) {
+        let good = datagram_of(8, 1, &frames);
+        let bad = changes.into_iter().fold(good.clone(), |bytes, change| {
+            if bytes.is_empty() { bytes } else { changed(bytes, change) }
+        });
+        prop_assume!(bad != good);
+        let mut bench = Bench::new().joined();
+        let before = (bench.state(), bench.node.deadline());
+        prop_assert_eq!(bench.feed(8, &bad), []);
+        prop_assert_eq!((bench.state(), bench.node.deadline()), before);
+    }
+
+    #[test]
+    fn with_a_new_tag_nothing_gets_out_of_hand(
+        datagrams in prop::collection::vec((frames(), changes(), 1u32..4), 1..12),
+    ) {
+        let mut bench = busy();
+        for (frames, changes, incarnation) in datagrams {
+            let good = datagram_of(8, incarnation, &frames);
+            let body = good[5..good.len() - 16].to_vec();
+            let body = changes.into_iter().fold(body, |bytes, change| {
+                if bytes.is_empty() { bytes } else { changed(bytes, change) }
+            });
+            let bad = tagged([&good[..5], &body[..]].concat());
+            survives(&mut bench, &bad);
+        }
+        bench.pass(3_000);
+        let status = bench.node.status();
+        prop_assert!(status.peers.len() <= status.limits.neighbours_max + status.limits.contacts_max);
+        prop_assert!(status.sample.len() <= status.limits.sample_max);
+    }
+
+    #[test]
+    fn rubbish_with_a_tag_does_no_harm(body in prop::collection::vec(any::<u8>(), 0..400)) {
+        let mut bench = busy();
+        survives(&mut bench, &tagged([&hex("67c5 01 08 01")[..], &body[..]].concat()));
+    }
+}
+
+#[test]
+fn every_truncation_is_refused_or_harmless() {
+    for frame in ALL {
+        let good = datagram(8, frame);
+        for end in 0..good.len() {
+            let mut bench = Bench::new().joined();
+            let before = bench.state();
+            assert_eq!(bench.feed(8, &good[..end]), []);
+            assert_eq!(bench.state(), before, "{frame}, {end} bytes");
+            if end > 5 {
+                survives(&mut busy(), &tagged(good[..end].to_vec()));
+            }
+        }
+    }
+}
+
+#[test]
+fn a_request_for_everything_is_answered_bit_by_bit() {
+    let mut bench = busy();
+    let all = datagram(10, "03 01 09 01 01 fc00ffff00");
+    // Three messages of 30,000 bytes are as much as goes out at once; two more follow.
+    assert_eq!(bench.feed(10, &all).len(), 3);
+    let later = bench.pass(5);
+    assert_eq!(later.iter().filter(|(_, bytes)| bytes.len() > 30_000).count(), 2);
+}

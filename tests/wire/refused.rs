@@ -1,0 +1,127 @@
+//! What is refused changes nothing but a counter.
+
+use super::*;
+
+/// Feeds bytes that must count for nothing, and says which counter went up.
+fn counter_for(bench: &mut Bench, bytes: &[u8]) -> &'static str {
+    let (before, counters) = (bench.state(), bench.node.status().counters);
+    let deadline = bench.node.deadline();
+    let sent = bench.feed(8, bytes);
+    assert_eq!(sent, [], "an answer to what was refused");
+    assert_eq!(bench.out.events, []);
+    assert_eq!(bench.state(), before);
+    assert_eq!(bench.node.deadline(), deadline);
+    let after = bench.node.status().counters;
+    assert_eq!(after.datagrams_received, counters.datagrams_received + 1);
+    assert_eq!(after.bytes_received, counters.bytes_received + bytes.len() as u64);
+    let pairs = counters.list().into_iter().zip(after.list());
+    let changed: Vec<&str> =
+        pairs.filter(|((_, a), (_, b))| a != b).map(|((name, _), _)| name).collect();
+    let dropped: Vec<&&str> = changed.iter().filter(|n| n.starts_with("dropped_")).collect();
+    let others = changed.iter().filter(|n| !n.ends_with("s_received")).count();
+    assert_eq!((dropped.len(), others), (1, 1), "{changed:?}");
+    dropped[0]
+}
+
+#[track_caller]
+fn assert_refused(bytes: &[u8], counter: &str) {
+    assert_eq!(counter_for(&mut Bench::new().joined(), bytes), counter);
+}
+
+#[test]
+fn what_is_not_ours() {
+    assert_refused(b"", "dropped_empty");
+    assert_refused(b"\x67", "dropped_magic");
+    assert_refused(b"GET / HTTP/1.1\r\n\r\n", "dropped_magic");
+    assert_refused(&vec![0; UDP_PAYLOAD_BYTES_MAX], "dropped_magic");
+    assert_refused(&hex("67c5"), "dropped_magic");
+    assert_refused(&hex("67c5 01 08 01"), "dropped_magic");
+    assert_refused(&hex("67c5 02 08 01"), "dropped_version");
+    let mut other_version = hex("67c5 02 08 01 09");
+    other_version = tagged(other_version);
+    assert_refused(&other_version, "dropped_version");
+}
+
+#[test]
+fn what_has_another_tag() {
+    let good = datagram(8, RUMOR);
+    // From its sender on; what comes before has reasons of its own.
+    for at in 3..good.len() {
+        let mut flipped = good.clone();
+        flipped[at] ^= 1;
+        assert_refused(&flipped, "dropped_tag");
+    }
+    assert_refused(&good[..good.len() - 1], "dropped_tag");
+    assert_refused(&[&good[..], &[0]].concat(), "dropped_tag");
+    let body = &good[..good.len() - 16];
+    let stranger = blake3::keyed_hash(&[7; 32], body);
+    assert_refused(&[body, &stranger.as_bytes()[..16]].concat(), "dropped_tag");
+    let keyless = blake3::hash(body);
+    assert_refused(&[body, &keyless.as_bytes()[..16]].concat(), "dropped_tag");
+}
+
+#[test]
+fn what_this_node_sent_itself() {
+    assert_refused(
+        &datagram(9, RUMOR.replace("01 01 08", "01 01 09").as_str()),
+        "dropped_malformed",
+    );
+    assert_refused(&datagram(9, BEAT), "dropped_own");
+}
+
+#[test]
+fn what_an_earlier_incarnation_sent() {
+    let mut bench = Bench::new();
+    bench.feed(8, &datagram_of(8, 2, &[BEAT]));
+    assert_eq!(counter_for(&mut bench, &datagram_of(8, 1, &[RUMOR])), "dropped_stale");
+    assert_eq!(bench.feed(8, &datagram_of(8, 2, &[RUMOR])).len(), 1);
+}
+
+/// Well tagged, and wrong in one place.
+#[test]
+fn what_breaks_the_format() {
+    for (why, frames) in [
+        ("a kind that does not exist", "10"),
+        ("a byte too many", "09 ff"),
+        ("a frame that breaks off", "0d 08 00 7f0000"),
+        ("a flag that is neither", "07 02 00 00"),
+        ("an option that is neither", "0b 02"),
+        ("an address of no kind", "0d 08 02 7f000001 fb601b"),
+        ("a number of no size", "07 00 fe 00"),
+        ("a number larger than its field", "07 00 fd0000000001000000 00"),
+        ("a list that claims more than there is", "02 fdffffffffffffff7f 08 01 01 00"),
+        ("a list that claims 2³⁰ elements", "0f fc00000040"),
+        ("a range from number 0", "01 01 08 01 00 00"),
+        ("a range of node 0", "01 01 00 01 01 00"),
+        ("a range over the end of numbers", "01 01 08 01 02 fdffffffffffffffff"),
+        ("a bad range in a summary", "04 00 00 01 08 01 00 00"),
+        ("a bad range in a listing", "05 00 00 00 00 00 00 00 00 01 08 01 00 00"),
+        ("a bad range in an offer", "06 00 00 00 00 00 00 00 00 01 08 01 00 00"),
+        ("node 0 as a neighbour", "08 01 00 01 00 00 7f000001 fb601b"),
+        ("node 0 as a target", "0d 00 00 7f000001 fb601b"),
+        ("node 0 as an asker", "0b 01 00 00 7f000001 fb601b"),
+        ("node 0 in a shuffle", "0f 01 00 00 7f000001 fb601b 00"),
+        ("word of node 0", "0e 00"),
+        ("a message number 0", "00 08 01 00 00 03 00 01 01 08 01 78"),
+        ("no relays", "00 08 01 01 00 00 00 01 01 08 01 78"),
+        ("too many relays", "00 08 01 01 00 11 00 01 01 08 01 78"),
+        ("no text", "00 08 01 01 00 03 00 01 01 08 00"),
+        ("a text that is not UTF-8", "00 08 01 01 00 03 00 01 01 08 02 c328"),
+        ("no path", "00 08 01 01 00 03 00 00 00 01 78"),
+        ("a path from elsewhere", "00 08 01 01 00 03 00 02 02 07 08 01 78"),
+        ("a path to elsewhere", "00 08 01 01 00 03 00 02 02 08 07 01 78"),
+        ("a path that breaks off", "00 08 01 01 00 03 00 01 02 08 fb 01 78"),
+        ("a path that is cut twice", "00 08 01 01 00 03 00 09 04 08 00 00 08 01 78"),
+        ("more hops than path", "00 08 01 01 00 03 00 02 01 08 01 78"),
+        ("a cut path with all its hops", "00 08 01 01 00 03 00 02 03 08 00 08 01 78"),
+    ] {
+        let counter = counter_for(&mut Bench::new().joined(), &datagram(8, frames));
+        assert_eq!(counter, "dropped_malformed", "{why}");
+        // One bad frame spoils the datagram: the good one before it counts for nothing.
+        let after_good = datagram_of(8, 1, &[RUMOR, frames]);
+        let counter = counter_for(&mut Bench::new().joined(), &after_good);
+        assert_eq!(counter, "dropped_malformed", "{why}, after a good frame");
+    }
+    assert_refused(&datagram_of(8, 1, &[]), "dropped_malformed");
+    assert_refused(&datagram_of(0, 1, &[BEAT]), "dropped_malformed");
+}
