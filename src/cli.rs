@@ -28,6 +28,7 @@ mod rewire;
 mod send;
 mod show;
 mod signal;
+mod simulate;
 mod start;
 mod stop;
 
@@ -124,6 +125,9 @@ enum Command {
     /// Show all networks on this machine
     #[command(after_help = list::EXAMPLES)]
     ListNetworks,
+    /// Let messages spread through a simulated network, and measure how
+    #[command(after_help = simulate::EXAMPLES, override_usage = simulate::USAGE)]
+    Simulate(simulate::Args),
     /// Run one node in the foreground, by hand
     #[command(after_help = node::EXAMPLES, after_long_help = node::long_help())]
     RunNode(node::Args),
@@ -158,6 +162,7 @@ pub fn run(cli: &Cli) -> Result<(), Error> {
         Command::ListPeers(args) => peers::run(global, args),
         Command::ShowNetwork => show::run(global),
         Command::ListNetworks => list::run(global),
+        Command::Simulate(args) => simulate::run(global, args),
         Command::RunNode(args) => node::run(global, args),
         Command::NewKey(args) => key::run(global, args),
     };

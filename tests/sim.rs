@@ -7,15 +7,24 @@
     reason = "a test may panic, and says what it measured"
 )]
 
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
-
 use gossip::sim::Trace;
 use gossip::sim::plan::Plan;
 
+#[path = "sim/flood.rs"]
+mod flood;
+#[path = "sim/harness.rs"]
+mod harness;
+#[path = "sim/liveness.rs"]
+mod liveness;
+#[path = "sim/overlay.rs"]
+mod overlay;
+#[path = "sim/repair.rs"]
+mod repair;
+#[path = "sim/soak.rs"]
+mod soak;
+
 /// The seeds that the suite runs; `scripts/soak` runs on from there.
-const SEEDS: std::ops::Range<u64> = 0..40;
+const SEEDS: std::ops::Range<u64> = 0..60;
 
 /// A seed from the environment, to replay a run.
 fn seed_asked_for() -> Option<u64> {
@@ -60,99 +69,4 @@ fn the_same_seed_gives_the_same_trace() {
         assert_eq!(fingerprint(seed), fingerprint(seed), "seed {seed}");
     }
     assert_ne!(fingerprint(0), fingerprint(1));
-}
-
-/// Runs seeds on all cores for as long as `GOSSIP_SOAK_SECONDS` says, from
-/// `GOSSIP_SOAK_FROM` on; stops at the first failure. Not asked for, it does nothing.
-#[test]
-fn soak() {
-    let Ok(seconds) = std::env::var("GOSSIP_SOAK_SECONDS") else { return };
-    let time = Duration::from_secs(seconds.parse().expect("GOSSIP_SOAK_SECONDS is a number"));
-    let from = std::env::var("GOSSIP_SOAK_FROM")
-        .map_or(SEEDS.end, |from| from.parse().expect("GOSSIP_SOAK_FROM is a number"));
-    let soak = Soak::new(from);
-    let began = gossip::runtime::clock::now().monotonic;
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    std::thread::scope(|scope| {
-        for core in 0..cores {
-            let worker = || {
-                while gossip::runtime::clock::now().monotonic.since(began) < time && soak.goes_on()
-                {
-                    soak.run_one();
-                }
-            };
-            let name = format!("soak {core}");
-            std::thread::Builder::new().name(name).spawn_scoped(scope, worker).unwrap();
-        }
-    });
-    soak.report(gossip::runtime::clock::now().monotonic.since(began));
-}
-
-/// What all workers of a soak share.
-struct Soak {
-    from: u64,
-    next: AtomicU64,
-    passed: AtomicU64,
-    datagrams: AtomicU64,
-    rests: Mutex<Vec<Duration>>,
-    failures: Mutex<Vec<String>>,
-    /// Go on after a failure, to see how many seeds fail.
-    keeps_going: bool,
-}
-
-impl Soak {
-    fn new(from: u64) -> Self {
-        Self {
-            from,
-            next: AtomicU64::new(from),
-            passed: AtomicU64::new(0),
-            datagrams: AtomicU64::new(0),
-            rests: Mutex::default(),
-            failures: Mutex::default(),
-            keeps_going: std::env::var("GOSSIP_SOAK_KEEP_GOING").is_ok(),
-        }
-    }
-
-    fn goes_on(&self) -> bool {
-        self.keeps_going || self.failures.lock().unwrap().is_empty()
-    }
-
-    fn run_one(&self) {
-        let seed = self.next.fetch_add(1, Ordering::Relaxed);
-        // A panic inside the protocol is a failure of this seed as well.
-        let outcome = std::panic::catch_unwind(|| Plan::random(seed).run());
-        let failure = match outcome {
-            Ok(Ok(outcome)) => {
-                self.passed.fetch_add(1, Ordering::Relaxed);
-                self.datagrams.fetch_add(outcome.datagrams, Ordering::Relaxed);
-                self.rests.lock().unwrap().push(outcome.rest_after);
-                return;
-            }
-            Ok(Err(failure)) => failure.to_string(),
-            Err(_) => format!("seed {seed}: panicked"),
-        };
-        println!("{failure}");
-        self.failures.lock().unwrap().push(failure);
-    }
-
-    fn report(self, took: Duration) {
-        let passed = self.passed.into_inner();
-        let mut rests = self.rests.into_inner().unwrap();
-        rests.sort_unstable();
-        let rest = |share: usize| rests.get(rests.len() * share / 100).copied().unwrap_or_default();
-        println!(
-            "{passed} seeds from {} on passed in {took:.0?}: {:.1} seeds and {:.0} datagrams a second",
-            self.from,
-            passed as f64 / took.as_secs_f64(),
-            self.datagrams.into_inner() as f64 / took.as_secs_f64(),
-        );
-        println!(
-            "at rest after the last fault: median {:?}, 99 of 100 {:?}, all {:?}",
-            rest(50),
-            rest(99),
-            rests.last().copied().unwrap_or_default()
-        );
-        let failures = self.failures.into_inner().unwrap();
-        assert!(failures.is_empty(), "{} seeds failed, the first: {}", failures.len(), failures[0]);
-    }
 }

@@ -136,7 +136,7 @@ impl Wanted {
         }
         let by_default = || PathBuf::from(format!("gossip-{}.dot", global.network));
         let plot = plot.map(|file| file.unwrap_or_else(by_default));
-        Ok(Self { kind: kind(&words)?, plot })
+        Ok(Self { kind: kind("start", &words)?, plot })
     }
 }
 
@@ -144,10 +144,11 @@ fn is_topology(word: &str) -> bool {
     matches!(word, "circular" | "powerlaw" | "random")
 }
 
-fn kind(words: &[String]) -> Result<Kind, Error> {
+/// What words for a topology mean; `verb` says what cannot be done where they mean nothing.
+pub(super) fn kind(verb: &str, words: &[String]) -> Result<Kind, Error> {
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let refuse = |why: String| {
-        let what = format!("cannot start a network of topology `{}`", words.join(" "));
+        let what = format!("cannot {verb} a network of topology `{}`", words.join(" "));
         Err(Error::misused(what, why, "use circular, powerlaw, or random with a degree: random 5"))
     };
     match words[..] {

@@ -1,0 +1,66 @@
+//! Who is alive: the dead are noticed soon, and the living are not taken for dead.
+
+use gossip::protocol::PeerState;
+use gossip::sim::Simulation;
+
+use super::harness::{RANDOM_3, RING, arrive, graph, is_a_ring, loss, millis, secs, settled};
+
+#[test]
+fn a_killed_node_is_dead_to_its_neighbours_within_five_seconds() {
+    for seed in 1..=5 {
+        let mut simulation = settled(RANDOM_3, 32, seed);
+        let neighbours = simulation.neighbours(7);
+        simulation.crash(7);
+        let noticed = |s: &Simulation| neighbours.iter().all(|n| sees(s, *n, 7) == PeerState::Dead);
+        let took = simulation.run_until(secs(5), millis(50), noticed).unwrap();
+        assert!(took.is_some(), "seed {seed}: not noticed within 5 s");
+    }
+}
+
+/// How a node sees a neighbour.
+fn sees(simulation: &Simulation, node: u32, peer: u32) -> PeerState {
+    let peers = simulation.status(node).unwrap().peers;
+    peers.iter().find(|info| info.node.0 == peer).map_or(PeerState::Removed, |info| info.state)
+}
+
+/// Two thirds of an hour here; `scripts/soak` is for longer.
+#[test]
+fn a_fifth_of_all_datagrams_lost_for_long_makes_nobody_dead() {
+    let mut simulation = settled(RANDOM_3, 16, 4);
+    simulation.set_faults(loss(0.2));
+    simulation.run_for(secs(2_400)).unwrap();
+    let counters = simulation.counters();
+    assert_eq!(counters.peers_dead, 0, "{} were suspected", counters.peers_suspected);
+}
+
+#[test]
+fn nobody_is_dead_while_many_nodes_start_one_by_one() {
+    let options = gossip::sim::Options::new(&graph(RANDOM_3, 300, 1), 1);
+    let mut simulation = Simulation::waiting(options);
+    for node in 1..=300 {
+        simulation.start(node);
+        simulation.run_for(millis(30)).unwrap();
+    }
+    simulation.run_for(secs(5)).unwrap();
+    assert_eq!(simulation.unrest(), None);
+    assert_eq!(simulation.counters().peers_dead, 0);
+}
+
+#[test]
+fn a_node_that_was_stopped_comes_back_by_itself_and_catches_up() {
+    for (kind, seed) in [(RING, 1), (RANDOM_3, 1)] {
+        let mut simulation = settled(kind, 16, seed);
+        simulation.pause(5);
+        simulation.run_for(secs(10)).unwrap();
+        let missed = simulation.send(9, "while it slept", 1).unwrap();
+        simulation.run_for(secs(20)).unwrap();
+        let dead_before = simulation.status(5).unwrap().counters.peers_dead;
+        simulation.resume(5);
+        arrive(&mut simulation, &[missed], secs(5));
+        simulation.run_for(secs(20)).unwrap();
+        assert_eq!(simulation.unrest(), None);
+        let dead = simulation.status(5).unwrap().counters.peers_dead;
+        assert_eq!(dead, dead_before, "it took nobody for dead who only seemed silent");
+        assert!(kind != RING || is_a_ring(&simulation));
+    }
+}
