@@ -25,6 +25,18 @@ pub enum ReadError {
 ///
 /// [`ReadError`]; the stream is of no further use then.
 pub fn read<T: DeserializeOwned>(from: &mut impl Read) -> Result<T, ReadError> {
+    read_up_to(from, FRAME_BYTES_MAX)
+}
+
+/// As [`read`], of at most so many bytes.
+///
+/// # Errors
+///
+/// As for [`read`].
+pub fn read_up_to<T: DeserializeOwned>(
+    from: &mut impl Read,
+    bytes_max: u32,
+) -> Result<T, ReadError> {
     let mut length = [0; 4];
     match from.read(&mut length) {
         Ok(0) => return Err(ReadError::Closed),
@@ -32,7 +44,7 @@ pub fn read<T: DeserializeOwned>(from: &mut impl Read) -> Result<T, ReadError> {
         Err(error) => return Err(ReadError::Io(error)),
     }
     let length = u32::from_le_bytes(length);
-    if length > FRAME_BYTES_MAX {
+    if length > bytes_max {
         return Err(ReadError::Rubbish);
     }
     let mut bytes = Vec::new();

@@ -15,6 +15,11 @@ use super::{Hello, Request, Response, Token, VERSION};
 pub const CONNECTIONS_MAX: usize = 64;
 /// How long a connection may say nothing, or leave an answer unread.
 pub const IDLE_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a new connection may take for each part of its first frame, how many parts that may
+/// come in, and how long it may be.
+const HELLO_TIMEOUT: Duration = Duration::from_secs(2);
+const HELLO_READS_MAX: u8 = 6;
+const HELLO_BYTES_MAX: u32 = 256;
 /// How long to wait after the system refused a connection, for want of file descriptors say.
 const RETRY_ACCEPT_AFTER: Duration = Duration::from_millis(20);
 /// Enough for decoding a request and encoding a page of messages, both of which live on the heap.
@@ -126,7 +131,14 @@ fn connection(
 
 /// Answers one connection's questions until it ends or breaks the format.
 fn serve(stream: &mut TcpStream, token: Token, service: &dyn Service) {
-    match frame::read::<Hello>(stream) {
+    let hello = stream
+        .set_read_timeout(Some(HELLO_TIMEOUT))
+        .map_err(ReadError::Io)
+        .and_then(|()| frame::read_up_to::<Hello>(&mut Patient::new(stream), HELLO_BYTES_MAX));
+    if stream.set_read_timeout(Some(IDLE_TIMEOUT)).is_err() {
+        return;
+    }
+    match hello {
         Ok(hello) if !same(&hello.token, &token) => {
             let _ = frame::write(stream, &Response::NotAllowed);
             return;
@@ -147,6 +159,27 @@ fn serve(stream: &mut TcpStream, token: Token, service: &dyn Service) {
         if frame::write(stream, &response).is_err() {
             return;
         }
+    }
+}
+
+/// Reads from a stream, a few times and no more: who has not proven to belong here can't hold a
+/// connection by sending a byte now and then.
+struct Patient<'a> {
+    stream: &'a mut TcpStream,
+    reads_left: u8,
+}
+
+impl<'a> Patient<'a> {
+    fn new(stream: &'a mut TcpStream) -> Self {
+        Self { stream, reads_left: HELLO_READS_MAX }
+    }
+}
+
+impl io::Read for Patient<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let left = self.reads_left.checked_sub(1);
+        self.reads_left = left.ok_or(ErrorKind::TimedOut)?;
+        io::Read::read(self.stream, buffer)
     }
 }
 
@@ -214,6 +247,23 @@ mod tests {
         assert!(matches!(stream.read(&mut [0; 16]), Ok(0) | Err(_)));
         let mut client = Client::connect(addr, &token, TIMEOUT).unwrap();
         assert_eq!(client.ask(&Request::Peers).unwrap(), Response::Done);
+    }
+
+    #[test]
+    fn a_stranger_who_drips_bytes_is_cut_off() {
+        let (_guard, addr, _) = start();
+        let mut stream = TcpStream::connect(addr).unwrap();
+        stream.set_nodelay(true).unwrap();
+        stream.set_read_timeout(Some(TIMEOUT)).unwrap();
+        stream.write_all(&100u32.to_le_bytes()).unwrap();
+        // Each byte alone; the other end gives up before the hundredth.
+        let cut_off = (0..100).any(|_| {
+            let sent = stream.write_all(b"x").is_err();
+            stream.set_read_timeout(Some(Duration::from_millis(20))).unwrap();
+            sent || matches!(stream.read(&mut [0; 1]), Ok(0))
+                || matches!(stream.take_error(), Ok(Some(_)))
+        });
+        assert!(cut_off);
     }
 
     #[test]

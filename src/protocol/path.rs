@@ -62,7 +62,8 @@ pub(super) fn cut(path: &mut Vec<u8>, nodes_max: usize, bytes_max: usize) -> boo
     let head = all.iter().take_while(|number| **number != CUT).count().min(keep / 2).max(1);
     let tail = (keep - head).min(all.len() - head);
     path.clear();
-    for number in all[..head].iter().chain([&CUT]).chain(&all[all.len() - tail..]) {
+    let tail = all[all.len() - tail..].iter().filter(|number| **number != CUT);
+    for number in all[..head].iter().chain([&CUT]).chain(tail) {
         codec::encode_into(number, path);
     }
     true

@@ -70,6 +70,7 @@ impl Node {
     fn check(&self, text: &str, relays: u8) -> Result<(), Refused> {
         let bytes_max = self.config.limits.text_bytes_max;
         match () {
+            () if self.leaving.is_some() => Err(Refused::Leaving),
             () if text.is_empty() => Err(Refused::Empty),
             () if text.len() > bytes_max => Err(Refused::TooLong { bytes: text.len(), bytes_max }),
             () if !(1..=RELAYS_MAX).contains(&relays) => Err(Refused::Relays { relays }),
@@ -89,6 +90,7 @@ impl Node {
         if self.store.get(rumor.id).is_some() {
             self.counters.rumors_duplicate += 1;
             self.pass_on(now, rumor, Some(link), Arrived::Pushed);
+            self.evict();
             return;
         }
         if self.store.knows(rumor.id) {
@@ -96,6 +98,7 @@ impl Node {
             self.counters.rumors_duplicate += 1;
             return;
         }
+        let alone = self.wanted_of_one(rumor.id);
         let (arrived, asked) = self.arrived(now, rumor.id);
         let limits = &self.config.limits;
         if self.store.known().ranges() >= limits.id_ranges_max
@@ -115,7 +118,10 @@ impl Node {
             self.evict();
         }
         if let Some(asked) = asked {
-            let contact = self.peers.get(asked).filter(|peer| peer.standing == Standing::Contact);
+            let contact = self
+                .peers
+                .get(asked)
+                .filter(|peer| asked == from && alone && peer.standing == Standing::Contact);
             if let Some(contact) = contact.map(|peer| peer.addr) {
                 self.suspect_split(now, contact);
             }
