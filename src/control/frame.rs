@@ -1,7 +1,10 @@
 //! Length-prefixed frames over a stream.
 
 use std::io::{self, Read, Write};
+use std::net::TcpStream;
+use std::time::Duration;
 
+use crossbeam_channel::Receiver;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -69,6 +72,27 @@ pub fn write<T: Serialize>(to: &mut impl Write, value: &T) -> io::Result<()> {
     }
     bytes[..4].copy_from_slice(&length.to_le_bytes());
     to.write_all(&bytes)
+}
+
+/// Reads from a stream until a deadline, however often something arrives before it: who sends a
+/// byte now and then cannot hold its reader for longer than two timeouts of the stream.
+pub fn timed(stream: &mut TcpStream, time: Duration) -> impl Read {
+    Timed { stream, over: crossbeam_channel::after(time) }
+}
+
+/// See [`timed`]. `T` is what the deadline's channel tells, which nobody asks for.
+struct Timed<'a, T> {
+    stream: &'a mut TcpStream,
+    over: Receiver<T>,
+}
+
+impl<T> Read for Timed<'_, T> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.over.try_recv().is_ok() {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        self.stream.read(buffer)
+    }
 }
 
 /// A stream that breaks off inside a frame is not one of ours.

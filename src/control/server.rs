@@ -12,13 +12,12 @@ use super::frame::{self, ReadError};
 use super::{Hello, Request, Response, Token, VERSION};
 
 /// The most connections at a time; one more is told to try again.
-pub const CONNECTIONS_MAX: usize = 64;
+pub const CONNECTIONS_MAX: usize = 256;
 /// How long a connection may say nothing, or leave an answer unread.
 pub const IDLE_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long a new connection may take for each part of its first frame, how many parts that may
-/// come in, and how long it may be.
-const HELLO_TIMEOUT: Duration = Duration::from_secs(2);
-const HELLO_READS_MAX: u8 = 6;
+/// How long a new connection may take to prove that it belongs here, and the length of the frame
+/// that does. Strangers give their place up soon.
+const HELLO_TIMEOUT: Duration = Duration::from_secs(1);
 const HELLO_BYTES_MAX: u32 = 256;
 /// How long to wait after the system refused a connection, for want of file descriptors say.
 const RETRY_ACCEPT_AFTER: Duration = Duration::from_millis(20);
@@ -131,10 +130,10 @@ fn connection(
 
 /// Answers one connection's questions until it ends or breaks the format.
 fn serve(stream: &mut TcpStream, token: Token, service: &dyn Service) {
-    let hello = stream
-        .set_read_timeout(Some(HELLO_TIMEOUT))
-        .map_err(ReadError::Io)
-        .and_then(|()| frame::read_up_to::<Hello>(&mut Patient::new(stream), HELLO_BYTES_MAX));
+    let hello =
+        stream.set_read_timeout(Some(HELLO_TIMEOUT)).map_err(ReadError::Io).and_then(|()| {
+            frame::read_up_to::<Hello>(&mut frame::timed(stream, HELLO_TIMEOUT), HELLO_BYTES_MAX)
+        });
     if stream.set_read_timeout(Some(IDLE_TIMEOUT)).is_err() {
         return;
     }
@@ -159,27 +158,6 @@ fn serve(stream: &mut TcpStream, token: Token, service: &dyn Service) {
         if frame::write(stream, &response).is_err() {
             return;
         }
-    }
-}
-
-/// Reads from a stream, a few times and no more: who has not proven to belong here can't hold a
-/// connection by sending a byte now and then.
-struct Patient<'a> {
-    stream: &'a mut TcpStream,
-    reads_left: u8,
-}
-
-impl<'a> Patient<'a> {
-    fn new(stream: &'a mut TcpStream) -> Self {
-        Self { stream, reads_left: HELLO_READS_MAX }
-    }
-}
-
-impl io::Read for Patient<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let left = self.reads_left.checked_sub(1);
-        self.reads_left = left.ok_or(ErrorKind::TimedOut)?;
-        io::Read::read(self.stream, buffer)
     }
 }
 
@@ -254,14 +232,13 @@ mod tests {
         let (_guard, addr, _) = start();
         let mut stream = TcpStream::connect(addr).unwrap();
         stream.set_nodelay(true).unwrap();
-        stream.set_read_timeout(Some(TIMEOUT)).unwrap();
         stream.write_all(&100u32.to_le_bytes()).unwrap();
+        stream.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
         // Each byte alone; the other end gives up before the hundredth.
         let cut_off = (0..100).any(|_| {
-            let sent = stream.write_all(b"x").is_err();
-            stream.set_read_timeout(Some(Duration::from_millis(20))).unwrap();
-            sent || matches!(stream.read(&mut [0; 1]), Ok(0))
-                || matches!(stream.take_error(), Ok(Some(_)))
+            let sent = stream.write_all(b"x");
+            let answered = stream.read(&mut [0; 1]);
+            sent.is_err() || !answered.is_err_and(|error| error.kind() == ErrorKind::WouldBlock)
         });
         assert!(cut_off);
     }

@@ -405,6 +405,7 @@ impl Node {
             // A dead one that is not meant to be a neighbour any more is none when it returns.
             if matches!(peer.standing, Standing::Dead { .. }) {
                 peer.standing = Standing::Contact;
+                peer.unlinked = Some(now.monotonic);
             }
         }
         self.link(now, peers);
