@@ -13,6 +13,7 @@ use super::peers::{Peer, Settling, Standing};
 use super::report::Event;
 use super::time::{Monotonic, Now};
 use super::timers;
+use super::unity::Unity;
 use super::wire::{Beat, Frame, Neighbours};
 
 /// What a node knows of the overlay beside its peers.
@@ -31,13 +32,19 @@ pub(super) struct Overlay {
     /// Those sent away in the last shuffle, to be replaced first.
     pub(super) shuffled: Vec<NodeId>,
     pub(super) shuffle_at: Monotonic,
+    pub(super) unity: Unity,
 }
 
 /// Fewer links than this, if it began with as many, and a node looks for more.
 const LINKS_MIN: usize = 2;
 
 impl Overlay {
-    pub(super) fn new(began_with: usize, sample: Vec<PeerAddr>, shuffle_at: Monotonic) -> Self {
+    pub(super) fn new(
+        began_with: usize,
+        sample: Vec<PeerAddr>,
+        shuffle_at: Monotonic,
+        unity: Unity,
+    ) -> Self {
         Self {
             began_with,
             told: Vec::new(),
@@ -47,6 +54,7 @@ impl Overlay {
             sample,
             shuffled: Vec::new(),
             shuffle_at,
+            unity,
         }
     }
 }
@@ -63,6 +71,9 @@ impl Node {
             self.find_links(now);
             self.spare_a_link(now);
             self.update_told();
+            self.renew_root(now);
+            let root = self.root(now);
+            let root = self.outbox.encode(&Frame::Root(root));
             let summary = self.summary(now);
             let summary = self.outbox.encode(&Frame::Summary(summary));
             for node in self.peers.nodes() {
@@ -73,6 +84,7 @@ impl Node {
                 self.send_beat(node);
                 if joined {
                     self.counters.summaries_sent += 1;
+                    self.outbox.put(addr, root);
                     self.outbox.put(addr, summary);
                 }
             }
@@ -99,8 +111,9 @@ impl Node {
     pub(super) fn greet(&mut self, now: Now, node: NodeId) {
         self.update_told();
         self.send_beat(node);
-        let summary = self.summary(now);
+        let (summary, root) = (self.summary(now), self.root(now));
         if let Some(peer) = self.peers.get(node) {
+            self.outbox.send(peer.addr, &Frame::Root(root));
             self.counters.summaries_sent += 1;
             self.outbox.send(peer.addr, &Frame::Summary(summary));
         }
@@ -259,7 +272,7 @@ impl Node {
     }
 
     /// Asks a node for a link in the stead of a lost one.
-    fn stand_in(&mut self, now: Now, addr: PeerAddr, lost: NodeId) {
+    pub(super) fn stand_in(&mut self, now: Now, addr: PeerAddr, lost: NodeId) {
         if self.peers.get(addr.node).is_some_and(Peer::is_linked) {
             return;
         }
