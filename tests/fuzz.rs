@@ -3,6 +3,8 @@
 //! `GOSSIP_FUZZ_INPUTS=10000000 cargo test --release --test fuzz` takes longer and finds more;
 //! `GOSSIP_FUZZ_SEED` replays one input of a failure.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use gossip::control::Request;
@@ -28,7 +30,7 @@ fn fuzz(name: &str, inputs: u64, run: impl Fn(&mut Xoshiro256PlusPlus) -> u64) {
             break;
         }
     }
-    println!("{name}: {met} inputs");
+    eprintln!("{name}: {met} inputs");
 }
 
 /// Random bytes, small ones more often than not: those are kinds, counts and lengths.

@@ -1,6 +1,11 @@
 //! The simulator at work: promises held under faults of every kind, from seeds.
 
 #![allow(missing_docs, reason = "tests are named after what they prove")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test may panic, and says what it measured"
+)]
 
 use gossip::sim::Trace;
 use gossip::sim::plan::Plan;

@@ -29,7 +29,7 @@ const WANT_ATTEMPTS_MAX: u8 = 10;
 const GRAIN: Duration = Duration::from_millis(5);
 /// When a neighbour is asked about messages again, then about all that are due within this time:
 /// a few questions about many messages instead of one each.
-const ASK_AHEAD: Duration = Duration::from_millis(100);
+const ASK_AHEAD: Duration = Duration::from_millis(20);
 /// With more messages missing than this, a node is catching up, and does not pass on what it gets.
 const BULK: usize = 64;
 

@@ -62,7 +62,7 @@ fn kill(topology: &str, victims: &[u32]) {
         }
         Err(format!("mean degree {degree}, first {first}; parts {parts:?}"))
     });
-    println!(
+    eprintln!(
         "{topology}, {} killed: what was sent at once took {took:?}, the dead were given up \
          {buried:?} later, what was sent then took {later:?}, ranks were closed {closed:?} \
          later; mean degree {:.2}",
@@ -122,7 +122,7 @@ fn a_stopped_node_comes_back_and_catches_up() {
     let status = lab.status(5);
     assert_eq!(status.counters.peers_dead, 0, "{:?}", status.counters);
     let whole = lab.until_linked();
-    println!("caught up within {caught_up:?}, the same ring {whole:?} later");
+    eprintln!("caught up within {caught_up:?}, the same ring {whole:?} later");
 }
 
 #[test]
@@ -141,5 +141,5 @@ fn a_node_that_is_started_again_gets_everything_once() {
     ids.sort_unstable();
     assert_eq!(ids.iter().filter(|id| id.origin.incarnation == 2).count(), 1);
     lab.assert_all_hold_once(&ids);
-    println!("started again and caught up within {caught_up:?}");
+    eprintln!("started again and caught up within {caught_up:?}");
 }

@@ -47,7 +47,7 @@ fn garbage_on_all_ports_harms_nobody() {
     // What was altered or cut short went nowhere: nobody has anything that was not sent.
     let slowest = lab.assert_all_hold_once(&ids);
     let counters = lab.counters();
-    println!(
+    eprintln!(
         "{datagrams} datagrams and {connections} connections in {seconds} s; all there {took:?} \
          later, slowest {slowest:?}; grown by up to {} KiB",
         grown.iter().max().unwrap() / 1024

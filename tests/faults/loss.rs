@@ -53,6 +53,6 @@ fn deliver(topology: &str, within: Duration) {
     lab.until_all_hold(ids.len() as u64, within * 2);
     let slowest = lab.assert_all_hold_once(&ids);
     let dead = lab.counters().peers_dead;
-    println!("{topology}: the slowest arrival took {slowest:?}; {dead} wrongly declared dead");
+    eprintln!("{topology}: the slowest arrival took {slowest:?}; {dead} wrongly declared dead");
     assert!(slowest < within, "the slowest arrival took {slowest:?}");
 }

@@ -35,10 +35,10 @@ fn cut_and_heal(topology: &str) {
     let took = lab.until_all_hold(ids.len() as u64, Duration::from_secs(5));
     ids.sort_unstable();
     lab.assert_all_hold_once(&ids);
-    println!("{topology}: everything everywhere {took:?} after the heal");
+    eprintln!("{topology}: everything everywhere {took:?} after the heal");
     if topology == "circular" {
         let whole = lab.until_linked();
-        println!("the same ring after {whole:?}");
+        eprintln!("the same ring after {whole:?}");
     }
 }
 

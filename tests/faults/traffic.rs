@@ -35,7 +35,7 @@ fn an_idle_network_is_quiet() {
     let per_link = datagrams / LINKS / WINDOW.as_secs_f64();
     let share = used.iter().sum::<f64>() / f64::from(NODES) / WINDOW.as_secs_f64() * 100.0;
     let most = used.iter().copied().fold(0.0, f64::max) / WINDOW.as_secs_f64() * 100.0;
-    println!(
+    eprintln!(
         "idle: {per_link:.2} datagrams per link and second of {:.1} bytes; {share:.3} % of a core \
          per node, {most:.3} % at most",
         bytes / datagrams
@@ -91,7 +91,7 @@ fn steady(per_second: u32, seconds: u32) {
     let repair = sent(|c| c.haves_sent + c.wants_sent + c.ranges_sent + c.repairs_sent);
     let more = control.saturating_sub(idle);
     let percent = more as f64 / rumor_datagrams as f64 * 100.0;
-    println!(
+    eprintln!(
         "{per_second}/s: {rumor_datagrams} rumor datagrams; control {control}, idle {idle}: \
          {percent:.2} % more; {repair} have/want/ranges/repairs"
     );
