@@ -7,7 +7,6 @@ use smallvec::SmallVec;
 use super::flood::{self, LinkId};
 use super::message::{MessageId, NodeId, Origin};
 use super::outbox::{self, Encoded};
-use super::peers::Standing;
 use super::repair::Arrived;
 use super::report::{Event, Refused};
 use super::store::{Arrival, EvictedBy, Kept};
@@ -115,10 +114,6 @@ impl Node {
             self.evict();
         }
         if let Some(asked) = asked {
-            let contact = self.peers.get(asked).filter(|peer| peer.standing == Standing::Contact);
-            if let Some(contact) = contact.map(|peer| peer.addr) {
-                self.suspect_split(now, contact);
-            }
             self.pump(now, asked);
         }
     }
