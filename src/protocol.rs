@@ -44,6 +44,7 @@ mod store;
 mod testing;
 mod time;
 mod timers;
+mod unity;
 mod wire;
 
 pub use config::{Config, Key, Limits, RELAYS_MAX, Timing, UDP_PAYLOAD_BYTES_MAX};
@@ -65,6 +66,7 @@ use reconcile::Recent;
 use repair::Repair;
 use store::Store;
 use timers::{Due, Trickle};
+use unity::Unity;
 use wire::{Dropped, Frame};
 
 /// How often a node that leaves looks whether it may end.
@@ -136,6 +138,10 @@ impl Node {
             config.neighbours.len(),
             config.sample.clone(),
             now.monotonic + shuffle_in,
+            Unity::new(
+                Origin { node: config.node, incarnation: config.incarnation },
+                now.monotonic,
+            ),
         );
         let mut node = Self {
             rng,
@@ -214,6 +220,7 @@ impl Node {
             Frame::ProbeFor { target } => self.on_probe_for(now, from, *target),
             Frame::Vouch { node } => self.on_vouch(now, *node),
             Frame::Shuffle { nodes, answer } => self.on_shuffle(from, nodes, *answer),
+            Frame::Root(root) => self.on_root(now, from, root),
         }
     }
 

@@ -157,7 +157,10 @@ const VOUCH: &str = "0e 08";
 const SHUFFLE: &str = "0f 01 0c 00 7f000001 fb641b 00";
 const SHUFFLED: &str = "0f 01 0d 00 7f000001 fb651b 01";
 
-const ALL: [&str; 24] = [
+const ROOT: &str = "10 09 01 01 00";
+const FOLLOWING: &str = "10 08 01 05 01";
+
+const ALL: [&str; 26] = [
     RUMOR,
     RELAYED,
     REPAIRED,
@@ -182,6 +185,8 @@ const ALL: [&str; 24] = [
     VOUCH,
     SHUFFLE,
     SHUFFLED,
+    ROOT,
+    FOLLOWING,
 ];
 
 mod document {
@@ -360,6 +365,16 @@ mod golden {
             told.feed(node, &datagram(node, "07 00 00 01"));
         }
         assert!(told.pass(200).contains(&(addr(8), datagram(9, "07 00 01 00"))));
+    }
+
+    #[test]
+    fn neighbours_agree_on_the_smallest_number_as_their_root() {
+        let mut bench = Bench::new().joined();
+        assert!(bench.pass(200).contains(&(addr(8), datagram(9, ROOT))));
+        // Told on at once, but not to where it came from.
+        let passed_on = bench.feed(8, &datagram(8, "10 08 01 05 00"));
+        assert_eq!(passed_on, [(addr(10), datagram(9, "10 08 01 05 00"))]);
+        assert_eq!(bench.feed(10, &datagram(10, "10 0a 01 07 00")), []);
     }
 
     #[test]

@@ -13,7 +13,7 @@ use super::ids::{Account, IdRange};
 use super::message::{MessageId, NodeId, PeerAddr};
 use super::report::{Event, MessageQuery, Which};
 use super::time::{Monotonic, Now, Wall};
-use super::wire::{self, Beat, Frame, Neighbours, Offer, Page, Ranges, Rumor, Summary};
+use super::wire::{self, Beat, Frame, Neighbours, Offer, Page, Ranges, Root, Rumor, Summary};
 use super::{Node, Outputs, path};
 use crate::codec;
 
@@ -365,7 +365,7 @@ const COMMANDED_MAX: usize = 12;
 /// Appends one frame, as the dice say.
 fn put_frame(dice: &mut Dice<'_>, sender: u32, to: &mut Vec<u8>) {
     let ranges = |dice: &mut Dice<'_>| dice.several(6, Dice::range);
-    let frame = match dice.below(18) {
+    let frame = match dice.below(19) {
         1 => Frame::Have(ranges(dice)),
         2 => Frame::Got(ranges(dice)),
         3 => Frame::Want(ranges(dice)),
@@ -392,6 +392,11 @@ fn put_frame(dice: &mut Dice<'_>, sender: u32, to: &mut Vec<u8>) {
         12 => Frame::Answer { on_behalf_of: dice.flag().then(|| dice.peer()) },
         13 => Frame::ProbeFor { target: dice.peer() },
         14 => Frame::Vouch { node: dice.peer().node },
+        16 => Frame::Root(Root {
+            root: dice.message().origin,
+            beat: dice.odd_u32(),
+            settled: dice.flag(),
+        }),
         15 => Frame::Shuffle { nodes: dice.several(6, Dice::peer), answer: dice.flag() },
         _ => return put_rumor(dice, sender, to),
     };

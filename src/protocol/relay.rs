@@ -7,7 +7,6 @@ use smallvec::SmallVec;
 use super::flood::{self, LinkId};
 use super::message::{MessageId, NodeId, Origin};
 use super::outbox::{self, Encoded};
-use super::peers::Standing;
 use super::repair::Arrived;
 use super::report::{Event, Refused};
 use super::store::{Arrival, EvictedBy, Kept};
@@ -98,7 +97,6 @@ impl Node {
             self.counters.rumors_duplicate += 1;
             return;
         }
-        let alone = self.wanted_of_one(rumor.id);
         let (arrived, asked) = self.arrived(now, rumor.id);
         let limits = &self.config.limits;
         if self.store.known().ranges() >= limits.id_ranges_max
@@ -118,13 +116,6 @@ impl Node {
             self.evict();
         }
         if let Some(asked) = asked {
-            let contact = self
-                .peers
-                .get(asked)
-                .filter(|peer| asked == from && alone && peer.standing == Standing::Contact);
-            if let Some(contact) = contact.map(|peer| peer.addr) {
-                self.suspect_split(now, contact);
-            }
             self.pump(now, asked);
         }
     }

@@ -306,11 +306,6 @@ impl Node {
         }
     }
 
-    /// Whether a message is asked for of one peer, and no other offered it.
-    pub(super) fn wanted_of_one(&self, id: MessageId) -> bool {
-        self.repair.wanted.get(&id).is_some_and(|wanted| wanted.others.is_empty())
-    }
-
     /// A message came in: nobody needs to ask for it any more. Says how it was asked for, and of
     /// whom; once the message is recorded, [`Node::pump`] is due for that peer.
     pub(super) fn arrived(&mut self, now: Now, id: MessageId) -> (Arrived, Option<NodeId>) {

@@ -30,6 +30,7 @@ impl Node {
             now.monotonic + timers::between(&mut self.rng, interval / 2, interval * 3 / 2);
         self.due.at(self.overlay.shuffle_at);
         self.forget_contacts(now);
+        self.refill_sample();
         if self.overlay.sample.is_empty() {
             return;
         }
@@ -39,9 +40,19 @@ impl Node {
         let addr = self.peers.ensure(partner, Standing::Contact, now.monotonic).addr;
         let nodes = self.draw(partner.node);
         self.outbox.send(addr, &Frame::Shuffle { nodes, answer: false });
+        let root = self.root(now);
+        self.outbox.send(addr, &Frame::Root(root));
         let summary = self.summary(now);
         self.counters.summaries_sent += 1;
         self.outbox.send(addr, &Frame::Summary(summary));
+    }
+
+    /// Starts again with the sample this node was given, where nothing is left of it: a node that
+    /// was cut off for long shuffled with nobody, and gave up one entry each time.
+    pub(super) fn refill_sample(&mut self) {
+        if self.overlay.sample.is_empty() {
+            self.overlay.sample.clone_from(&self.config.sample);
+        }
     }
 
     /// Some entries to send to a node, which are to be replaced first by what comes back.

@@ -20,7 +20,7 @@ use smallvec::SmallVec;
 
 use super::config::{Key, RELAYS_MAX};
 use super::ids::{Account, IdRange};
-use super::message::{Incarnation, MessageId, NodeId, PeerAddr};
+use super::message::{Incarnation, MessageId, NodeId, Origin, PeerAddr};
 use super::path;
 use super::time::Wall;
 use crate::codec;
@@ -86,6 +86,17 @@ pub(super) struct Beat {
     pub(super) seen: u32,
 }
 
+/// The name of the sender's piece of the overlay: see [`super::unity`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Root {
+    /// The node that gave it the name.
+    pub(super) root: Origin,
+    /// Counted up by that node: the latest that the sender has seen.
+    pub(super) beat: u32,
+    /// The sender has gone by this name for a while.
+    pub(super) settled: bool,
+}
+
 /// One unit inside a datagram.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Frame<'a> {
@@ -122,6 +133,8 @@ pub(super) enum Frame<'a> {
     Vouch { node: NodeId },
     /// 15: some nodes I know of, for some that you know of (Cyclon's shuffle).
     Shuffle { nodes: Vec<PeerAddr>, answer: bool },
+    /// 16: the name that my piece of the overlay goes by.
+    Root(Root),
 }
 
 /// All ids known to the sender from `page.first` on, as far as one frame goes.
@@ -255,6 +268,7 @@ impl Frame<'_> {
                 on_behalf_of.is_none_or(|peer| peers(&[peer]))
             }
             Self::Vouch { node } => *node != NodeId(0),
+            Self::Root(root) => root.root.node != NodeId(0),
             Self::Beat(_) | Self::Unlink | Self::Leave => true,
         }
     }
@@ -276,7 +290,6 @@ impl Rumor<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::message::Origin;
     use super::*;
     use proptest::prelude::*;
 
@@ -410,6 +423,12 @@ mod tests {
             (1u32..).prop_map(|node| Frame::Vouch { node: NodeId(node) }),
             (prop::collection::vec(peer(), 0..9), any::<bool>())
                 .prop_map(|(nodes, answer)| Frame::Shuffle { nodes, answer }),
+            (1u32.., any::<u32>(), any::<u32>(), any::<bool>()).prop_map(
+                |(node, incarnation, beat, settled)| {
+                    let root = Origin { node: NodeId(node), incarnation };
+                    Frame::Root(Root { root, beat, settled })
+                }
+            ),
             Just(Frame::Rumor(rumor(&[8, 9], "banana"))),
         ]
     }

@@ -4,7 +4,7 @@ use gossip::sim::Simulation;
 use gossip::topology::Kind;
 
 use super::harness::{
-    RANDOM_3, RING, arrive, is_a_ring, links, mean_degree, millis, secs, settled,
+    RANDOM_3, RING, arrive, is_a_ring, links, loss, mean_degree, millis, secs, send_paced, settled,
 };
 
 /// Kills nodes at once; the survivors find one another, and what is sent then reaches them all.
@@ -100,4 +100,19 @@ fn nobody_knows_more_than_a_small_part_of_a_large_network() {
     let most = known.max().unwrap();
     println!("the best informed of 1,000 nodes knows {most}");
     assert!(most < 100, "a node knows {most} of 1,000");
+}
+
+#[test]
+fn loss_alone_makes_no_links() {
+    for (seed, share) in [(1, 0.2), (2, 0.4)] {
+        let mut simulation = settled(RING, 32, seed);
+        let before = links(&simulation);
+        simulation.set_faults(loss(share));
+        send_paced(&mut simulation, 240, millis(500));
+        simulation.set_faults(vec![]);
+        simulation.run_for(secs(20)).unwrap();
+        assert_eq!(links(&simulation), before, "{share} lost");
+        let counters = simulation.counters();
+        println!("{share} lost: {} made, {} dead", counters.links_made, counters.peers_dead);
+    }
 }

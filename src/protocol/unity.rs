@@ -1,0 +1,184 @@
+//! Whether the overlay is in one piece, and how two pieces become one again.
+//!
+//! Where many nodes die at once, those at the ends of what is left link up with random others.
+//! With bad luck they close a small ring of their own: everybody has neighbours enough, looks no
+//! further, and yet no flood gets in or out. (In simulations about one mass crash in a hundred
+//! on small rings.) So each piece goes by a name: the smallest node number in it, its root. The
+//! root counts up a beat that travels with the heartbeats; who has not seen it advance for a
+//! while takes the root for gone. When two nodes that are no neighbours shuffle, they compare
+//! names. If they differ for long, and neither is in the making, the overlay is in pieces, and
+//! who goes by the greater name asks for a link.
+//!
+//! As in a spanning tree protocol (Perlman 1985), less the tree. Patience comes before speed
+//! here: a network that starts or heals differs for a while, and a ring must stay a ring.
+
+use std::time::Duration;
+
+use super::Node;
+use super::message::{NodeId, Origin};
+use super::overlay::Overlay;
+use super::peers::Peer;
+use super::time::{Monotonic, Now};
+use super::wire::{Frame, Root};
+
+/// A root whose beat has not advanced for this long is gone: eight heartbeats, of which two in
+/// five may be lost on each of the many links from the root to here.
+const ROOT_TIMEOUT: Duration = Duration::from_secs(10);
+/// A name says something only once it has not changed for this long.
+const SETTLED_AFTER: Duration = Duration::from_secs(10);
+/// Two names that still differ after this long belong to two pieces.
+const APART_FOR: Duration = Duration::from_secs(10);
+
+/// By which name this node's piece of the overlay goes.
+#[derive(Debug)]
+pub(super) struct Unity {
+    root: Origin,
+    /// The latest beat seen of the root.
+    beat: u32,
+    /// When the beat last advanced.
+    advanced: Monotonic,
+    /// Since when this is the root.
+    since: Monotonic,
+    /// This node's own beat, for while it is the root.
+    own_beat: u32,
+    /// The root that was lost last, and its beat then: who still believes in it is late.
+    lost: Option<(Origin, u32)>,
+    /// Since when nodes were seen that go by a smaller name.
+    apart_since: Option<Monotonic>,
+}
+
+impl Unity {
+    pub(super) fn new(me: Origin, now: Monotonic) -> Self {
+        Self {
+            root: me,
+            beat: 0,
+            advanced: now,
+            since: now,
+            own_beat: 0,
+            lost: None,
+            apart_since: None,
+        }
+    }
+
+    fn adopt(&mut self, root: Origin, beat: u32, now: Monotonic) {
+        if root != self.root {
+            self.since = now;
+            self.apart_since = None;
+        }
+        self.root = root;
+        self.beat = beat;
+        self.advanced = now;
+    }
+
+    fn is_settled(&self, now: Monotonic) -> bool {
+        now.since(self.since) >= SETTLED_AFTER && now.since(self.advanced) < ROOT_TIMEOUT
+    }
+}
+
+/// Whether a root goes before another. Of two lives of a node the later one does.
+fn precedes(a: Origin, b: Origin) -> bool {
+    a.node < b.node || (a.node == b.node && a.incarnation > b.incarnation)
+}
+
+impl Node {
+    /// By which name this node goes, to be told to others.
+    pub(super) fn root(&self, now: Now) -> Root {
+        let Overlay { unity, .. } = &self.overlay;
+        Root { root: unity.root, beat: unity.beat, settled: unity.is_settled(now.monotonic) }
+    }
+
+    /// Before a heartbeat: a root counts on, and everybody else sees whether theirs still does.
+    pub(super) fn renew_root(&mut self, now: Now) {
+        let me = Origin { node: self.config.node, incarnation: self.config.incarnation };
+        let unity = &mut self.overlay.unity;
+        if unity.root != me && now.monotonic.since(unity.advanced) >= ROOT_TIMEOUT {
+            unity.lost = Some((unity.root, unity.beat));
+            unity.adopt(me, unity.own_beat, now.monotonic);
+        }
+        if unity.root == me {
+            unity.own_beat += 1;
+            unity.adopt(me, unity.own_beat, now.monotonic);
+        }
+    }
+
+    /// A peer tells by which name it goes.
+    pub(super) fn on_root(&mut self, now: Now, from: NodeId, theirs: &Root) {
+        if self.leaving.is_some() || theirs.root.node == self.config.node {
+            return;
+        }
+        if self.peers.get(from).is_some_and(Peer::is_linked) {
+            self.follow(now, from, theirs);
+        } else {
+            self.compare_roots(now, from, theirs);
+        }
+    }
+
+    /// Goes by a neighbour's name if that goes before its own, and tells the other neighbours
+    /// at once, so that names spread as fast as messages.
+    fn follow(&mut self, now: Now, from: NodeId, theirs: &Root) {
+        let unity = &mut self.overlay.unity;
+        let late =
+            unity.lost.is_some_and(|(lost, beat)| theirs.root == lost && theirs.beat <= beat);
+        if theirs.root == unity.root && theirs.beat > unity.beat {
+            unity.adopt(theirs.root, theirs.beat, now.monotonic);
+        } else if !late && precedes(theirs.root, unity.root) {
+            unity.adopt(theirs.root, theirs.beat, now.monotonic);
+            let root = self.root(now);
+            let frame = self.outbox.encode(&Frame::Root(root));
+            let others = self.peers.linked().filter(|peer| peer.addr.node != from);
+            for peer in others.filter(|peer| peer.incarnation > 0) {
+                self.outbox.put(peer.addr, frame);
+            }
+        }
+    }
+
+    /// Sees whether a node that is no neighbour belongs to another piece of the overlay.
+    fn compare_roots(&mut self, now: Now, from: NodeId, theirs: &Root) {
+        let mine = self.root(now);
+        if theirs.root.node == mine.root.node {
+            self.overlay.unity.apart_since = None;
+            return;
+        }
+        let Some(peer) = self.peers.get(from).map(|peer| peer.addr) else { return };
+        if !mine.settled || !theirs.settled {
+            return;
+        }
+        if precedes(mine.root, theirs.root) {
+            // It is for them to act, so they have to know.
+            self.outbox.send(peer, &Frame::Root(mine));
+            return;
+        }
+        let since = *self.overlay.unity.apart_since.get_or_insert(now.monotonic);
+        if now.monotonic.since(since) >= APART_FOR {
+            self.overlay.unity.apart_since = None;
+            self.stand_in(now, peer, self.config.node);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ME: Origin = Origin { node: NodeId(5), incarnation: 1 };
+
+    #[test]
+    fn the_smallest_number_goes_before_and_of_two_lives_the_later() {
+        let origin = |node, incarnation| Origin { node: NodeId(node), incarnation };
+        assert!(precedes(origin(1, 1), origin(2, 9)));
+        assert!(precedes(origin(1, 2), origin(1, 1)));
+        assert!(!precedes(origin(1, 1), origin(1, 1)));
+    }
+
+    #[test]
+    fn a_name_is_settled_while_its_root_beats() {
+        let at = |seconds: u64| Monotonic(seconds * 1_000_000_000);
+        let mut unity = Unity::new(ME, at(0));
+        assert!(!unity.is_settled(at(1)));
+        unity.adopt(Origin { node: NodeId(1), ..ME }, 1, at(2));
+        unity.adopt(unity.root, 2, at(9));
+        assert!(!unity.is_settled(at(11)));
+        assert!(unity.is_settled(at(12)));
+        assert!(!unity.is_settled(at(19)), "it has not advanced for ten seconds");
+    }
+}
