@@ -117,7 +117,8 @@ impl Node {
     /// at once, so that names spread as fast as messages.
     fn follow(&mut self, now: Now, from: NodeId, theirs: &Root) {
         let unity = &mut self.overlay.unity;
-        let late = unity.lost.is_some_and(|(lost, beat)| theirs.root == lost && theirs.beat <= beat);
+        let late =
+            unity.lost.is_some_and(|(lost, beat)| theirs.root == lost && theirs.beat <= beat);
         if theirs.root == unity.root && theirs.beat > unity.beat {
             unity.adopt(theirs.root, theirs.beat, now.monotonic);
         } else if !late && precedes(theirs.root, unity.root) {
