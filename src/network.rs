@@ -265,7 +265,8 @@ impl StateDir {
             Ok(record)
         });
         if started.is_err() {
-            dir.remove(&lock)?;
+            // Why the start failed is what a person needs to know, not what came after.
+            let _ = dir.remove(&lock);
         }
         started
     }

@@ -33,6 +33,8 @@ mod overlay;
 mod path;
 mod peers;
 mod reconcile;
+#[cfg(test)]
+mod regressions;
 mod relay;
 mod repair;
 mod report;
@@ -114,6 +116,8 @@ pub struct Node {
     outbox: Outbox,
     faults: FaultLab,
     counters: Counters,
+    /// The limits that were told to be hit.
+    limits_told: BTreeSet<&'static str>,
     events: Vec<Event>,
     /// The sequence number of the last message that started here.
     sequence: u64,
@@ -152,6 +156,7 @@ impl Node {
             outbox: Outbox::default(),
             faults: FaultLab::default(),
             counters: Counters::default(),
+            limits_told: BTreeSet::new(),
             events: Vec::new(),
             sequence: 0,
             path: Vec::new(),
@@ -295,7 +300,9 @@ impl Node {
     /// Whether a node that was told to leave has done what it could, and may end.
     #[must_use]
     pub fn has_left(&self, now: Now) -> bool {
-        self.leaving.is_some_and(|until| until <= now.monotonic || self.unsettled() == 0)
+        self.leaving.is_some_and(|until| {
+            until <= now.monotonic || (self.unsettled() == 0 && !self.faults.holds_any())
+        })
     }
 
     /// A page of messages; see [`MessageQuery`].
@@ -355,6 +362,15 @@ impl Node {
         let all: BTreeSet<NodeId> =
             peers.chain(theirs).chain(sample).map(|peer| peer.node).collect();
         all.len() as u64 - u64::from(all.contains(&self.config.node))
+    }
+
+    /// Tells of each limit that was hit for the first time.
+    fn tell_limits(&mut self) {
+        for (name, count) in self.counters.list() {
+            if name.starts_with("limit_") && count > 0 && self.limits_told.insert(name) {
+                self.events.push(Event::LimitHit { limit: name.into() });
+            }
+        }
     }
 
     /// Counts what the driver's socket could not do: lost, like any other datagram.

@@ -127,7 +127,7 @@ impl Client {
     }
 
     fn read(&mut self) -> Result<Response, Error> {
-        match frame::read(&mut self.stream) {
+        match frame::read(&mut frame::timed(&mut self.stream, self.timeout)) {
             Ok(Response::NotAllowed) => Err(Error::NotAllowed(self.addr)),
             Ok(Response::OtherVersion(version)) => Err(Error::OtherVersion(self.addr, version)),
             Ok(Response::Busy) => Err(Error::Busy(self.addr)),

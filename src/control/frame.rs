@@ -1,7 +1,10 @@
 //! Length-prefixed frames over a stream.
 
 use std::io::{self, Read, Write};
+use std::net::TcpStream;
+use std::time::Duration;
 
+use crossbeam_channel::Receiver;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -25,6 +28,18 @@ pub enum ReadError {
 ///
 /// [`ReadError`]; the stream is of no further use then.
 pub fn read<T: DeserializeOwned>(from: &mut impl Read) -> Result<T, ReadError> {
+    read_up_to(from, FRAME_BYTES_MAX)
+}
+
+/// As [`read`], of at most so many bytes.
+///
+/// # Errors
+///
+/// As for [`read`].
+pub fn read_up_to<T: DeserializeOwned>(
+    from: &mut impl Read,
+    bytes_max: u32,
+) -> Result<T, ReadError> {
     let mut length = [0; 4];
     match from.read(&mut length) {
         Ok(0) => return Err(ReadError::Closed),
@@ -32,7 +47,7 @@ pub fn read<T: DeserializeOwned>(from: &mut impl Read) -> Result<T, ReadError> {
         Err(error) => return Err(ReadError::Io(error)),
     }
     let length = u32::from_le_bytes(length);
-    if length > FRAME_BYTES_MAX {
+    if length > bytes_max {
         return Err(ReadError::Rubbish);
     }
     let mut bytes = Vec::new();
@@ -57,6 +72,27 @@ pub fn write<T: Serialize>(to: &mut impl Write, value: &T) -> io::Result<()> {
     }
     bytes[..4].copy_from_slice(&length.to_le_bytes());
     to.write_all(&bytes)
+}
+
+/// Reads from a stream until a deadline, however often something arrives before it: who sends a
+/// byte now and then cannot hold its reader for longer than two timeouts of the stream.
+pub fn timed(stream: &mut TcpStream, time: Duration) -> impl Read {
+    Timed { stream, over: crossbeam_channel::after(time) }
+}
+
+/// See [`timed`]. `T` is what the deadline's channel tells, which nobody asks for.
+struct Timed<'a, T> {
+    stream: &'a mut TcpStream,
+    over: Receiver<T>,
+}
+
+impl<T> Read for Timed<'_, T> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.over.try_recv().is_ok() {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        self.stream.read(buffer)
+    }
 }
 
 /// A stream that breaks off inside a frame is not one of ours.

@@ -12,9 +12,13 @@ use super::frame::{self, ReadError};
 use super::{Hello, Request, Response, Token, VERSION};
 
 /// The most connections at a time; one more is told to try again.
-pub const CONNECTIONS_MAX: usize = 64;
+pub const CONNECTIONS_MAX: usize = 256;
 /// How long a connection may say nothing, or leave an answer unread.
 pub const IDLE_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a new connection may take to prove that it belongs here, and the length of the frame
+/// that does. Strangers give their place up soon.
+const HELLO_TIMEOUT: Duration = Duration::from_secs(1);
+const HELLO_BYTES_MAX: u32 = 256;
 /// How long to wait after the system refused a connection, for want of file descriptors say.
 const RETRY_ACCEPT_AFTER: Duration = Duration::from_millis(20);
 /// Enough for decoding a request and encoding a page of messages, both of which live on the heap.
@@ -126,7 +130,14 @@ fn connection(
 
 /// Answers one connection's questions until it ends or breaks the format.
 fn serve(stream: &mut TcpStream, token: Token, service: &dyn Service) {
-    match frame::read::<Hello>(stream) {
+    let hello =
+        stream.set_read_timeout(Some(HELLO_TIMEOUT)).map_err(ReadError::Io).and_then(|()| {
+            frame::read_up_to::<Hello>(&mut frame::timed(stream, HELLO_TIMEOUT), HELLO_BYTES_MAX)
+        });
+    if stream.set_read_timeout(Some(IDLE_TIMEOUT)).is_err() {
+        return;
+    }
+    match hello {
         Ok(hello) if !same(&hello.token, &token) => {
             let _ = frame::write(stream, &Response::NotAllowed);
             return;
@@ -214,6 +225,22 @@ mod tests {
         assert!(matches!(stream.read(&mut [0; 16]), Ok(0) | Err(_)));
         let mut client = Client::connect(addr, &token, TIMEOUT).unwrap();
         assert_eq!(client.ask(&Request::Peers).unwrap(), Response::Done);
+    }
+
+    #[test]
+    fn a_stranger_who_drips_bytes_is_cut_off() {
+        let (_guard, addr, _) = start();
+        let mut stream = TcpStream::connect(addr).unwrap();
+        stream.set_nodelay(true).unwrap();
+        stream.write_all(&100u32.to_le_bytes()).unwrap();
+        stream.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
+        // Each byte alone; the other end gives up before the hundredth.
+        let cut_off = (0..100).any(|_| {
+            let sent = stream.write_all(b"x");
+            let answered = stream.read(&mut [0; 1]);
+            sent.is_err() || !answered.is_err_and(|error| error.kind() == ErrorKind::WouldBlock)
+        });
+        assert!(cut_off);
     }
 
     #[test]

@@ -99,9 +99,11 @@ impl ProcessId {
             Err(_) => None,
         };
         match self.look() {
-            Seen::Alive => {}
+            // A record can be edited, or come from a backup: whatever it says, only what runs as
+            // a node is signalled.
+            Seen::Alive if runs_a_node(self.pid) => {}
             Seen::Gone => return Signalled::Gone,
-            Seen::Unknown => return Signalled::Refused,
+            Seen::Alive | Seen::Unknown => return Signalled::Refused,
         }
         let sent = match pidfd {
             Some(pidfd) => pidfd_send_signal(pidfd, signal),
@@ -153,6 +155,12 @@ impl ProcessId {
     fn raw(&self) -> Option<Pid> {
         Pid::from_raw(i32::try_from(self.pid).ok()?)
     }
+}
+
+/// Whether a process was started as `gossip run-node`.
+fn runs_a_node(pid: u32) -> bool {
+    let words = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    words.split(|byte| *byte == 0).any(|word| word == b"run-node")
 }
 
 /// The boot that this machine is in. Start times count from it, and mean nothing in another.
@@ -221,6 +229,13 @@ fn parse_stat(line: &[u8]) -> Option<(char, u64)> {
 mod tests {
     use super::super::testing::{Helper, soon};
     use super::*;
+
+    #[test]
+    fn what_is_no_node_is_never_signalled() {
+        let bystander = Helper::command(&mut std::process::Command::new("cat"));
+        assert_eq!(bystander.process().signal(Signal::KILL), Signalled::Refused);
+        assert!(bystander.process_is_alive());
+    }
 
     #[test]
     fn a_name_full_of_parentheses_does_not_shift_the_fields() {

@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::{Read, Write};
 use std::net::UdpSocket;
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -53,13 +54,15 @@ pub(super) struct Helper(Child);
 
 impl Helper {
     pub(super) fn cat() -> Self {
-        Self::command(&mut Command::new("cat"))
+        Self::command(Command::new("cat").arg0("run-node"))
     }
 
     /// One that takes no notice of a polite request to end.
     pub(super) fn stubborn() -> Self {
         let mut child = Command::new("sh");
-        child.args(["-c", "trap '' TERM; echo deaf; while read -r line; do :; done"]);
+        child
+            .args(["-c", "trap '' TERM; echo deaf; while read -r line; do :; done"])
+            .arg("run-node");
         let mut helper = Self::command(child.stdout(Stdio::piped()));
         // It is deaf once it says so, not before.
         let mut byte = [0];

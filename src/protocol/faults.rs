@@ -135,6 +135,11 @@ impl FaultLab {
         &self.rules
     }
 
+    /// Whether anything is held back.
+    pub(super) fn holds_any(&self) -> bool {
+        !self.held.is_empty()
+    }
+
     /// Whether there is nothing to do: no rule, and nothing held back.
     pub(super) fn is_idle(&self) -> bool {
         self.rules.is_empty() && self.held.is_empty()

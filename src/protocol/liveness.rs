@@ -37,7 +37,7 @@ impl Node {
             peer.addr.addr = sender.addr;
         }
         if restarted {
-            self.start_afresh_with(sender.node);
+            self.start_afresh_with(now, sender.node);
         }
         match before {
             Standing::Suspected { .. } => self.set_standing(sender.node, Standing::Alive),
@@ -49,10 +49,14 @@ impl Node {
 
     /// A neighbour was started again, with an empty store: nothing counted with its earlier
     /// incarnation holds for this one.
-    fn start_afresh_with(&mut self, node: NodeId) {
+    fn start_afresh_with(&mut self, now: Now, node: NodeId) {
+        self.stop_asking(now, node);
         let link = self.peers.new_link();
         if let Some(peer) = self.peers.get_mut(node) {
             peer.link = link;
+            if peer.standing == Standing::Removed {
+                peer.standing = Standing::Contact;
+            }
             peer.settling = Settling::default();
             peer.exchange = Exchange::default();
             peer.neighbours_version = 0;
@@ -66,6 +70,10 @@ impl Node {
         let Some(peer) = self.peers.get_mut(node) else { return };
         let before = peer.standing;
         peer.standing = standing;
+        if standing == Standing::Alive {
+            // What waited for it is due.
+            self.due.at(peer.heard);
+        }
         let event = match (before, standing) {
             (Standing::Alive, Standing::Suspected { .. }) => {
                 self.counters.peers_suspected += 1;
@@ -164,7 +172,8 @@ impl Node {
     fn probe_dead(&mut self, now: Now, node: NodeId, since: Monotonic) {
         let timing = &self.config.timing;
         let wait = (now.monotonic.since(since) / 8)
-            .clamp(timing.dead_probe_interval_min, timing.dead_probe_interval_max);
+            .min(timing.dead_probe_interval_max)
+            .max(timing.dead_probe_interval_min);
         let next = now.monotonic + wait;
         let Some(peer) = self.peers.get_mut(node) else { return };
         peer.standing = Standing::Dead { since, next };
@@ -196,6 +205,7 @@ impl Node {
             return;
         }
         peer.unlinked = Some(now.monotonic);
+        peer.unanswered = Some(now.monotonic);
         let instead_of = peer.stand_in_for.take();
         self.set_standing(node, Standing::Contact);
         if let Some(dead) = instead_of {

@@ -13,6 +13,10 @@ use super::wire::{self, Frame, TAG_BYTES};
 use super::{Outputs, path};
 use crate::codec;
 
+/// The most bytes of control frames that are sent at once. One datagram full of questions has
+/// no more than this for an answer.
+const CONTROL_BYTES_MAX: usize = 128 << 10;
+
 /// A frame, encoded, in the outbox's buffer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Encoded {
@@ -40,6 +44,9 @@ struct Item {
 pub(super) struct Outbox {
     bytes: Vec<u8>,
     items: Vec<Item>,
+    /// Bytes of control frames since the last flush, and how many did not fit any more.
+    control_bytes: usize,
+    control_dropped: u64,
 }
 
 /// A datagram about to be sent: to whom, and which bytes of the outputs.
@@ -67,9 +74,15 @@ impl Outbox {
         self.items.push(Item { to, frame });
     }
 
-    /// Encodes a frame for one receiver.
+    /// Encodes a control frame for one receiver. One that finds no room is lost, as on the way:
+    /// whatever comes in, what goes out at once is bounded.
     pub(super) fn send(&mut self, to: PeerAddr, frame: &Frame<'_>) {
+        if self.control_bytes > CONTROL_BYTES_MAX {
+            self.control_dropped += 1;
+            return;
+        }
         let frame = self.encode(frame);
+        self.control_bytes += frame.len();
         self.put(to, frame);
     }
 
@@ -101,6 +114,8 @@ impl Outbox {
         }
         self.items.clear();
         self.bytes.clear();
+        self.control_bytes = 0;
+        counters.limit_control_dropped += std::mem::take(&mut self.control_dropped);
     }
 
     /// Makes one datagram of these frames.

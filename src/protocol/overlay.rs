@@ -67,6 +67,7 @@ impl Node {
         }
         let max = self.config.timing.summary_interval_max;
         if self.trickle.fire(now.monotonic, max, &mut self.rng) {
+            self.tell_limits();
             self.retire_links(now);
             self.find_links(now);
             self.spare_a_link(now);
@@ -154,7 +155,9 @@ impl Node {
                 self.set_standing(from, Standing::Alive);
                 true
             }
-            Standing::Contact | Standing::Removed => {
+            // It left for good in this life: what comes now was sent before that.
+            Standing::Removed => return,
+            Standing::Contact => {
                 if !self.accept(now, from, beat.asking) {
                     return;
                 }
@@ -265,7 +268,7 @@ impl Node {
             && self.peers.get(node).is_none_or(|peer| match peer.standing {
                 Standing::Dead { .. } | Standing::Removed => false,
                 Standing::Contact => {
-                    peer.unlinked.is_none_or(|at| now.monotonic.since(at) >= memory)
+                    peer.unanswered.is_none_or(|at| now.monotonic.since(at) >= memory)
                 }
                 _ => true,
             })
@@ -367,6 +370,7 @@ impl Node {
             let linked = self.peers.get(addr.node).is_some_and(Peer::is_linked);
             let peer = self.peers.ensure(*addr, Standing::Contact, now.monotonic);
             peer.original = true;
+            peer.stand_in_for = None;
             if !linked {
                 peer.heard = now.monotonic;
                 self.overlay.began_with += 1;
@@ -388,6 +392,11 @@ impl Node {
             peer.original = false;
             if peer.is_linked() {
                 self.overlay.retiring.push(peer.addr.node);
+            }
+            // A dead one that is not meant to be a neighbour any more is none when it returns.
+            if matches!(peer.standing, Standing::Dead { .. }) {
+                peer.standing = Standing::Contact;
+                peer.unlinked = Some(now.monotonic);
             }
         }
         self.link(now, peers);

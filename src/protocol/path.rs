@@ -48,6 +48,8 @@ pub(super) fn push(path: &mut Vec<u8>, node: NodeId) {
 /// Cuts the middle out of a path until it names at most `nodes_max` nodes in at most
 /// `bytes_max` bytes; says whether anything was cut. The origin and the latest hops stay.
 pub(super) fn cut(path: &mut Vec<u8>, nodes_max: usize, bytes_max: usize) -> bool {
+    // The two ends always stay.
+    let nodes_max = nodes_max.max(2);
     // A number takes at least one byte, so a short path needs no look inside.
     if path.len() <= nodes_max.min(bytes_max) {
         return false;
@@ -62,7 +64,8 @@ pub(super) fn cut(path: &mut Vec<u8>, nodes_max: usize, bytes_max: usize) -> boo
     let head = all.iter().take_while(|number| **number != CUT).count().min(keep / 2).max(1);
     let tail = (keep - head).min(all.len() - head);
     path.clear();
-    for number in all[..head].iter().chain([&CUT]).chain(&all[all.len() - tail..]) {
+    let tail = all[all.len() - tail..].iter().filter(|number| **number != CUT);
+    for number in all[..head].iter().chain([&CUT]).chain(tail) {
         codec::encode_into(number, path);
     }
     true

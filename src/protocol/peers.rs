@@ -56,6 +56,8 @@ pub(super) struct Peer {
     pub(super) seen_version: u32,
     /// This node gave the link up, or got no answer when it asked for one, at this time.
     pub(super) unlinked: Option<Monotonic>,
+    /// It gave no answer when it was asked for a link, at this time.
+    pub(super) unanswered: Option<Monotonic>,
     pub(super) settling: Settling,
     pub(super) exchange: Exchange,
 }
@@ -109,6 +111,7 @@ impl Peer {
             spare: false,
             seen_version: 0,
             unlinked: None,
+            unanswered: None,
             settling: Settling::default(),
             exchange: Exchange::default(),
         }

@@ -19,8 +19,9 @@ use super::message::{MessageId, NodeId};
 use super::time::{Monotonic, Now};
 use super::wire::{Frame, Offer, Page, Ranges, Summary};
 
-/// The most ranges in one listing, offer, or list of recent ids: some 15 KB.
-const RANGES_PER_FRAME_MAX: usize = 1_500;
+/// The most ranges in one listing, offer, or list of recent ids: some 5 KB. A listing holds two
+/// such lists, and fits a datagram even if every number in it takes its full length (28 bytes).
+const RANGES_PER_FRAME_MAX: usize = 1_000;
 /// The most known ids that the recent ones of a summary may be compared with.
 const RECENT_IDS_MAX: usize = 65_536;
 /// Where the first page begins.
@@ -111,22 +112,26 @@ impl Node {
     fn page_of_ranges(&self, first: MessageId) -> (Page, Vec<IdRange>, Vec<IdRange>) {
         let (mut held, mut gone) = (Vec::new(), Vec::new());
         for range in self.store.known().between(first, None) {
-            if held.len() + gone.len() >= RANGES_PER_FRAME_MAX {
-                let end = Some(MessageId { origin: range.origin, sequence: range.first });
-                return (Page { first, end }, held, gone);
+            let mut parts: Vec<(u64, bool, IdRange)> = Vec::new();
+            let all = self.store.held();
+            let one_more = RANGES_PER_FRAME_MAX + 1;
+            parts.extend(all.common_with(range).take(one_more).map(|r| (r.first, true, r)));
+            parts.extend(all.missing_in(range).take(one_more).map(|r| (r.first, false, r)));
+            parts.sort_unstable_by_key(|(first, ..)| *first);
+            for (sequence, is_held, part) in parts {
+                if held.len() + gone.len() >= RANGES_PER_FRAME_MAX {
+                    let end = Some(MessageId { origin: range.origin, sequence });
+                    return (Page { first, end }, held, gone);
+                }
+                if is_held { held.push(part) } else { gone.push(part) }
             }
-            held.extend(self.store.held().common_with(range));
-            gone.extend(self.store.held().missing_in(range));
         }
         (Page { first, end: None }, held, gone)
     }
 
     /// A peer lists what it knows.
     pub(super) fn on_ranges(&mut self, now: Now, from: NodeId, theirs: &Ranges) {
-        let mut wanting = false;
-        for range in &theirs.held {
-            wanting |= self.take_offer(from, *range);
-        }
+        let wanting = self.take_offer(from, &theirs.held);
         let mut listed = IdSet::default();
         for range in theirs.held.iter().chain(&theirs.gone) {
             if let Some(last) = range.last() {
@@ -151,10 +156,7 @@ impl Node {
 
     /// A peer answers a listing.
     pub(super) fn on_offer(&mut self, now: Now, from: NodeId, offer: &Offer) {
-        let mut found = offer.wanting;
-        for range in &offer.held {
-            found |= self.take_offer(from, *range);
-        }
+        let found = self.take_offer(from, &offer.held) || offer.wanting;
         if found {
             self.out_of_step(now);
         }

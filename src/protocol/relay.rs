@@ -69,6 +69,7 @@ impl Node {
     fn check(&self, text: &str, relays: u8) -> Result<(), Refused> {
         let bytes_max = self.config.limits.text_bytes_max;
         match () {
+            () if self.leaving.is_some() => Err(Refused::Leaving),
             () if text.is_empty() => Err(Refused::Empty),
             () if text.len() > bytes_max => Err(Refused::TooLong { bytes: text.len(), bytes_max }),
             () if !(1..=RELAYS_MAX).contains(&relays) => Err(Refused::Relays { relays }),
@@ -88,6 +89,7 @@ impl Node {
         if self.store.get(rumor.id).is_some() {
             self.counters.rumors_duplicate += 1;
             self.pass_on(now, rumor, Some(link), Arrived::Pushed);
+            self.evict();
             return;
         }
         if self.store.knows(rumor.id) {

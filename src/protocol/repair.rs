@@ -111,7 +111,8 @@ impl Node {
             let Some(peer) = self.peers.by_link(*link) else { continue };
             let assumed = peer.settling.assumed.unwrap_or(timing.settle_time_initial);
             let settle = peer.settling.smoothed.unwrap_or(assumed);
-            let wait = (settle * 4).clamp(timing.settle_timeout_min, timing.settle_timeout_max);
+            // Not `clamp`, which panics where somebody set the least above the most.
+            let wait = (settle * 4).min(timing.settle_timeout_max).max(timing.settle_timeout_min);
             let at = now.monotonic + wait;
             peer.settling.pending.push_back((at, id));
             peer.settling.unsettled += 1;
@@ -202,13 +203,11 @@ impl Node {
     /// A peer has these, and wonders whether this node does.
     pub(super) fn on_have(&mut self, now: Now, from: NodeId, ranges: &[IdRange]) {
         self.settle_all(from, ranges);
-        let mut got = Vec::new();
-        for range in ranges.iter().take(IDS_PER_FRAME_MAX) {
-            got.extend(self.store.known().common_with(*range).take(IDS_PER_FRAME_MAX));
-            self.take_offer(from, *range);
-        }
+        let known = self.store.known();
+        let got = ranges.iter().flat_map(|range| known.common_with(*range));
+        let got: Vec<IdRange> = got.take(IDS_PER_FRAME_MAX).collect();
+        self.take_offer(from, ranges);
         if let Some(peer) = self.peers.get(from).filter(|_| !got.is_empty()) {
-            got.truncate(IDS_PER_FRAME_MAX);
             self.outbox.send(peer.addr, &Frame::Got(got));
         }
         self.pump(now, from);
@@ -238,19 +237,24 @@ impl Node {
         }
     }
 
-    /// Notes what a peer has and this node lacks; says whether there was anything.
-    pub(super) fn take_offer(&mut self, from: NodeId, range: IdRange) -> bool {
-        let missing = self.store.known().missing_in(range);
+    /// Notes what a peer has and this node lacks; says whether there was anything. However wide
+    /// the ranges and however ragged what is known, this takes a bounded number of steps.
+    pub(super) fn take_offer(&mut self, from: NodeId, ranges: &[IdRange]) -> bool {
         let Some(peer) = self.peers.get_mut(from) else { return false };
-        for part in &missing {
-            if peer.exchange.offers.ranges() >= self.config.limits.id_ranges_max {
+        let ranges_max = self.config.limits.id_ranges_max;
+        let known = self.store.known();
+        let mut any = false;
+        let missing = ranges.iter().flat_map(|range| known.missing_in(*range));
+        for part in missing.take(ranges_max) {
+            any = true;
+            if peer.exchange.offers.ranges() >= ranges_max {
                 self.counters.limit_ranges_refused += 1;
                 break;
             }
             let last = part.first.saturating_add(part.more);
             peer.exchange.offers.insert_range(part.origin, part.first, last);
         }
-        !missing.is_empty()
+        any
     }
 
     /// Asks a peer for as many of the messages it has to offer as may be under way at a time.
@@ -357,6 +361,7 @@ impl Node {
             }
             self.due.at(wanted.until.max(now.monotonic + GRAIN));
         }
+        self.repair.catching_up &= self.repair.wanted.len() > given_up.len();
         for id in given_up {
             let Some(wanted) = self.repair.wanted.remove(&id) else { continue };
             if wanted.attempts > WANT_ATTEMPTS_MAX {

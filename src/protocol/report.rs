@@ -284,12 +284,14 @@ counters! {
     limit_paths_dropped,
     /// Paths cut in their middle.
     limit_paths_cut,
-    /// Messages refused by [`Limits::id_ranges_max`].
+    /// Messages and offers refused by [`Limits::id_ranges_max`].
     limit_ranges_refused,
     /// Links refused by [`Limits::neighbours_max`].
     limit_neighbours_refused,
-    /// Requests cut short by [`Limits::repair_reply_bytes_max`].
+    /// Requests cut short by [`Limits::repair_replies_max`].
     limit_repair_replies_cut,
+    /// Control frames that found no room among what is sent at once.
+    limit_control_dropped,
     /// Peers forgotten by [`Limits::contacts_max`].
     limit_contacts_dropped,
     /// Delayed datagrams dropped by [`Limits::delayed_datagrams_max`].
