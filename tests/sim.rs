@@ -24,7 +24,7 @@ mod repair;
 mod soak;
 
 /// The seeds that the suite runs; `scripts/soak` runs on from there.
-const SEEDS: std::ops::Range<u64> = 0..60;
+const SEEDS: std::ops::Range<u64> = 0..40;
 
 /// A seed from the environment, to replay a run.
 fn seed_asked_for() -> Option<u64> {
@@ -65,7 +65,7 @@ fn the_same_seed_gives_the_same_trace() {
         plan.options.trace = Trace::fingerprint();
         plan.run().expect("the plan runs").fingerprint.expect("a fingerprint was taken")
     };
-    for seed in 0..5 {
+    for seed in 0..3 {
         assert_eq!(fingerprint(seed), fingerprint(seed), "seed {seed}");
     }
     assert_ne!(fingerprint(0), fingerprint(1));

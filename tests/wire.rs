@@ -302,7 +302,7 @@ mod golden {
     fn a_neighbour_that_is_heard_for_the_first_time_is_greeted() {
         let mut bench = Bench::new();
         let sent = bench.feed(8, &datagram(8, ASKING));
-        let greeting = ["07 00 01 00", NEIGHBOURS, NOTHING_KNOWN];
+        let greeting = ["07 00 01 00", NEIGHBOURS, "10 09 01 00 00", NOTHING_KNOWN];
         assert_eq!(sent, greeting.map(|frame| (addr(8), datagram(9, frame))));
     }
 

@@ -393,7 +393,7 @@ fn a_lossy_ring_stays_a_ring() {
 }
 
 #[test]
-fn what_a_neighbour_pushed_is_no_sign_of_a_split() {
+fn what_a_neighbour_pushed_makes_no_link_to_another() {
     let mut table = Table::with(9, &[(1, 2), (2, 3), (3, 1)], |_| {});
     table.run(SECOND * 5);
     for round in 1..=2u64 {
