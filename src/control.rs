@@ -71,6 +71,8 @@ pub enum Request {
     },
     /// Which messages do you hold?
     Messages(MessageQuery),
+    /// These were shown to a person.
+    MarkShown(Vec<MessageId>),
     /// What do you have of this one?
     Message(MessageId),
     /// Who are your neighbours?

@@ -305,8 +305,14 @@ impl Node {
         })
     }
 
-    /// A page of messages; see [`MessageQuery`].
-    pub fn messages(&mut self, query: &MessageQuery) -> MessagePage {
+    /// Marks messages as shown, once they were.
+    pub fn mark_shown(&mut self, ids: &[MessageId]) {
+        self.store.mark_shown(ids);
+    }
+
+    /// A page of messages; see [`MessageQuery`]. Asking marks nothing as shown.
+    #[must_use]
+    pub fn messages(&self, query: &MessageQuery) -> MessagePage {
         self.store.page(query, self.config.node)
     }
 

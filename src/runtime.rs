@@ -289,6 +289,10 @@ impl Runtime {
                 Err(refused) => Response::Refused(refused),
             },
             Request::Messages(query) => Response::Messages(self.node.messages(&query)),
+            Request::MarkShown(ids) => {
+                self.node.mark_shown(&ids);
+                Response::Done
+            }
             Request::Message(id) => Response::Message(self.node.message(id)),
             Request::Peers => Response::Peers(self.node.peers()),
             Request::Status => Response::Status(Box::new(self.node.status())),

@@ -58,8 +58,15 @@ impl Error {
     /// Completes what is advised, so that it is about this network when typed as it stands.
     #[must_use]
     pub(super) fn advising_on(mut self, network: &str) -> Self {
-        let complete = format!("`gossip show-network{}`", network::flag(network));
-        self.next = self.next.replace("`gossip show-network`", &complete);
+        let flag = network::flag(network);
+        let about_a_network = |words: &str| {
+            words.starts_with("gossip ")
+                && !["--network", "--help", "list-networks"].iter().any(|word| words.contains(word))
+        };
+        let complete = self.next.split('`').map(|part| {
+            if about_a_network(part) { format!("{part}{flag}") } else { part.to_owned() }
+        });
+        self.next = complete.collect::<Vec<_>>().join("`");
         self
     }
 

@@ -6,9 +6,13 @@ use super::render::Style;
 use super::render::messages::{self as render, Paths, View};
 use super::render::time::Detail;
 use super::{Error, Global, args, output};
+use crate::control::client::Client;
 use crate::control::{Request, Response};
 use crate::network::StateDir;
-use crate::protocol::{MessageInfo, MessageQuery, NodeId, Which};
+use crate::protocol::{MessageId, MessageInfo, MessageQuery, NodeId, Which};
+
+/// Far less than a frame holds.
+const IDS_PER_REQUEST: usize = 10_000;
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
@@ -71,10 +75,33 @@ impl Args {
 
 /// Fetches messages and shows them, oldest first.
 pub(super) fn run(global: &Global, args: &Args) -> Result<(), Error> {
-    let mut messages = fetch(&global.network, args)?;
+    let record = StateDir::from_env()?.load(&global.network)?;
+    let mut client = record.connect(args.node)?;
+    let mut messages = fetch(&mut client, args)?;
     messages.sort_by_key(|message| (message.sent_at, message.id));
+    show(global, args, &messages)?;
+    // Only now: what a full disk or a closed pipe swallowed was not shown.
+    if args.which != Shown::Read {
+        mark_shown(&mut client, args.node, &messages)?;
+    }
+    Ok(())
+}
+
+/// Marks what was unread as shown, some thousands at a time.
+fn mark_shown(client: &mut Client, node: NodeId, messages: &[MessageInfo]) -> Result<(), Error> {
+    let unread: Vec<MessageId> =
+        messages.iter().filter(|message| message.unread).map(|message| message.id).collect();
+    for ids in unread.chunks(IDS_PER_REQUEST) {
+        let answer = client.ask(&Request::MarkShown(ids.to_vec()));
+        answer.map_err(|error| Error::no_answer(node, &error))?;
+    }
+    Ok(())
+}
+
+/// Prints messages, as text or JSON.
+fn show(global: &Global, args: &Args, messages: &[MessageInfo]) -> Result<(), Error> {
     if global.json {
-        return output::json(&render::json(args.node, &messages, args.chosen_paths()));
+        return output::json(&render::json(args.node, messages, args.chosen_paths()));
     }
     if messages.is_empty() {
         output::note(&none(args.which, args.node));
@@ -85,13 +112,11 @@ pub(super) fn run(global: &Global, args: &Args) -> Result<(), Error> {
         zone: TimeZone::system(),
         style: Style { colour: output::wants_colour(&std::io::stdout()) },
     };
-    output::result(&render::text(&messages, &view))
+    output::result(&render::text(messages, &view))
 }
 
 /// All pages, one after the other, over one connection.
-fn fetch(network: &str, args: &Args) -> Result<Vec<MessageInfo>, Error> {
-    let record = StateDir::from_env()?.load(network)?;
-    let mut client = record.connect(args.node)?;
+fn fetch(client: &mut Client, args: &Args) -> Result<Vec<MessageInfo>, Error> {
     let mut query = MessageQuery { which: args.which.which(), last: args.last, after: None };
     let mut messages = Vec::new();
     loop {

@@ -71,7 +71,13 @@ impl Helper {
     }
 
     pub(super) fn command(command: &mut Command) -> Self {
-        Self(command.stdin(Stdio::piped()).spawn().unwrap())
+        let helper = Self(command.stdin(Stdio::piped()).spawn().unwrap());
+        // The kernel shows a process's words a moment after it shows the process.
+        let words = format!("/proc/{}/cmdline", helper.0.id());
+        while fs::read(&words).unwrap().is_empty() {
+            std::thread::yield_now();
+        }
+        helper
     }
 
     pub(super) fn process(&self) -> ProcessId {

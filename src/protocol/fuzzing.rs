@@ -288,7 +288,7 @@ impl Lab {
                 let which = [Which::All, Which::Read, Which::Unread][usize::from(dice.below(3))];
                 let last = dice.flag().then(|| dice.odd_number());
                 let after = dice.flag().then(|| dice.odd_number());
-                self.node.messages(&MessageQuery { which, last, after });
+                let _ = self.node.messages(&MessageQuery { which, last, after });
             }
             140..180 => {
                 let _ = self.node.message(dice.message());

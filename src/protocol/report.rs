@@ -49,11 +49,11 @@ impl std::error::Error for Refused {}
 /// Which messages to tell of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Which {
-    /// Those not shown before; they are marked as shown.
+    /// Those not shown before.
     Unread,
-    /// Those shown before; nothing changes.
+    /// Those shown before.
     Read,
-    /// All; they are marked as shown.
+    /// All.
     All,
 }
 

@@ -261,9 +261,18 @@ impl Store {
         Some((by, record))
     }
 
-    /// A page of messages in order of arrival, at most `PAGE_MESSAGES_MAX` of them; marks what
-    /// it shows as the query says. `node` ends each path.
-    pub(super) fn page(&mut self, query: &MessageQuery, node: NodeId) -> MessagePage {
+    /// Marks messages as shown.
+    pub(super) fn mark_shown(&mut self, ids: &[MessageId]) {
+        for id in ids {
+            let Some(record) = self.messages.get_mut(id) else { continue };
+            self.unread -= u64::from(!record.read);
+            record.read = true;
+        }
+    }
+
+    /// A page of messages in order of arrival, at most `PAGE_MESSAGES_MAX` of them. `node` ends
+    /// each path.
+    pub(super) fn page(&self, query: &MessageQuery, node: NodeId) -> MessagePage {
         let end = self.first_arrival + self.arrivals.len() as u64;
         let mut at = query.after.unwrap_or_else(|| self.start_of(query)).max(self.first_arrival);
         let (mut messages, mut bytes, mut steps) = (Vec::new(), 0, 0);
@@ -277,16 +286,11 @@ impl Store {
             steps += 1;
             let id = self.arrivals[usize::try_from(at - self.first_arrival).unwrap_or(0)];
             at += 1;
-            let Some(record) = self.messages.get_mut(&id).filter(|r| query.which.shows(r.read))
-            else {
+            let Some(record) = self.messages.get(&id).filter(|r| query.which.shows(r.read)) else {
                 continue;
             };
             messages.push(info(id, record, node));
             bytes += record.bytes();
-            if query.which != Which::Read && !record.read {
-                record.read = true;
-                self.unread -= 1;
-            }
         }
         MessagePage { messages, next: None }
     }
@@ -380,6 +384,10 @@ mod tests {
 
     fn shown(store: &mut Store, which: Which, last: Option<u64>) -> Vec<u64> {
         let page = store.page(&query(which, last), NodeId(2));
+        if which != Which::Read {
+            let ids: Vec<MessageId> = page.messages.iter().map(|message| message.id).collect();
+            store.mark_shown(&ids);
+        }
         page.messages.iter().map(|message| message.id.sequence).collect()
     }
 
@@ -423,7 +431,7 @@ mod tests {
 
     #[test]
     fn long_answers_come_in_pages() {
-        let mut store = store_of(2_500);
+        let store = store_of(2_500);
         let (mut after, mut seen) = (None, Vec::new());
         loop {
             let page = store.page(&MessageQuery { after, ..query(Which::All, None) }, NodeId(2));
