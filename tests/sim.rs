@@ -26,6 +26,12 @@ mod soak;
 /// The seeds that the suite runs; `scripts/soak` runs on from there.
 const SEEDS: std::ops::Range<u64> = 0..40;
 
+/// Seeds that found bugs, all of which are mended: a leaving node that ticked without end (131),
+/// too much asked of one peer (44, 165), the dead asked round and round (2556), a question for
+/// each message (364), an overlay in two closed rings (1288, 1705, 1995), a node with an empty
+/// sample (4827).
+const FOUND: [u64; 9] = [44, 131, 165, 364, 1288, 1705, 1995, 2556, 4827];
+
 /// A seed from the environment, to replay a run.
 fn seed_asked_for() -> Option<u64> {
     let seed = std::env::var("GOSSIP_SEED").ok()?;
@@ -42,7 +48,7 @@ fn run(seed: u64) {
 #[test]
 fn random_faults() {
     let Some(seed) = seed_asked_for() else {
-        SEEDS.for_each(run);
+        SEEDS.chain(FOUND).for_each(run);
         return;
     };
     let mut plan = Plan::random(seed);
