@@ -415,6 +415,12 @@ impl Simulation {
         self.network.rules = rules;
     }
 
+    /// What was written down, now that all is over.
+    #[must_use]
+    pub fn into_trace(self) -> Trace {
+        self.trace
+    }
+
     /// What was written down so far.
     #[must_use]
     pub fn trace(&self) -> &Trace {

@@ -215,6 +215,11 @@ impl Peers {
         self.list.iter().filter(|peer| peer.is_linked())
     }
 
+    /// The link made last.
+    pub(super) fn newest_link(&self) -> LinkId {
+        LinkId(self.next_link)
+    }
+
     /// A link that was never used.
     pub(super) fn new_link(&mut self) -> LinkId {
         self.next_link += 1;

@@ -317,6 +317,7 @@ fn a_listing_fits_a_datagram() {
                 arrived: Monotonic(1),
                 relays: 1,
                 repaired: false,
+                newest_link: super::flood::LinkId(1),
                 hops: 1,
                 path: &[9],
             };

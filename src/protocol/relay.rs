@@ -37,6 +37,7 @@ impl Node {
                 arrived: now.monotonic,
                 relays,
                 repaired: false,
+                newest_link: self.peers.newest_link(),
                 hops: 0,
                 path: &[],
             },
@@ -131,6 +132,7 @@ impl Node {
                 arrived: now.monotonic,
                 relays: rumor.relays,
                 repaired: rumor.repaired,
+                newest_link: self.peers.newest_link(),
                 hops: rumor.hops,
                 path: rumor.path,
             },
@@ -181,8 +183,10 @@ impl Node {
             };
             let settled = record.settles(from, rumor.repaired);
             let spare = arrived != Arrived::Pushed;
+            let older = links.iter().copied().filter(|link| *link <= record.newest_link);
+            let older: SmallVec<[LinkId; 8]> = older.collect();
             let counts =
-                flood::receive(&mut record.copies, from, record.relays, links, spare, &mut send);
+                flood::receive(&mut record.copies, from, record.relays, &older, spare, &mut send);
             (record.note_copy(counts, rumor.hops, rumor.path, paths_max), settled)
         });
         store.update(rumor.id, |record| record.copies_sent += sent);

@@ -34,6 +34,9 @@ pub(super) struct Record {
     pub(super) repaired: bool,
     read: bool,
     pub(super) copies: Copies,
+    /// The newest link there was when it came. Later ones hear of it by summaries: late copies
+    /// that came in would else go out over a link once more after it was given up and made anew.
+    pub(super) newest_link: LinkId,
     pub(super) copies_received: u32,
     pub(super) copies_sent: u32,
     /// First the path of the first copy; then a shortest and a longest among those kept.
@@ -56,6 +59,7 @@ pub(super) struct Arrival<'a> {
     pub(super) arrived: Monotonic,
     pub(super) relays: u8,
     pub(super) repaired: bool,
+    pub(super) newest_link: LinkId,
     pub(super) hops: u32,
     /// The path up to the sender; empty for a message that starts here.
     pub(super) path: &'a [u8],
@@ -224,6 +228,7 @@ impl Store {
             repaired: arrival.repaired,
             read: false,
             copies: Copies::default(),
+            newest_link: arrival.newest_link,
             copies_received: 0,
             copies_sent: 0,
             paths,
@@ -365,6 +370,7 @@ mod tests {
             arrived: Monotonic(2),
             relays: 1,
             repaired: false,
+            newest_link: LinkId(1),
             hops: 1,
             path: &[1],
         }

@@ -40,7 +40,8 @@ struct Soak {
     next: AtomicU64,
     passed: AtomicU64,
     datagrams: AtomicU64,
-    rests: Mutex<Vec<Duration>>,
+    /// How long each took to come to rest, and its seed.
+    rests: Mutex<Vec<(Duration, u64)>>,
     failures: Mutex<Vec<String>>,
     /// Go on after a failure, to see how many seeds fail.
     keeps_going: bool,
@@ -71,7 +72,7 @@ impl Soak {
             Ok(Ok(outcome)) => {
                 self.passed.fetch_add(1, Ordering::Relaxed);
                 self.datagrams.fetch_add(outcome.datagrams, Ordering::Relaxed);
-                self.rests.lock().unwrap().push(outcome.rest_after);
+                self.rests.lock().unwrap().push((outcome.rest_after, seed));
                 return;
             }
             Ok(Err(failure)) => failure.to_string(),
@@ -85,7 +86,9 @@ impl Soak {
         let passed = self.passed.into_inner();
         let mut rests = self.rests.into_inner().unwrap();
         rests.sort_unstable();
-        let rest = |share: usize| rests.get(rests.len() * share / 100).copied().unwrap_or_default();
+        let rest =
+            |share: usize| rests.get(rests.len() * share / 100).map_or(Duration::ZERO, |r| r.0);
+        let (slowest, seed) = rests.last().copied().unwrap_or_default();
         println!(
             "{passed} seeds from {} on passed in {took:.0?}: {:.1} seeds and {:.0} datagrams a second",
             self.from,
@@ -93,10 +96,9 @@ impl Soak {
             self.datagrams.into_inner() as f64 / took.as_secs_f64(),
         );
         println!(
-            "at rest after the last fault: median {:?}, 99 of 100 {:?}, all {:?}",
+            "at rest after the last fault: median {:?}, 99 of 100 {:?}, all {slowest:?} (seed {seed})",
             rest(50),
-            rest(99),
-            rests.last().copied().unwrap_or_default()
+            rest(99)
         );
         let failures = self.failures.into_inner().unwrap();
         assert!(failures.is_empty(), "{} seeds failed, the first: {}", failures.len(), failures[0]);
