@@ -368,13 +368,13 @@ mod golden {
     }
 
     #[test]
-    fn neighbours_agree_on_the_smallest_number_as_their_root() {
+    fn neighbours_agree_on_the_root_that_comes_first() {
         let mut bench = Bench::new().joined();
         assert!(bench.pass(200).contains(&(addr(8), datagram(9, ROOT))));
         // Told on at once, but not to where it came from.
         let passed_on = bench.feed(8, &datagram(8, "10 08 01 05 00"));
         assert_eq!(passed_on, [(addr(10), datagram(9, "10 08 01 05 00"))]);
-        assert_eq!(bench.feed(10, &datagram(10, "10 0a 01 07 00")), []);
+        assert_eq!(bench.feed(10, &datagram(10, "10 0d 01 07 00")), []);
     }
 
     #[test]

@@ -3,18 +3,20 @@
 //! Where many nodes die at once, those at the ends of what is left link up with random others.
 //! With bad luck they close a small ring of their own: everybody has neighbours enough, looks no
 //! further, and yet no flood gets in or out. (In simulations about one mass crash in a hundred
-//! on small rings.) So each piece goes by a name: the smallest node number in it, its root. The
-//! root counts up a beat that travels with the heartbeats; who has not seen it advance for a
-//! while takes the root for gone. When two nodes that are no neighbours shuffle, they compare
+//! on small rings.) So each piece goes by a name: the number of the node in it that comes first
+//! in an order all agree on, its root. The root counts up a beat that travels with the
+//! heartbeats; who has not seen it advance for a while takes the root for gone. When two nodes that are no neighbours shuffle, they compare
 //! names. If they differ for long, and neither is in the making, the overlay is in pieces, and
-//! who goes by the greater name asks for a link.
+//! who goes by the later name asks for a link.
 //!
 //! As in a spanning tree protocol (Perlman 1985), less the tree. Patience comes before speed
 //! here: a network that starts or heals differs for a while, and a ring must stay a ring.
 
+use std::cmp::Reverse;
 use std::time::Duration;
 
 use super::Node;
+use super::ids::mix;
 use super::message::{NodeId, Origin};
 use super::overlay::Overlay;
 use super::peers::Peer;
@@ -43,7 +45,7 @@ pub(super) struct Unity {
     own_beat: u32,
     /// The root that was lost last, and its beat then: who still believes in it is late.
     lost: Option<(Origin, u32)>,
-    /// Since when nodes were seen that go by a smaller name.
+    /// Since when nodes were seen that go by an earlier name.
     apart_since: Option<Monotonic>,
 }
 
@@ -76,8 +78,12 @@ impl Unity {
 }
 
 /// Whether a root goes before another. Of two lives of a node the later one does.
+///
+/// Not by their numbers: those of a ring are in order, so that a node far from node 1 would first
+/// go by the name of every single node in between. Scrambled, it goes by a dozen or so.
 fn precedes(a: Origin, b: Origin) -> bool {
-    a.node < b.node || (a.node == b.node && a.incarnation > b.incarnation)
+    let place = |root: Origin| (mix(root.node.0.into()), Reverse(root.incarnation));
+    place(a) < place(b)
 }
 
 impl Node {
@@ -163,9 +169,9 @@ mod tests {
     const ME: Origin = Origin { node: NodeId(5), incarnation: 1 };
 
     #[test]
-    fn the_smallest_number_goes_before_and_of_two_lives_the_later() {
+    fn any_two_roots_have_an_order_and_of_two_lives_the_later_goes_before() {
         let origin = |node, incarnation| Origin { node: NodeId(node), incarnation };
-        assert!(precedes(origin(1, 1), origin(2, 9)));
+        assert_ne!(precedes(origin(1, 1), origin(2, 9)), precedes(origin(2, 9), origin(1, 1)));
         assert!(precedes(origin(1, 2), origin(1, 1)));
         assert!(!precedes(origin(1, 1), origin(1, 1)));
     }
