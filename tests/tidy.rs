@@ -293,9 +293,12 @@ fn every_script_can_be_run_and_is_described() {
         if name == "README.md" || path.is_dir() {
             continue;
         }
-        let mode = fs::metadata(&path).unwrap().permissions().mode();
-        assert_eq!(mode & 0o111, 0o111, "scripts/{name} cannot be run");
-        assert!(fs::read_to_string(&path).unwrap().starts_with("#!"), "scripts/{name}");
+        // Wireshark reads it; nobody runs it.
+        if !name.ends_with(".lua") {
+            let mode = fs::metadata(&path).unwrap().permissions().mode();
+            assert_eq!(mode & 0o111, 0o111, "scripts/{name} cannot be run");
+            assert!(fs::read_to_string(&path).unwrap().starts_with("#!"), "scripts/{name}");
+        }
         names.insert(name);
     }
     let lines = described.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next());
