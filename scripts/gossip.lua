@@ -591,12 +591,11 @@ local function copy_of(rumor, tvb, pinfo)
   return copy
 end
 
--- A span in seconds, as Wireshark has it.
-local function span(seconds)
-  local ns = math.floor(math.abs(seconds) * 1e9 + 0.5)
-  local whole = math.floor(ns / 1e9)
-  local sign = seconds < 0 and -1 or 1
-  return NSTime.new(sign * whole, sign * math.floor(ns - whole * 1e9))
+-- A span of whole nanoseconds, as Wireshark has it: both parts have the sign.
+local function span(ns)
+  local sign, rest = ns < 0 and -1 or 1, math.abs(ns)
+  local seconds = math.floor(rest / 1e9)
+  return NSTime.new(sign * seconds, sign * math.floor(rest - seconds * 1e9))
 end
 
 for name, field in pairs({
@@ -618,13 +617,14 @@ local function show_copy(rumor, item, tvb, pinfo)
   add("copy", copy.number)
   if first ~= copy then
     add("first_seen_in", first.packet)
-    add("since_first_seen", span(copy.time - first.time))
+    add("since_first_seen", span(math.floor((copy.time - first.time) * 1e9 + 0.5)))
   end
   if following then add("next_seen_in", following.packet) end
-  -- Doubles hold the time of day no better than to a quarter of a microsecond.
-  local sent, now = rumor.sent_at.value, pinfo.abs_ts
-  local second = math.floor(now)
-  add("since_sent", span(second - sent.secs + math.floor((now - second) * 1e6 + 0.5) / 1e6 - sent.nsecs / 1e9))
+  -- The time of capture comes as a double, which holds today's dates to some microsecond.
+  local second = math.floor(pinfo.abs_ts)
+  local microsecond = math.floor((pinfo.abs_ts - second) * 1e6 + 0.5)
+  local sent = rumor.sent_at.value
+  add("since_sent", span((second - sent.secs) * 1e9 + microsecond * 1e3 - sent.nsecs))
 end
 
 --------------------------------------------------------------------------------------------------
@@ -699,10 +699,18 @@ end
 
 local displaced = {} -- By port: who had it before.
 
+-- What another dissector stumbles over is no error of ours.
+local function ask(other, tvb, pinfo, tree)
+  local fine, said = pcall(other.call, other, tvb, pinfo, tree)
+  if fine then return said end
+  tree:add(tvb(), ("[%s: malformed packet]"):format(tostring(other)))
+  return tvb:len()
+end
+
 function proto.dissector(tvb, pinfo, tree)
   local ours = is_ours(tvb)
   local other = not ours and displaced[pinfo.match]
-  if other then return other:call(tvb, pinfo, tree) end
+  if other then return ask(other, tvb, pinfo, tree) end
   local datagram = parse(tvb:raw(), tvb:reported_len())
   local says = sentence(datagram)
   if not pinfo.in_error_pkt then

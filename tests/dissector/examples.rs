@@ -136,7 +136,7 @@ fn copies_of_a_message_lead_to_the_first() {
     unreachable.extend(udp(PORT, &datagram(RELAYED)));
     pcap.packet(&ip(1, &unreachable), usize::MAX);
     pcap.datagram(PORT, &datagram(&format!("{HAVE} {RELAYED}")));
-    // The same id and another time: a message of another network.
+    // The same id a nanosecond later: a message of another network.
     pcap.datagram(PORT, &datagram(&RELAYED.replace("fd15", "fd16")));
     pcap.datagram(PORT, &datagram(RELAYED));
     let tshark = pcap.into_tshark(lab.directory());
@@ -151,20 +151,20 @@ fn copies_of_a_message_lead_to_the_first() {
     assert_eq!(
         rows(&tshark),
         [
-            "1 1    0.876543000",
-            "4 2 1  3.000000000 3.876543000",
-            "5 1    4.876543000",
-            "6 3 1  5.000000000 5.876543000",
+            "1 1    0.876543211",
+            "4 2 1  3.000000000 3.876543211",
+            "5 1    4.876543210",
+            "6 3 1  5.000000000 5.876543211",
         ]
     );
     // Read twice, each copy also leads to the next.
     assert_eq!(
         rows(&tshark.option(&["-2"])),
         [
-            "1 1  4  0.876543000",
-            "4 2 1 6 3.000000000 3.876543000",
-            "5 1    4.876543000",
-            "6 3 1  5.000000000 5.876543000",
+            "1 1  4  0.876543211",
+            "4 2 1 6 3.000000000 3.876543211",
+            "5 1    4.876543210",
+            "6 3 1  5.000000000 5.876543211",
         ]
     );
 }
@@ -197,7 +197,7 @@ fn ports_of_other_protocols_are_shared() {
     let mut pcap = Pcap::new();
     pcap.datagram(7009, &datagram(RELAYED));
     let mut rx = vec![0; 28];
-    rx[20] = 2;
+    rx[20] = 2; // an acknowledgement, of which the end is missing
     pcap.datagram(7009, &rx);
     let tshark = pcap.into_tshark(lab.directory());
     assert_eq!(tshark.fields("gossip", &["frame.number"]), [["1"]]);

@@ -12,9 +12,22 @@ const DATAGRAMS: usize = 10_000;
 
 /// A datagram that nodes might send, as sound as most.
 fn some_datagram(dice: &mut Xoshiro256PlusPlus) -> Vec<u8> {
+    if dice.random_bool(0.05) {
+        return over_ipv6();
+    }
     let mut choices = vec![0; dice.random_range(8..200)];
     dice.fill_bytes(&mut choices);
     fuzzing::some_datagram(&choices)
+}
+
+/// A shuffle of node 9 with a node that listens on ::1.
+fn over_ipv6() -> Vec<u8> {
+    let mut bytes = MAGIC.to_vec();
+    bytes.extend([1, 9, 1, 0x0f, 1, 13, 1]);
+    bytes.extend(std::net::Ipv6Addr::LOCALHOST.octets());
+    bytes.extend([0xfb, 0x65, 0x1b, 1]);
+    bytes.extend([0; 16]);
+    bytes
 }
 
 /// Such a datagram after one or two accidents.
