@@ -25,8 +25,11 @@ fn fields_of_every_kind_of_frame_are_what_the_nodes_report() {
     namespace::inside(name, || {
         let lab = Lab::new();
         let capture = Capture::start(&lab);
-        lab.start(&format!("random 3 --num-nodes {NODES} --seed 3"));
+        // Nobody asks after a message because the machine is busy: each copy is one of the flood.
+        let patient = "--timing settle-timeout-min=1500ms";
+        lab.start(&format!("random 3 --num-nodes {NODES} --seed 3 {patient}"));
         capture.until_it_runs();
+        until_links_are_told(&lab);
         let messages = send_messages(&lab);
         let quiet = Reports::of(&lab);
         provoke_every_kind(&lab, &capture);
@@ -118,6 +121,26 @@ fn numbers(values: &str) -> Vec<u32> {
         .filter(|value| !value.is_empty())
         .map(|value| value.parse().unwrap())
         .collect()
+}
+
+/// Until each node has heard what its neighbours' neighbours are.
+fn until_links_are_told(lab: &Lab) {
+    lab.until("show-network", |said| {
+        let nodes = said["nodes"].as_array().unwrap();
+        let peers = |node: &Value, of: &str| -> BTreeSet<u64> {
+            let peers = node[of].as_array().unwrap().iter();
+            peers.map(|peer| peer["node"].as_u64().unwrap()).collect()
+        };
+        nodes.iter().all(|node| {
+            let own = peers(&node["status"], "peers");
+            let mut told = node["status"]["peers"].as_array().unwrap().iter();
+            own.len() == 3
+                && told.all(|peer| {
+                    let at = usize::try_from(peer["node"].as_u64().unwrap()).unwrap() - 1;
+                    peers(peer, "neighbours") == peers(&nodes[at]["status"], "peers")
+                })
+        })
+    });
 }
 
 /// A message as its origin reports it, and how many copies may cross each link.
