@@ -1,8 +1,8 @@
 -- A Wireshark dissector for the datagrams of gossip networks, wire version 1.
 --
 -- Put this file into Wireshark's folder for personal Lua plugins (`tshark -G folders` names it), or
--- hand it to tshark: `tshark -X lua_script:scripts/gossip.lua -r FILE`. It needs Wireshark 3.0 or
--- later and nothing else.
+-- hand it to tshark: `tshark -X lua_script:scripts/gossip.lua -r FILE`. It was tried with Wireshark
+-- 3.4, 4.0 and 4.4, whose Lua is 5.2 or 5.4. For root, 4.4 and later run only what is in the global folder.
 --
 -- Read it beside docs/wire-format.md and src/protocol/wire.rs. It has their order: how numbers are
 -- written, what frames are made of, the frames, the datagram; then what Wireshark gets of it. Each
