@@ -292,6 +292,27 @@ fn a_state_file_that_is_cut_short_or_of_another_version_is_left_alone() {
 }
 
 #[test]
+fn what_stands_in_the_place_of_a_state_file_keeps_nobody_waiting() {
+    let lab = Lab::new();
+    write_state(&lab, "");
+    let path = lab.state_home().join("gossip/default/network.json");
+    let refused = |what: &str| {
+        for line in NEED_A_NETWORK {
+            let error = lab.fails(line);
+            assert!(error.contains("no ordinary file"), "{what}, {line}: {error}");
+        }
+        assert!(lab.ok("list-networks").contains("broken: "), "{what}");
+        fs::remove_file(&path).unwrap();
+    };
+    fs::remove_file(&path).unwrap();
+    let (fifo, mode) = (rustix::fs::FileType::Fifo, rustix::fs::Mode::RUSR);
+    rustix::fs::mknodat(rustix::fs::CWD, &path, fifo, mode, 0).unwrap();
+    refused("a fifo");
+    std::os::unix::fs::symlink("/dev/zero", &path).unwrap();
+    refused("/dev/zero");
+}
+
+#[test]
 fn a_process_that_only_has_the_number_of_a_node_is_never_touched() {
     let lab = Lab::new();
     let mut bystander = Bystander::new();
