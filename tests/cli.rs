@@ -169,6 +169,19 @@ fn no_networks_is_an_answer_too() {
 #[test]
 fn a_message_is_checked_before_a_network_is_looked_for() {
     let lab = Lab::new();
+    for text in ["--relay=3", "--relais", "--colour-blind"] {
+        let words = ["send-message", "1", text];
+        let error = lab.run_words(words).misuses(text);
+        assert!(error.contains(&format!("no option {text}")) && error.contains("`--`"), "{error}");
+    }
+    // Texts as any other: these get as far as looking for the network.
+    let texts: [&[&str]; 5] =
+        [&["--", "--relay=3"], &["-5 degrees"], &["- milk"], &["-- dash"], &["--x y"]];
+    for text in texts {
+        let words = [&["send-message", "1"], text].concat();
+        let error = lab.run_words(&words).fails("send-message");
+        assert!(error.contains("no network"), "{text:?}: {error}");
+    }
     let error = lab.run_words(["send-message", "1", ""]).misuses("an empty message");
     assert!(error.contains("the message is empty"), "{error}");
     let words = ["send-message".as_bytes(), b"1", b"\xff\xfe"].map(std::ffi::OsStr::from_bytes);
