@@ -239,7 +239,7 @@ mod tests {
     #[test]
     fn a_datagram_is_packed_no_larger_than_its_limit() {
         let mut config = config();
-        config.limits.packed_datagram_bytes_max = 100;
+        config.limits_mut().packed_datagram_bytes_max = 100;
         let mut outbox = Outbox::default();
         for node in 1..=30 {
             outbox.send(peer(2), &Frame::Vouch { node: NodeId(node * 100_000) });
