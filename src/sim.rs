@@ -220,7 +220,7 @@ impl Simulation {
     }
 
     /// A datagram arrives.
-    fn arrive(&mut self, from: u32, to: u32, bytes: Box<[u8]>) {
+    fn arrive(&mut self, from: u32, to: u32, bytes: Arc<[u8]>) {
         let at = self.at;
         self.trace.arrives(at, NodeId(from + 1), NodeId(to + 1), &bytes);
         let member = &mut self.members[to as usize];
@@ -286,12 +286,15 @@ impl Simulation {
         let member = &mut members[at];
         let Some(node) = member.node.as_mut() else { return };
         node.flush(now, out);
+        node.release_buffers();
         let ended = member.leaving && node.has_left(now);
         for event in &out.events {
             trace.happens(*time, members[at].id, event);
             checker.on_event(*time, &mut members[at], event);
         }
         checker.after_step(*time, &members[at]);
+        // Neighbours that get the same bytes share them.
+        let mut last: Option<(*const u8, Arc<[u8]>)> = None;
         let from = members[at].id;
         for (to, bytes) in out.datagrams() {
             let to = network::node_at(to).filter(|to| (to.0 as usize) <= members.len());
@@ -303,9 +306,14 @@ impl Simulation {
             let lives = members[to.0 as usize - 1].incarnation.max(1);
             checker.on_send(*time, &mut members[at], (to.0, lives), bytes);
             let Some(decided) = network.carry(from, to, bytes) else { continue };
-            let bytes = decided.changed.as_deref().unwrap_or(bytes);
+            let bytes: Arc<[u8]> = match (decided.changed, &last) {
+                (Some(changed), _) => changed.into(),
+                (None, Some((at, shared))) if *at == bytes.as_ptr() => Arc::clone(shared),
+                (None, _) => last.insert((bytes.as_ptr(), bytes.into())).1.clone(),
+            };
             for _ in 0..decided.copies {
-                let event = Event::Datagram { from: from.0 - 1, to: to.0 - 1, bytes: bytes.into() };
+                let bytes = Arc::clone(&bytes);
+                let event = Event::Datagram { from: from.0 - 1, to: to.0 - 1, bytes };
                 queue.schedule(*time + nanos(decided.delay), event);
             }
         }

@@ -57,6 +57,12 @@ pub(super) struct Packed {
 }
 
 impl Outbox {
+    /// Gives back the memory kept for what is sent next.
+    pub(super) fn release(&mut self) {
+        debug_assert!(self.is_empty(), "what waits is packed first");
+        *self = Self::default();
+    }
+
     /// Whether nothing waits.
     pub(super) fn is_empty(&self) -> bool {
         self.items.is_empty()

@@ -47,7 +47,7 @@ pub(super) struct Member {
     /// When its armed deadline is over; `u64::MAX` for none.
     pub(super) armed: u64,
     /// What it has not received yet: from whom, and which bytes.
-    pub(super) buffer: VecDeque<(u32, Box<[u8]>)>,
+    pub(super) buffer: VecDeque<(u32, Arc<[u8]>)>,
     pub(super) buffered_bytes: usize,
     pub(super) drain_scheduled: bool,
     /// Which messages were delivered to this incarnation, by their number.
@@ -92,7 +92,7 @@ impl Member {
     }
 
     /// Puts a datagram into its receive buffer, if there is room.
-    pub(super) fn buffer(&mut self, from: u32, bytes: Box<[u8]>, bytes_max: usize) {
+    pub(super) fn buffer(&mut self, from: u32, bytes: Arc<[u8]>, bytes_max: usize) {
         let size = bytes.len() + BUFFERED_OVERHEAD_BYTES;
         if self.buffered_bytes + size <= bytes_max {
             self.buffered_bytes += size;
@@ -101,7 +101,7 @@ impl Member {
     }
 
     /// Takes the oldest datagram out of its receive buffer.
-    pub(super) fn unbuffer(&mut self) -> Option<(u32, Box<[u8]>)> {
+    pub(super) fn unbuffer(&mut self) -> Option<(u32, Arc<[u8]>)> {
         let (from, bytes) = self.buffer.pop_front()?;
         self.buffered_bytes -= bytes.len() + BUFFERED_OVERHEAD_BYTES;
         Some((from, bytes))
