@@ -238,6 +238,7 @@ impl Node {
         self.send_replies(now);
         self.check_liveness(now);
         self.beat(now);
+        self.pass_root_on(now, None);
         self.shuffle(now);
         self.faults.note_due(&mut self.due);
         if let Some(until) = self.leaving {
