@@ -210,7 +210,7 @@ impl Lab {
         };
         config.neighbours = known(2..5);
         config.sample = known(5..9);
-        let limits = &mut config.limits;
+        let limits = config.limits_mut();
         limits.text_bytes_max = 2_000;
         limits.messages_max = 40;
         limits.retained_bytes_max = 32 << 10;
