@@ -57,6 +57,39 @@ fn altered(dice: &mut Xoshiro256PlusPlus) -> Vec<u8> {
     bytes
 }
 
+/// A message of node 8 that node 9 passes on, all right but for its text.
+fn odd_text(dice: &mut Xoshiro256PlusPlus) -> Vec<u8> {
+    let mut one_of = |bytes: &[u8]| bytes[dice.random_range(0..bytes.len())];
+    let mut bytes = MAGIC.to_vec();
+    bytes.extend([1, 9, 1, 0, 8, 1, 1, 0, 1, 0, 2, 2, 8, 9]);
+    // The first and the last of what may begin a character, and of what may go on with it.
+    let length = one_of(&[1, 2, 3, 3, 4, 4]);
+    bytes.push(length);
+    bytes.push(one_of(&[0x7f, 0x80, 0xc1, 0xc2, 0xdf, 0xe0, 0xed, 0xef, 0xf0, 0xf4, 0xf5]));
+    bytes.extend((1..length).map(|_| one_of(&[0x80, 0x8f, 0x90, 0x9f, 0xa0, 0xbf, 0xc0, 0x61])));
+    bytes.extend([0; 16]);
+    bytes
+}
+
+/// A message that node 9 passes on, with an odd path, or numbers that may not fit to it.
+fn odd_path(dice: &mut Xoshiro256PlusPlus) -> Vec<u8> {
+    let mut one_of = |bytes: &[u8]| bytes[dice.random_range(0..bytes.len())];
+    let mut bytes = MAGIC.to_vec();
+    let origin = one_of(&[8, 8, 8, 9, 0]);
+    bytes.extend([1, 9, 1, 0, origin, 1, 1, 0]);
+    bytes.extend([one_of(&[1, 1, 16, 0, 17]), 0, one_of(&[1, 2, 2, 3, 3, 4])]);
+    let mut path: Vec<u8> = (0..one_of(&[0, 0, 1, 2])).map(|_| one_of(&[0, 0, 1, 0xfb])).collect();
+    if origin != 9 || one_of(&[0, 1]) == 1 {
+        path.insert(0, origin);
+    }
+    path.push(one_of(&[9, 9, 9, 9, 8, 0]));
+    bytes.push(u8::try_from(path.len()).unwrap());
+    bytes.extend(path);
+    bytes.extend([1, b'b']);
+    bytes.extend([0; 16]);
+    bytes
+}
+
 /// Each number as large as can be, in each place.
 fn huge(at: usize, length: u8) -> Vec<u8> {
     let mut bytes = MAGIC.to_vec();
@@ -70,6 +103,8 @@ fn huge(at: usize, length: u8) -> Vec<u8> {
 fn corpus() -> Vec<Vec<u8>> {
     let mut dice = Xoshiro256PlusPlus::seed_from_u64(7);
     let mut corpus: Vec<Vec<u8>> = (0..20).map(|at| huge(at, 0x0f * (at % 2) as u8)).collect();
+    corpus.extend((0..DATAGRAMS / 10).map(|_| odd_text(&mut dice)));
+    corpus.extend((0..DATAGRAMS / 10).map(|_| odd_path(&mut dice)));
     while corpus.len() < DATAGRAMS {
         let datagram =
             if dice.random_bool(0.3) { some_datagram(&mut dice) } else { altered(&mut dice) };
