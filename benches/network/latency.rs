@@ -1,0 +1,64 @@
+//! How long one message takes to all nodes.
+
+use std::time::Duration;
+
+use gossip::topology::Kind;
+
+use crate::figure::{Better, Figure, Report};
+use crate::lab::{Lab, Outcome, SIDES, Side};
+use crate::options::Options;
+
+const HOW: &str = "one message of 6 bytes at a time, at nodes in turn; from its acceptance at its \
+    origin to the last first copy, each stamped in the node that got it; the bench sleeps \
+    meanwhile and asks afterwards; each round is a new network of processes";
+
+/// The shapes, and what they are called here.
+const SHAPES: [(&str, Kind); 2] =
+    [("ring", Kind::Circular), ("random", Kind::Random { degree: Some(3) })];
+
+/// Sends of a round that do not count, and those that do.
+const WARM_UP: usize = 5;
+const SENDS: usize = 25;
+/// The nodes at which messages start.
+const ORIGINS: u32 = 8;
+
+pub(crate) fn measure(options: &Options, lab: &Lab, report: &mut Report) -> Outcome<()> {
+    let sizes = options.sizes(&[16, 32, 64, 128, 256], &[32, 128]);
+    let rounds = options.rounds_or(5, 2);
+    for (shape, kind) in SHAPES {
+        for &nodes in sizes.iter().filter(|_| options.wants_shape(shape)) {
+            let name = format!("latency/{shape}/{nodes}");
+            eprintln!("{name}");
+            let (mut ours, mut bare) = (Vec::new(), Vec::new());
+            let mut missing = 0;
+            for _ in 0..rounds {
+                for side in SIDES {
+                    let (times, missed) = round(lab, side, kind, nodes)?;
+                    missing += missed;
+                    if side == Side::Ours { ours.push(times) } else { bare.push(times) }
+                }
+            }
+            let mut figure = Figure::new(name, "ms", Better::Lower, HOW, &ours, &bare);
+            figure.note("lost", missing as f64);
+            report.figures.push(figure);
+        }
+    }
+    Ok(())
+}
+
+/// The times of one round in milliseconds, and the number of messages that not all nodes got.
+fn round(lab: &Lab, side: Side, kind: Kind, nodes: u32) -> Outcome<(Vec<f64>, usize)> {
+    let mut network = lab.start(side, kind, nodes)?;
+    let apart = (nodes / ORIGINS).max(1);
+    for send in 0..WARM_UP + SENDS {
+        network.send(u32::try_from(send)? % ORIGINS * apart + 1)?;
+        // Long enough on a busy machine, and never in step with any timer.
+        let odd = u64::try_from(send)? * 7 % 10;
+        lab.sleep(Duration::from_millis(30 + u64::from(nodes / 4) + odd))?;
+    }
+    let receipts = network.receipts()?;
+    let counted = &receipts[WARM_UP..];
+    let times: Vec<f64> = counted.iter().filter_map(|r| r.time_to_all(nodes)).collect();
+    let missing = counted.len() - times.len();
+    Ok((times, missing))
+}
