@@ -150,7 +150,7 @@ impl Lab {
         Ok(match side {
             Side::Ours => {
                 let network = self.start_ours(kind, nodes)?;
-                self.sleep(SETTLE)?;
+                self.rest()?;
                 Box::new(network)
             }
             Side::Bare => Box::new(self.start_bare(kind, nodes)?),
@@ -163,6 +163,19 @@ impl Lab {
 
     pub(crate) fn start_bare(&self, kind: Kind, nodes: u32) -> Outcome<Bare> {
         Bare::start(&self.bare, self.ports_origin, kind, nodes)
+    }
+
+    /// Waits until a network has come to rest: after its start, or after a load.
+    pub(crate) fn rest(&self) -> Outcome<()> {
+        self.sleep(SETTLE)
+    }
+
+    pub(crate) fn program(&self) -> &Path {
+        &self.program
+    }
+
+    pub(crate) fn bare_program(&self) -> &Path {
+        &self.bare
     }
 
     /// Lets time pass, while nothing of the bench runs beside the nodes.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use gossip::topology::Kind;
 
 use crate::figure::{Better, Figure, Report};
-use crate::lab::{Lab, Outcome, SIDES, Side};
+use crate::lab::{Lab, Network, Outcome, SIDES, Side, Tally};
 use crate::options::Options;
 
 const HOW: &str = "one message of 6 bytes at a time, at nodes in turn; from its acceptance at its \
@@ -24,22 +24,41 @@ const ORIGINS: u32 = 8;
 
 pub(crate) fn measure(options: &Options, lab: &Lab, report: &mut Report) -> Outcome<()> {
     let sizes = options.sizes(&[16, 32, 64, 128, 256], &[32, 128]);
-    let rounds = options.rounds_or(5, 2);
+    measure_sizes(&sizes, options.rounds_or(5, 2), options, lab, report)
+}
+
+/// Networks of these sizes.
+pub(crate) fn measure_sizes(
+    sizes: &[u32],
+    rounds: usize,
+    options: &Options,
+    lab: &Lab,
+    report: &mut Report,
+) -> Outcome<()> {
     for (shape, kind) in SHAPES {
         for &nodes in sizes.iter().filter(|_| options.wants_shape(shape)) {
             let name = format!("latency/{shape}/{nodes}");
             eprintln!("{name}");
-            let (mut ours, mut bare) = (Vec::new(), Vec::new());
-            let mut missing = 0;
+            let mut times = [Vec::new(), Vec::new()];
+            let (mut lost, mut last) = ([0; 2], Tally::default());
             for _ in 0..rounds {
-                for side in SIDES {
-                    let (times, missed) = round(lab, side, kind, nodes)?;
-                    missing += missed;
-                    if side == Side::Ours { ours.push(times) } else { bare.push(times) }
+                for (side, which) in SIDES.into_iter().zip(0..) {
+                    let mut network = lab.start(side, kind, nodes)?;
+                    let (round, missed) = send_all(lab, network.as_mut(), nodes)?;
+                    times[which].push(round);
+                    lost[which] += missed;
+                    if side == Side::Ours {
+                        last = network.tally()?;
+                    }
                 }
             }
+            let [ours, bare] = times;
             let mut figure = Figure::new(name, "ms", Better::Lower, HOW, &ours, &bare);
-            figure.note("lost", missing as f64);
+            figure.note("ours not at all", lost[0] as f64);
+            figure.note("bare not at all", lost[1] as f64);
+            let sends = (WARM_UP + SENDS) as f64;
+            figure.note("copies a message", last.rumors as f64 / sends);
+            figure.note("repairs a message", last.repairs as f64 / sends);
             report.figures.push(figure);
         }
     }
@@ -47,8 +66,11 @@ pub(crate) fn measure(options: &Options, lab: &Lab, report: &mut Report) -> Outc
 }
 
 /// The times of one round in milliseconds, and the number of messages that not all nodes got.
-fn round(lab: &Lab, side: Side, kind: Kind, nodes: u32) -> Outcome<(Vec<f64>, usize)> {
-    let mut network = lab.start(side, kind, nodes)?;
+pub(crate) fn send_all(
+    lab: &Lab,
+    network: &mut dyn Network,
+    nodes: u32,
+) -> Outcome<(Vec<f64>, usize)> {
     let apart = (nodes / ORIGINS).max(1);
     for send in 0..WARM_UP + SENDS {
         network.send(u32::try_from(send)? % ORIGINS * apart + 1)?;

@@ -9,7 +9,8 @@
 //! | `options` | the command line |
 //! | `lab` | a network to measure: free ports, processes, and nothing left behind |
 //! | `ours`, `bare` | how each of the two is started, fed and asked |
-//! | `latency`, `throughput` | what is measured |
+//! | `latency`, `throughput`, `life`, `commands`, `growth`, `watch` | what is measured |
+//! | `process` | what the system tells of processes |
 //! | `figure`, `machine` | what a measurement is, and where it was taken |
 //! | `table`, `compare` | how it is shown |
 //!
@@ -17,15 +18,20 @@
 //! program, and no test runner should start it by accident.
 
 mod bare;
+mod commands;
 mod compare;
 mod figure;
+mod growth;
 mod lab;
 mod latency;
+mod life;
 mod machine;
 mod options;
 mod ours;
+mod process;
 mod table;
 mod throughput;
+mod watch;
 
 use std::process::ExitCode;
 
@@ -50,9 +56,9 @@ fn run(options: &Options) -> Outcome<()> {
     if let (Some(old), Some(new)) = (&old, options.compare.get(1)) {
         return table::print(&compare::compare(old, &Report::read(new)?));
     }
-    let mut lab = Lab::new(options)?;
+    let lab = Lab::new(options)?;
     let mut report = Report::new(machine::machine(), options.quick);
-    let done = measure(options, &mut lab, &mut report);
+    let done = measure(options, &lab, &mut report);
     // What was measured before an interruption is worth having.
     report.machine.load_after = machine::load();
     report.write(&options.json)?;
@@ -64,12 +70,24 @@ fn run(options: &Options) -> Outcome<()> {
     done
 }
 
-fn measure(options: &Options, lab: &mut Lab, report: &mut Report) -> Outcome<()> {
-    if options.wants("latency") {
-        latency::measure(options, lab, report)?;
-    }
-    if options.wants("throughput") {
-        throughput::measure(options, lab, report)?;
+/// A part of the bench.
+type Part = fn(&Options, &Lab, &mut Report) -> Outcome<()>;
+
+const PARTS: [(&str, Part); 7] = [
+    ("latency", latency::measure),
+    ("throughput", throughput::measure),
+    ("life", life::measure),
+    ("commands", commands::measure),
+    ("growth", growth::measure),
+    ("simulate", growth::simulate),
+    ("watch", watch::measure),
+];
+
+fn measure(options: &Options, lab: &Lab, report: &mut Report) -> Outcome<()> {
+    for (name, part) in PARTS {
+        if options.wants(name) {
+            part(options, lab, report)?;
+        }
     }
     Ok(())
 }

@@ -19,7 +19,7 @@ pub(crate) struct Options {
     /// Fewer sizes, fewer rounds: under two minutes
     #[arg(long)]
     pub(crate) quick: bool,
-    /// Only these parts: latency, throughput
+    /// Only these parts: latency, throughput, life, commands, growth, simulate, watch
     #[arg(long, value_name = "PART", value_delimiter = ',')]
     pub(crate) only: Vec<String>,
     /// Networks of these sizes

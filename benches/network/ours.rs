@@ -30,6 +30,7 @@ pub(crate) struct Ours {
     program: PathBuf,
     state_home: PathBuf,
     record: Record,
+    running: bool,
     lines: BTreeMap<u32, Line>,
     /// The origins of the messages, in order.
     origins: Vec<u32>,
@@ -53,9 +54,16 @@ impl Ours {
             program: program.to_owned(),
             state_home,
             record,
+            running: true,
             lines: BTreeMap::new(),
             origins: Vec::new(),
         })
+    }
+
+    /// Stops it, and says if that did not work.
+    pub(crate) fn stop(mut self) -> Outcome<()> {
+        self.running = false;
+        run(&self.program, &self.state_home, "stop-network")
     }
 
     /// A command line for this network, words split at spaces.
@@ -80,9 +88,12 @@ impl Ours {
         Token::of(&self.record.key)
     }
 
+    pub(crate) fn connect(&self, node: u32) -> Outcome<Client> {
+        Ok(Client::connect(self.addr(node), &self.token(), CONTROL_TIMEOUT)?)
+    }
+
     fn ask(&self, node: u32, request: &Request) -> Outcome<Response> {
-        let mut client = Client::connect(self.addr(node), &self.token(), CONTROL_TIMEOUT)?;
-        Ok(client.ask(request)?)
+        Ok(self.connect(node)?.ask(request)?)
     }
 
     pub(crate) fn status(&self, node: u32) -> Outcome<Status> {
@@ -104,7 +115,7 @@ impl Ours {
     /// The last so many messages that a node holds.
     fn messages(&self, node: u32, last: u64) -> Outcome<Vec<MessageInfo>> {
         let (mut after, mut messages) = (None, Vec::new());
-        let mut client = Client::connect(self.addr(node), &self.token(), CONTROL_TIMEOUT)?;
+        let mut client = self.connect(node)?;
         loop {
             let query = MessageQuery { which: Which::All, last: Some(last), after };
             let Response::Messages(page) = client.ask(&Request::Messages(query))? else {
@@ -116,6 +127,24 @@ impl Ours {
                 return Ok(messages);
             }
         }
+    }
+
+    /// When nodes had each of their last so many messages.
+    fn collect(&self, last: u64) -> Outcome<BTreeMap<MessageId, Receipt>> {
+        let mut receipts: BTreeMap<MessageId, Receipt> = BTreeMap::new();
+        for node in 1..=self.nodes() {
+            for message in self.messages(node, last)? {
+                let empty = || Receipt { sent_at: message.sent_at.0, received_at: Vec::new() };
+                let receipt = receipts.entry(message.id).or_insert_with(empty);
+                receipt.received_at.push(message.received_at.0);
+            }
+        }
+        Ok(receipts)
+    }
+
+    /// The receipts of the last so many messages, whoever sent them.
+    pub(crate) fn last_receipts(&self, last: u64) -> Outcome<Vec<Receipt>> {
+        Ok(self.collect(last)?.into_values().collect())
     }
 
     fn line(&mut self, node: u32) -> Outcome<&mut Line> {
@@ -143,14 +172,7 @@ impl Network for Ours {
             ids.push(line.accepted.pop_front().ok_or("a message was not accepted")?);
         }
         self.lines.clear();
-        let mut receipts: BTreeMap<MessageId, Receipt> = BTreeMap::new();
-        for node in 1..=self.nodes() {
-            for message in self.messages(node, ids.len() as u64)? {
-                let empty = || Receipt { sent_at: message.sent_at.0, received_at: Vec::new() };
-                let receipt = receipts.entry(message.id).or_insert_with(empty);
-                receipt.received_at.push(message.received_at.0);
-            }
-        }
+        let mut receipts = self.collect(ids.len() as u64)?;
         ids.iter().map(|id| receipts.remove(id).ok_or_else(|| "nobody has it".into())).collect()
     }
 
@@ -193,7 +215,9 @@ impl Network for Ours {
 
 impl Drop for Ours {
     fn drop(&mut self) {
-        if let Err(error) = run(&self.program, &self.state_home, "stop-network") {
+        if self.running
+            && let Err(error) = run(&self.program, &self.state_home, "stop-network")
+        {
             eprintln!("error: {error}");
         }
     }
