@@ -11,7 +11,7 @@
 //! | Datagram | Means |
 //! |---|---|
 //! | 10 bytes and more | a message: its id (`u64`, little endian), then its text |
-//! | 8 bytes | a question: how many ids were seen, and when, from this one on? |
+//! | 8 bytes | a question: how many ids were seen, when was the last, and when was each from this one on? |
 
 use std::collections::HashMap;
 use std::io;
@@ -19,7 +19,7 @@ use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// As large as the one that `gossip` asks for.
-pub const RECEIVE_BUFFER_BYTES: usize = 4 << 20;
+pub(crate) const RECEIVE_BUFFER_BYTES: usize = 4 << 20;
 /// The stamps of one answer.
 const STAMPS_MAX: u64 = 1024;
 
@@ -35,7 +35,7 @@ fn at(port: u16) -> SocketAddr {
 }
 
 /// Forwards for ever.
-pub fn forward(socket: &UdpSocket, neighbours: &[u16]) -> io::Result<()> {
+pub(crate) fn forward(socket: &UdpSocket, neighbours: &[u16]) -> io::Result<()> {
     socket2::SockRef::from(socket).set_recv_buffer_size(RECEIVE_BUFFER_BYTES)?;
     let neighbours: Vec<SocketAddr> = neighbours.iter().copied().map(at).collect();
     let mut seen: HashMap<u64, u64> = HashMap::new();
@@ -56,10 +56,12 @@ pub fn forward(socket: &UdpSocket, neighbours: &[u16]) -> io::Result<()> {
     }
 }
 
-/// How many ids were seen; and when each was, from `first` on, 0 for those that were not.
+/// How many ids were seen; when the last was; when each was from `first` on, 0 for those that were
+/// not.
 fn answer(seen: &HashMap<u64, u64>, first: u64) -> Vec<u8> {
+    let last = seen.values().copied().max().unwrap_or(0);
     let stamps = (first..first + STAMPS_MAX).map(|id| seen.get(&id).copied().unwrap_or(0));
-    [seen.len() as u64].into_iter().chain(stamps).flat_map(u64::to_le_bytes).collect()
+    [seen.len() as u64, last].into_iter().chain(stamps).flat_map(u64::to_le_bytes).collect()
 }
 
 /// Nanoseconds since the Unix epoch, as `gossip` stamps its messages.

@@ -16,7 +16,7 @@ use crate::ours::TICK;
 const TEXT: &[u8; 6] = b"banana";
 /// How long to wait for an answer before asking again, and how often to ask.
 const ANSWER_WITHIN: Duration = Duration::from_millis(200);
-const TRIES: usize = 50;
+const TRIES: usize = 300;
 
 /// A running network of bare forwarders.
 pub(crate) struct Bare {
@@ -49,7 +49,7 @@ impl Bare {
             bare.children.push(command.spawn()?);
         }
         for node in 1..=nodes {
-            bare.ask(node, 1)?;
+            bare.ask(node)?;
         }
         Ok(bare)
     }
@@ -71,12 +71,12 @@ impl Bare {
         (Ipv4Addr::LOCALHOST, self.port(node)).into()
     }
 
-    /// Asks a node how many ids it saw, and when, from this one on.
-    fn ask(&self, node: u32, first: u64) -> Outcome<Vec<u64>> {
+    /// Asks a node how many ids it saw, when the last, and when each from the first on.
+    fn ask(&self, node: u32) -> Outcome<Vec<u64>> {
         let addr = self.addr(node);
         let mut buffer = [0; 1 << 14];
         for _ in 0..TRIES {
-            self.socket.send_to(&first.to_le_bytes(), addr)?;
+            self.socket.send_to(&1_u64.to_le_bytes(), addr)?;
             loop {
                 match self.socket.recv_from(&mut buffer) {
                     Ok((bytes, from)) if from == addr => {
@@ -114,9 +114,9 @@ impl Network for Bare {
         let empty = |_: &u32| Receipt { sent_at: 0, received_at: Vec::new() };
         let mut receipts: Vec<Receipt> = self.origins.iter().map(empty).collect();
         for node in 1..=self.nodes() {
-            let stamps = self.ask(node, 1)?;
+            let stamps = self.ask(node)?;
             for ((receipt, origin), stamp) in
-                receipts.iter_mut().zip(&self.origins).zip(stamps.into_iter().skip(1))
+                receipts.iter_mut().zip(&self.origins).zip(stamps.into_iter().skip(2))
             {
                 if *origin == node {
                     receipt.sent_at = stamp;
@@ -139,8 +139,10 @@ impl Network for Bare {
                 self.hand_in(u32::try_from(node)?)?;
             }
             if passed == time {
-                let seconds = clock::now().monotonic.since(start).as_secs_f64();
-                return Ok(Carried { accepted: self.last - first, seconds });
+                let now = clock::now();
+                let seconds = now.monotonic.since(start).as_secs_f64();
+                let accepted = self.last - first;
+                return Ok(Carried { accepted, seconds, ended_at: now.wall.0 });
             }
             tick = tick + TICK;
             lab.sleep_until(tick)?;
@@ -148,8 +150,13 @@ impl Network for Bare {
     }
 
     fn tally(&mut self) -> Outcome<Tally> {
-        let counts = (1..=self.nodes()).map(|node| Ok(self.ask(node, 1)?[0]));
-        Ok(Tally { delivered: counts.collect::<Outcome<_>>()?, ..Tally::default() })
+        let mut tally = Tally::default();
+        for node in 1..=self.nodes() {
+            let answer = self.ask(node)?;
+            tally.delivered.push(answer.first().copied().unwrap_or(0));
+            tally.last_at = answer.get(1).copied().unwrap_or(0).max(tally.last_at);
+        }
+        Ok(tally)
     }
 }
 

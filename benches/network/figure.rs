@@ -11,6 +11,10 @@ use serde::{Deserialize, Serialize};
 const VERSION: u32 = 1;
 /// No figure is taken to be surer than this, however well its rounds agree.
 const NOISE_MIN: f64 = 0.03;
+/// One round says nothing of how much rounds differ.
+const NOISE_OF_ONE: f64 = 0.25;
+/// So many rounds do.
+const ROUNDS_ENOUGH: usize = 4;
 
 type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
 
@@ -60,8 +64,8 @@ pub(crate) struct Figure {
     /// The bare forwarder's, where it can do the same.
     pub(crate) bare: Option<Series>,
     pub(crate) ratio: Option<Ratio>,
-    /// By how much it differs from round to round, as a share: half the distance between the
-    /// extremes of the rounds' ratios, or of the rounds' medians where there is no ratio.
+    /// By how much it differs from round to round, as a share: see [`noise`]. Of the rounds' ratios,
+    /// or of their medians where there is no ratio.
     pub(crate) noise: f64,
     /// What else was seen.
     pub(crate) notes: BTreeMap<String, f64>,
@@ -133,8 +137,10 @@ impl Figure {
         let ours = Series::of(ours);
         let bare = (!bare.is_empty()).then(|| Series::of(bare));
         let ratios: Vec<f64> = bare.iter().flat_map(|bare| pairs(&ours, bare)).collect();
-        let ratio =
-            bare.as_ref().map(|bare| Ratio { median: median(&ratios), p99: ours.p99 / bare.p99 });
+        let ratio = bare
+            .as_ref()
+            .filter(|_| !ratios.is_empty())
+            .map(|bare| Ratio { median: median(&ratios), p99: ours.p99 / bare.p99 });
         let noise = noise(if bare.is_some() { &ratios } else { &ours.rounds });
         Self {
             name,
@@ -155,37 +161,44 @@ impl Figure {
 }
 
 impl Series {
+    /// Rounds in which nothing could be measured are left out.
     fn of(rounds: &[Vec<f64>]) -> Self {
         let all: Vec<f64> = rounds.iter().flatten().copied().collect();
+        let measured = rounds.iter().filter(|round| !round.is_empty());
         Self {
             median: median(&all),
             p99: quantile(&all, 0.99),
             count: all.len(),
-            rounds: rounds.iter().map(|round| median(round)).collect(),
+            rounds: measured.map(|round| median(round)).collect(),
         }
     }
 }
 
 /// Each round of ours, divided by the round of bare that followed it.
 fn pairs(ours: &Series, bare: &Series) -> Vec<f64> {
-    ours.rounds.iter().zip(&bare.rounds).map(|(ours, bare)| ours / bare).collect()
+    let pairs = ours.rounds.iter().zip(&bare.rounds);
+    pairs.map(|(ours, bare)| ours / bare).filter(|ratio| ratio.is_finite()).collect()
 }
 
-/// Half the distance between the extremes, as a share of the median.
+/// By how much rounds differ, as a share of their median: the distance between the extremes; half
+/// of it from [`ROUNDS_ENOUGH`] rounds on, where the extremes are rare.
 pub(crate) fn noise(rounds: &[f64]) -> f64 {
-    let extremes = rounds.iter().fold(None, |extremes: Option<(f64, f64)>, round| {
-        let (least, most) = extremes.unwrap_or((*round, *round));
-        Some((least.min(*round), most.max(*round)))
-    });
-    let half = extremes.map_or(0.0, |(least, most)| (most - least) / 2.0 / median(rounds));
-    if half.is_finite() { half.max(NOISE_MIN) } else { NOISE_MIN }
+    if rounds.len() < 2 {
+        return NOISE_OF_ONE;
+    }
+    let least = rounds.iter().copied().fold(f64::INFINITY, f64::min);
+    let most = rounds.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let share = (most - least) / median(rounds);
+    let noise = if rounds.len() < ROUNDS_ENOUGH { share } else { share / 2.0 };
+    if noise.is_finite() { noise.max(NOISE_MIN) } else { NOISE_MIN }
 }
 
+/// 0 if there are none, because JSON knows no other number for that.
 pub(crate) fn median(values: &[f64]) -> f64 {
     let mut sorted = values.to_vec();
     sorted.sort_unstable_by(f64::total_cmp);
     match sorted.len() {
-        0 => f64::NAN,
+        0 => 0.0,
         length if length % 2 == 1 => sorted[length / 2],
         length => f64::midpoint(sorted[length / 2 - 1], sorted[length / 2]),
     }
@@ -196,5 +209,5 @@ pub(crate) fn quantile(values: &[f64], share: f64) -> f64 {
     let mut sorted = values.to_vec();
     sorted.sort_unstable_by(f64::total_cmp);
     let rank = (share * sorted.len() as f64).ceil() as usize;
-    sorted.get(rank.saturating_sub(1)).copied().unwrap_or(f64::NAN)
+    sorted.get(rank.saturating_sub(1)).copied().unwrap_or(0.0)
 }

@@ -47,8 +47,8 @@ fn held(options: &Options, lab: &Lab, report: &mut Report) -> Outcome<()> {
         eprintln!("growth/{count}");
         have = fill(lab, &mut network, count, have)?;
         let before = network.counters()?;
-        let times = latency::send_all(lab, &mut network, NODES)?.0;
-        lab.sleep(Duration::from_secs(2))?;
+        let times = latency::send_all(lab, &mut network, NODES, latency::sends(options))?.0;
+        lab.rest()?;
         let after = network.counters()?;
         let sent = after.accepted - before.accepted;
         have += sent;
@@ -102,7 +102,7 @@ pub(crate) fn simulate(options: &Options, lab: &Lab, report: &mut Report) -> Out
             eprintln!("simulate/{nodes}: left out, for want of memory");
             continue;
         }
-        let rounds = if nodes > 200_000 { 1 } else { options.rounds_or(3, 2) };
+        let rounds = if nodes > 200_000 { 1 } else { options.rounds_or(3, 1) };
         let (mut time, mut bytes) = (Vec::new(), Vec::new());
         for _ in 0..rounds {
             let mut command = Command::new(lab.program());

@@ -26,6 +26,7 @@ const PORTS: u16 = 2_100;
 pub(crate) const SEED: u64 = 5;
 /// Links are confirmed and the first heartbeats gone after this time.
 const SETTLE: Duration = Duration::from_millis(1500);
+const SETTLE_QUICK: Duration = Duration::from_millis(1000);
 /// How soon a sleep notices Ctrl-C.
 const LOOK_UP_INTERVAL: Duration = Duration::from_millis(50);
 
@@ -35,6 +36,7 @@ pub(crate) struct Lab {
     bare: PathBuf,
     pub(crate) directory: PathBuf,
     ports_origin: u16,
+    settle: Duration,
     interrupted: Arc<AtomicBool>,
 }
 
@@ -60,6 +62,8 @@ impl Receipt {
 pub(crate) struct Tally {
     /// The messages that each node has, however it got them.
     pub(crate) delivered: Vec<u64>,
+    /// When any node got its last one, as stamped there, in nanoseconds since the Unix epoch.
+    pub(crate) last_at: u64,
     /// Copies sent by the flood, and the datagrams that carried them.
     pub(crate) rumors: u64,
     pub(crate) rumor_datagrams: u64,
@@ -73,6 +77,8 @@ pub(crate) struct Carried {
     pub(crate) accepted: u64,
     /// From the first message to the last one accepted.
     pub(crate) seconds: f64,
+    /// When that was, in nanoseconds since the Unix epoch.
+    pub(crate) ended_at: u64,
 }
 
 /// A running network, of either kind.
@@ -141,6 +147,7 @@ impl Lab {
             bare: found(&options.bare)?,
             directory,
             ports_origin,
+            settle: if options.quick { SETTLE_QUICK } else { SETTLE },
             interrupted,
         })
     }
@@ -167,7 +174,7 @@ impl Lab {
 
     /// Waits until a network has come to rest: after its start, or after a load.
     pub(crate) fn rest(&self) -> Outcome<()> {
-        self.sleep(SETTLE)
+        self.sleep(self.settle)
     }
 
     pub(crate) fn program(&self) -> &Path {

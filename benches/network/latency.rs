@@ -19,6 +19,7 @@ const SHAPES: [(&str, Kind); 2] =
 /// Sends of a round that do not count, and those that do.
 const WARM_UP: usize = 5;
 const SENDS: usize = 25;
+const SENDS_QUICK: usize = 12;
 /// The nodes at which messages start.
 const ORIGINS: u32 = 8;
 
@@ -35,6 +36,7 @@ pub(crate) fn measure_sizes(
     lab: &Lab,
     report: &mut Report,
 ) -> Outcome<()> {
+    let sends = sends(options);
     for (shape, kind) in SHAPES {
         for &nodes in sizes.iter().filter(|_| options.wants_shape(shape)) {
             let name = format!("latency/{shape}/{nodes}");
@@ -44,7 +46,7 @@ pub(crate) fn measure_sizes(
             for _ in 0..rounds {
                 for (side, which) in SIDES.into_iter().zip(0..) {
                     let mut network = lab.start(side, kind, nodes)?;
-                    let (round, missed) = send_all(lab, network.as_mut(), nodes)?;
+                    let (round, missed) = send_all(lab, network.as_mut(), nodes, sends)?;
                     times[which].push(round);
                     lost[which] += missed;
                     if side == Side::Ours {
@@ -56,13 +58,18 @@ pub(crate) fn measure_sizes(
             let mut figure = Figure::new(name, "ms", Better::Lower, HOW, &ours, &bare);
             figure.note("ours not at all", lost[0] as f64);
             figure.note("bare not at all", lost[1] as f64);
-            let sends = (WARM_UP + SENDS) as f64;
-            figure.note("copies a message", last.rumors as f64 / sends);
-            figure.note("repairs a message", last.repairs as f64 / sends);
+            let all = (WARM_UP + sends) as f64;
+            figure.note("copies a message", last.rumors as f64 / all);
+            figure.note("repairs a message", last.repairs as f64 / all);
             report.figures.push(figure);
         }
     }
     Ok(())
+}
+
+/// The sends of a round.
+pub(crate) fn sends(options: &Options) -> usize {
+    if options.quick { SENDS_QUICK } else { SENDS }
 }
 
 /// The times of one round in milliseconds, and the number of messages that not all nodes got.
@@ -70,13 +77,14 @@ pub(crate) fn send_all(
     lab: &Lab,
     network: &mut dyn Network,
     nodes: u32,
+    sends: usize,
 ) -> Outcome<(Vec<f64>, usize)> {
     let apart = (nodes / ORIGINS).max(1);
-    for send in 0..WARM_UP + SENDS {
+    for send in 0..WARM_UP + sends {
         network.send(u32::try_from(send)? % ORIGINS * apart + 1)?;
         // Long enough on a busy machine, and never in step with any timer.
         let odd = u64::try_from(send)? * 7 % 10;
-        lab.sleep(Duration::from_millis(30 + u64::from(nodes / 4) + odd))?;
+        lab.sleep(Duration::from_millis(25 + u64::from(nodes / 5) + odd))?;
     }
     let receipts = network.receipts()?;
     let counted = &receipts[WARM_UP..];

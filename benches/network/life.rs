@@ -62,7 +62,7 @@ pub(crate) fn measure(options: &Options, lab: &Lab, report: &mut Report) -> Outc
 
 fn round(options: &Options, lab: &Lab, nodes: u32, seen: &mut Seen) -> Outcome<()> {
     // Heartbeats slow down to their pace at rest within a few of their intervals.
-    let (rest, window) = if options.quick { (4.0, 4.0) } else { (8.0, 20.0) };
+    let (rest, window) = if options.quick { (2.0, 2.0) } else { (8.0, 20.0) };
     let start = clock::now().monotonic;
     let network = lab.start_ours(KIND, nodes)?;
     seen.start.push(vec![clock::now().monotonic.since(start).as_secs_f64()]);

@@ -196,14 +196,17 @@ impl Network for Ours {
             lab.sleep(TICK)?;
             feeder.collect()?;
         }
-        let seconds = clock::now().monotonic.since(start).as_secs_f64();
-        Ok(Carried { accepted: feeder.accepted, seconds })
+        let now = clock::now();
+        let seconds = now.monotonic.since(start).as_secs_f64();
+        Ok(Carried { accepted: feeder.accepted, seconds, ended_at: now.wall.0 })
     }
 
     fn tally(&mut self) -> Outcome<Tally> {
         let mut tally = Tally::default();
         for node in 1..=self.nodes() {
             let counters = self.status(node)?.counters;
+            let last = self.messages(node, 1)?.last().map_or(0, |last| last.received_at.0);
+            tally.last_at = last.max(tally.last_at);
             tally.delivered.push(counters.delivered);
             tally.rumors += counters.rumors_sent;
             tally.rumor_datagrams += counters.rumor_datagrams_sent;

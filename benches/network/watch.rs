@@ -24,6 +24,10 @@ const RATE: f64 = 300.0;
 const TIME: Duration = Duration::from_secs(2);
 
 pub(crate) fn measure(options: &Options, lab: &Lab, report: &mut Report) -> Outcome<()> {
+    if options.quick && options.only.is_empty() {
+        // A few per cent cannot be seen in a hurry.
+        return Ok(());
+    }
     eprintln!("watch");
     let mut network = lab.start_ours(Kind::Random { degree: Some(3) }, NODES)?;
     lab.rest()?;
