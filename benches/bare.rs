@@ -14,6 +14,7 @@
 //! | 8 bytes | a question: how many ids were seen, when was the last, and when was each from this one on? |
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -46,8 +47,8 @@ pub(crate) fn forward(socket: &UdpSocket, neighbours: &[u16]) -> io::Result<()> 
         let id = u64::from_le_bytes(*id);
         if text.is_empty() {
             socket.send_to(&answer(&seen, id), from)?;
-        } else if !seen.contains_key(&id) {
-            seen.insert(id, now());
+        } else if let Entry::Vacant(unseen) = seen.entry(id) {
+            unseen.insert(now());
             for to in neighbours.iter().filter(|to| **to != from) {
                 // What the socket refuses is lost, like any other datagram.
                 let _ = socket.send_to(&buffer[..bytes], to);

@@ -1,6 +1,6 @@
 //! The bench: `gossip` and the bare forwarder in turn, on the same topologies, in one run.
 //!
-//! `scripts/bench` builds and starts it; `scripts/README.md` says how each figure is taken. Absolute
+//! `scripts/bench` builds and starts it; `docs/bench.md` says how each figure is taken. Absolute
 //! times mean nothing on a shared machine, ratios taken in turn do: so whatever the bare forwarder
 //! can do as well is measured on both, a round of ours and a round of its, again and again.
 //!
