@@ -11,6 +11,10 @@ use super::figure::{Better, Figure, Report};
 /// A line for each figure that changed, and one for how many did not.
 pub(crate) fn compare(old: &Report, new: &Report) -> String {
     let mut text = format!("compared with commit {}:\n", old.machine.commit);
+    if old.quick != new.quick {
+        text +=
+            "  one of the two was a quick run, which differs from a full one by more than noise\n";
+    }
     let mut same = 0;
     for figure in &new.figures {
         let Some(before) = old.figures.iter().find(|old| old.name == figure.name) else {

@@ -131,6 +131,7 @@ pub(crate) const SIDES: [Side; 2] = [Side::Ours, Side::Bare];
 
 impl Lab {
     pub(crate) fn new(options: &Options) -> Outcome<Self> {
+        let (program, bare) = (found(&options.program)?, found(&options.bare)?);
         let interrupted = Arc::new(AtomicBool::new(false));
         ctrlc::set_handler({
             let interrupted = Arc::clone(&interrupted);
@@ -143,8 +144,8 @@ impl Lab {
         let directory = std::env::temp_dir().join(format!("gossip-bench-{}", std::process::id()));
         fs::create_dir_all(&directory)?;
         Ok(Self {
-            program: found(&options.program)?,
-            bare: found(&options.bare)?,
+            program,
+            bare,
             directory,
             ports_origin,
             settle: if options.quick { SETTLE_QUICK } else { SETTLE },

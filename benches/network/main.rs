@@ -73,18 +73,19 @@ fn run(options: &Options) -> Outcome<()> {
 /// A part of the bench.
 type Part = fn(&Options, &Lab, &mut Report) -> Outcome<()>;
 
-const PARTS: [(&str, Part); 7] = [
-    ("latency", latency::measure),
-    ("throughput", throughput::measure),
-    ("life", life::measure),
-    ("commands", commands::measure),
-    ("growth", growth::measure),
-    ("simulate", growth::simulate),
-    ("watch", watch::measure),
+/// In the order of [`options::PARTS`].
+const PARTS: [Part; options::PARTS.len()] = [
+    latency::measure,
+    throughput::measure,
+    life::measure,
+    commands::measure,
+    growth::measure,
+    growth::simulate,
+    watch::measure,
 ];
 
 fn measure(options: &Options, lab: &Lab, report: &mut Report) -> Outcome<()> {
-    for (name, part) in PARTS {
+    for (name, part) in options::PARTS.into_iter().zip(PARTS) {
         if options.wants(name) {
             part(options, lab, report)?;
         }

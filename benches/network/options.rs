@@ -4,6 +4,11 @@ use std::path::PathBuf;
 
 use clap::Parser;
 
+/// What can be measured by itself.
+pub(crate) const PARTS: [&str; 7] =
+    ["latency", "throughput", "life", "commands", "growth", "simulate", "watch"];
+const SHAPES: [&str; 4] = ["ring", "random", "one", "all"];
+
 /// Measure gossip against the bare forwarder, in turn, and print a table and a JSON document.
 #[derive(Debug, Parser)]
 #[command(
@@ -19,14 +24,14 @@ pub(crate) struct Options {
     /// Fewer sizes, fewer rounds: under two minutes
     #[arg(long)]
     pub(crate) quick: bool,
-    /// Only these parts: latency, throughput, life, commands, growth, simulate, watch
-    #[arg(long, value_name = "PART", value_delimiter = ',')]
+    /// Only these parts
+    #[arg(long, value_name = "PART", value_delimiter = ',', value_parser = PARTS)]
     pub(crate) only: Vec<String>,
     /// Networks of these sizes
     #[arg(long, value_name = "N", value_delimiter = ',')]
     pub(crate) nodes: Vec<u32>,
-    /// Only these topologies (latency), or feeds (throughput): ring, random; one, all
-    #[arg(long, value_name = "WHICH", value_delimiter = ',')]
+    /// Only these topologies (latency: ring, random) or feeds (throughput: one, all)
+    #[arg(long, value_name = "WHICH", value_delimiter = ',', value_parser = SHAPES)]
     pub(crate) shapes: Vec<String>,
     /// How often ours and bare take turns
     #[arg(long, value_name = "N")]
