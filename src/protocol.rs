@@ -19,6 +19,8 @@ use std::time::Duration;
 use rand::SeedableRng;
 use rand::rngs::Xoshiro256PlusPlus;
 
+#[doc(hidden)]
+pub mod benching;
 mod config;
 mod faults;
 mod flood;

@@ -227,8 +227,13 @@ fn files_are_short() {
     };
     let code = sources("src").into_iter().map(|source| (source.code().lines().count(), source));
     let tests = sources("tests").into_iter().map(|source| (source.text.lines().count(), source));
-    let found: Vec<String> =
-        code.chain(tests).filter_map(|(lines, source)| too_long(&source.path, lines)).collect();
+    let benches =
+        sources("benches").into_iter().map(|source| (source.text.lines().count(), source));
+    let found: Vec<String> = code
+        .chain(tests)
+        .chain(benches)
+        .filter_map(|(lines, source)| too_long(&source.path, lines))
+        .collect();
     assert_none("files of more than 500 lines, unit tests aside", &found);
 }
 
@@ -237,6 +242,7 @@ fn files_say_what_they_are() {
     let found: Vec<String> = sources("src")
         .iter()
         .chain(&sources("tests"))
+        .chain(&sources("benches"))
         .filter(|source| !source.text.starts_with("//! "))
         .map(|source| source.path.display().to_string())
         .collect();
@@ -266,7 +272,7 @@ fn tests_neither_sleep_nor_are_left_out() {
 fn one_spelling_one_word() {
     let american = concat!("neigh", "bor");
     let mut found = Vec::new();
-    for source in sources("src").iter().chain(&sources("tests")) {
+    for source in sources("src").iter().chain(&sources("tests")).chain(&sources("benches")) {
         // Petgraph has a name of its own for them.
         let text = source.text.to_lowercase().replace(&format!(".{american}s("), "");
         let unfinished =
@@ -275,7 +281,9 @@ fn one_spelling_one_word() {
             found.push(source.path.display().to_string());
         }
     }
-    for document in ["README.md", "CHANGELOG.md", "docs/wire-format.md", "scripts/README.md"] {
+    for document in
+        ["README.md", "CHANGELOG.md", "docs/wire-format.md", "docs/bench.md", "scripts/README.md"]
+    {
         if fs::read_to_string(root().join(document)).unwrap().to_lowercase().contains(american) {
             found.push(document.to_owned());
         }
