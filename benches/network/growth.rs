@@ -21,6 +21,8 @@ const SIMULATED: &str = "`gossip simulate random 4 -n N`, one message, as a whol
 /// The nodes that hold ever more messages, and their links.
 const NODES: u32 = 16;
 const LINKS: f64 = 24.0;
+/// Networks larger than those of `latency`.
+const LARGER: [u32; 2] = [512, 1000];
 /// Messages a second while they are filled, and how long to wait until all have all.
 const FILL_RATE: f64 = 3_000.0;
 const FILLED_WITHIN: Duration = Duration::from_secs(60);
@@ -29,9 +31,9 @@ const SIMULATED_BYTES_PER_NODE: u64 = 12_000;
 
 pub(crate) fn measure(options: &Options, lab: &Lab, report: &mut Report) -> Outcome<()> {
     held(options, lab, report)?;
-    if !options.quick {
-        let larger = options.sizes(&[512, 1000], &[]);
-        latency::measure_sizes(&larger, 2, options, lab, report)?;
+    // Sizes that were asked for are measured with the others.
+    if !options.quick && options.nodes.is_empty() {
+        latency::measure_sizes(&LARGER, options.rounds_or(2, 1), options, lab, report)?;
     }
     Ok(())
 }
