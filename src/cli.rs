@@ -122,6 +122,9 @@ enum Command {
     /// Show a network and each of its nodes
     #[command(after_help = show::EXAMPLES)]
     ShowNetwork,
+    /// Draw a network as it is now
+    #[command(after_help = plot::EXAMPLES)]
+    PlotNetwork(plot::Args),
     /// Show all networks on this machine
     #[command(after_help = list::EXAMPLES)]
     ListNetworks,
@@ -161,6 +164,7 @@ pub fn run(cli: &Cli) -> Result<(), Error> {
         Command::ListFaults => faults::list(global),
         Command::ListPeers(args) => peers::run(global, args),
         Command::ShowNetwork => show::run(global),
+        Command::PlotNetwork(args) => plot::run(global, args),
         Command::ListNetworks => list::run(global),
         Command::Simulate(args) => simulate::run(global, args),
         Command::RunNode(args) => node::run(global, args),

@@ -55,6 +55,7 @@ pub mod codec;
 pub mod control;
 pub mod metrics;
 pub mod network;
+pub mod picture;
 pub mod protocol;
 pub mod runtime;
 pub mod sim;

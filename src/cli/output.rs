@@ -7,11 +7,13 @@ use super::render::escape;
 
 /// Writes a result, whole, to stdout.
 pub(super) fn result(text: &str) -> Result<(), Error> {
+    bytes(text.as_bytes())
+}
+
+/// Writes a result that is no text.
+pub(super) fn bytes(bytes: &[u8]) -> Result<(), Error> {
     let mut stdout = io::stdout().lock();
-    stdout
-        .write_all(text.as_bytes())
-        .and_then(|()| stdout.flush())
-        .map_err(|error| Error::output(&error))
+    stdout.write_all(bytes).and_then(|()| stdout.flush()).map_err(|error| Error::output(&error))
 }
 
 /// Writes a JSON document and a line end to stdout.

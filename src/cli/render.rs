@@ -11,6 +11,7 @@ pub(super) mod faults;
 pub(super) mod messages;
 pub(super) mod network;
 pub(super) mod peers;
+pub(super) mod plot;
 pub(super) mod spread;
 pub(super) mod table;
 pub(super) mod time;
