@@ -52,8 +52,8 @@ pub(crate) use faults::{Decision, decide};
 pub use faults::{Effect, FaultRule, NodeRanges, REORDER_HOLD};
 pub use message::{Incarnation, MessageId, NodeId, Origin, ParseIdError, Path, PeerAddr};
 pub use report::{
-    Counters, Event, MessageInfo, MessagePage, MessageQuery, PathInfo, PeerInfo, PeerState,
-    Refused, Status, Which,
+    Counters, Event, Holding, MessageInfo, MessagePage, MessageQuery, PathInfo, PeerInfo,
+    PeerState, Refused, Status, Which,
 };
 pub use time::{Monotonic, Now, Wall};
 pub use wire::{MAGIC, TAG_BYTES, VERSION};
@@ -320,6 +320,12 @@ impl Node {
     #[must_use]
     pub fn message(&self, id: MessageId) -> Option<MessageInfo> {
         self.store.info(id, self.config.node)
+    }
+
+    /// What this node can say of one message.
+    #[must_use]
+    pub fn holding(&self, id: MessageId) -> Holding {
+        self.store.holding(id, self.config.node)
     }
 
     /// The neighbours, past ones included.

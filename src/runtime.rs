@@ -293,7 +293,7 @@ impl Runtime {
                 self.node.mark_shown(&ids);
                 Response::Done
             }
-            Request::Message(id) => Response::Message(self.node.message(id)),
+            Request::Message(id) => Response::Message(self.node.holding(id)),
             Request::Peers => Response::Peers(self.node.peers()),
             Request::Status => Response::Status(Box::new(self.node.status())),
             Request::Leave => {

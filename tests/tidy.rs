@@ -13,16 +13,17 @@ use std::path::{Path, PathBuf};
 const LINES_MAX: usize = 500;
 
 /// Modules in which the same inputs give the same outputs, always.
-const PURE: [&str; 6] = ["codec", "metrics", "picture", "protocol", "sim", "topology"];
+const PURE: [&str; 7] = ["codec", "metrics", "picture", "protocol", "sim", "topology", "trace"];
 
 /// What a module may use of ours; the arrows in `src/lib.rs`.
-const ARROWS: [(&str, &[&str]); 10] = [
+const ARROWS: [(&str, &[&str]); 11] = [
     ("codec", &[]),
     ("metrics", &[]),
     ("topology", &[]),
-    ("picture", &["protocol", "topology"]),
+    ("picture", &["protocol", "topology", "trace"]),
     ("protocol", &["codec"]),
     ("sim", &["metrics", "protocol", "topology"]),
+    ("trace", &["metrics", "protocol"]),
     ("control", &["codec", "protocol"]),
     ("runtime", &["control", "protocol"]),
     ("network", &["codec", "control", "protocol", "runtime", "topology"]),
@@ -30,7 +31,7 @@ const ARROWS: [(&str, &[&str]); 10] = [
         "cli",
         &[
             "codec", "control", "metrics", "network", "picture", "protocol", "runtime", "sim",
-            "topology",
+            "topology", "trace",
         ],
     ),
 ];

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::look::{self, LinkLook, NodeLook, Sample};
 use super::{Link, Node, Picture, counted};
 use crate::protocol::{FaultRule, NodeRanges, PeerState};
+use crate::trace::NodeState;
 
 /// What is known of a network.
 #[derive(Clone, Debug, Default)]
@@ -32,26 +33,11 @@ pub struct Member {
     /// Its number.
     pub number: u32,
     /// How it is.
-    pub state: State,
+    pub state: NodeState,
     /// The neighbours that it was given.
     pub planned: Vec<u32>,
     /// Its neighbours as it sees them, where it answered.
     pub peers: Vec<(u32, PeerState)>,
-}
-
-/// How a node is seen from outside.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum State {
-    /// It answers.
-    Up,
-    /// Its process is there and does not answer.
-    Silent,
-    /// Its process is stopped where it is.
-    Paused,
-    /// Its process is gone.
-    Down,
-    /// It left.
-    Removed,
 }
 
 /// How a link is.
@@ -78,20 +64,6 @@ pub struct Tie {
     pub cut: bool,
     /// A fault mistreats what crosses it, in one direction at least.
     pub faulty: bool,
-}
-
-impl State {
-    /// In a word.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Up => "up",
-            Self::Silent => "silent",
-            Self::Paused => "paused",
-            Self::Down => "down",
-            Self::Removed => "removed",
-        }
-    }
 }
 
 impl Overlay {
@@ -153,7 +125,7 @@ impl Overlay {
     /// How many pieces the nodes that answer are in, over links in use.
     #[must_use]
     pub fn pieces(&self, ties: &[Tie]) -> usize {
-        let up = self.nodes.iter().filter(|member| member.state == State::Up);
+        let up = self.nodes.iter().filter(|member| member.state == NodeState::Up);
         let mut piece: BTreeMap<u32, u32> =
             up.map(|member| (member.number, member.number)).collect();
         fn root(piece: &BTreeMap<u32, u32>, mut at: u32) -> u32 {
@@ -199,20 +171,20 @@ impl Overlay {
 
     fn look(&self, member: &Member) -> NodeLook {
         match member.state {
-            State::Up => self
+            NodeState::Up => self
                 .partitions
                 .last()
                 .and_then(|groups| group_of(groups, member.number))
                 .map_or(NodeLook::Plain, NodeLook::Group),
-            State::Silent => NodeLook::Silent,
-            State::Paused => NodeLook::Paused,
-            State::Down => NodeLook::Down,
-            State::Removed => NodeLook::Removed,
+            NodeState::Silent => NodeLook::Silent,
+            NodeState::Paused => NodeLook::Paused,
+            NodeState::Down => NodeLook::Down,
+            NodeState::Removed => NodeLook::Removed,
         }
     }
 
     fn title(&self, ties: &[Tie]) -> String {
-        let up = self.nodes.iter().filter(|member| member.state == State::Up).count();
+        let up = self.nodes.iter().filter(|member| member.state == NodeState::Up).count();
         let used = ties.iter().filter(|tie| tie.used != Use::Gone).count();
         let nodes = match self.nodes.len() {
             all if all == up => counted(all, "node"),
@@ -229,7 +201,7 @@ impl Overlay {
 
 impl Member {
     fn is_gone(&self) -> bool {
-        matches!(self.state, State::Down | State::Removed)
+        !self.state.lives()
     }
 }
 
@@ -306,7 +278,12 @@ mod tests {
     use super::*;
     use crate::protocol::Effect;
 
-    fn member(number: u32, state: State, planned: &[u32], peers: &[(u32, PeerState)]) -> Member {
+    fn member(
+        number: u32,
+        state: NodeState,
+        planned: &[u32],
+        peers: &[(u32, PeerState)],
+    ) -> Member {
         Member { number, state, planned: planned.to_vec(), peers: peers.to_vec() }
     }
 
@@ -318,10 +295,10 @@ mod tests {
             kind: "circular".into(),
             ring: true,
             nodes: vec![
-                member(1, State::Up, &[2, 4], &[(2, Alive), (4, Alive)]),
-                member(2, State::Up, &[1, 3], &[(1, Alive), (3, Dead), (4, Alive)]),
-                member(3, State::Down, &[2, 4], &[]),
-                member(4, State::Up, &[1, 3], &[(1, Alive), (3, Dead), (2, Alive)]),
+                member(1, NodeState::Up, &[2, 4], &[(2, Alive), (4, Alive)]),
+                member(2, NodeState::Up, &[1, 3], &[(1, Alive), (3, Dead), (4, Alive)]),
+                member(3, NodeState::Down, &[2, 4], &[]),
+                member(4, NodeState::Up, &[1, 3], &[(1, Alive), (3, Dead), (2, Alive)]),
             ],
             ..Overlay::default()
         }

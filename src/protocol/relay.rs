@@ -189,9 +189,13 @@ impl Node {
                 flood::receive(&mut record.copies, from, record.relays, &older, spare, &mut send);
             (record.note_copy(counts, rumor.hops, rumor.path, paths_max), settled)
         });
-        store.update(rumor.id, |record| record.copies_sent += sent);
+        let bytes = u64::from(sent) * frame.map_or(0, |f| f.len() as u64);
+        store.update(rumor.id, |record| {
+            record.copies_sent += sent;
+            record.bytes_sent += bytes;
+        });
         counters.rumors_sent += u64::from(sent);
-        counters.rumor_bytes_sent += u64::from(sent) * frame.map_or(0, |f| f.len() as u64);
+        counters.rumor_bytes_sent += bytes;
         let (kept, settled) = outcome.unwrap_or((Kept::Yes, None));
         counters.limit_paths_dropped += u64::from(kept == Kept::No);
         if let (Some(from), Some(since)) = (from, settled) {

@@ -7,8 +7,8 @@ use super::table::{Align, table};
 use super::time::{self, Detail};
 use super::{count, faults, kind_json, kind_text};
 use crate::network::{NodeRecord, Record, Rewiring};
-pub(in crate::cli) use crate::picture::overlay::State as NodeState;
 use crate::protocol::{Counters, PeerInfo, PeerState, Status, Wall};
+pub(in crate::cli) use crate::trace::NodeState;
 
 impl NodeView<'_> {
     /// Its process, where there is one.

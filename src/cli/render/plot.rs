@@ -4,14 +4,15 @@ use serde_json::{Value, json};
 
 use super::{escape, faults, kind_json};
 use crate::network::Record;
-use crate::picture::overlay::{Overlay, State, Tie, Use};
+use crate::picture::overlay::{Overlay, Tie, Use};
+use crate::trace::NodeState;
 
 /// One line: where the picture is, and what is remarkable in it.
 pub(in crate::cli) fn text(record: &Record, overlay: &Overlay, file: &str) -> String {
     let ties = overlay.ties();
     let with = |state| overlay.nodes.iter().filter(|node| node.state == state).count();
     let links = |used| ties.iter().filter(|tie| tie.used == used).count();
-    let up = with(State::Up);
+    let up = with(NodeState::Up);
     let mut facts = vec![format!("{up} of {} nodes up", overlay.nodes.len())];
     for (count, words) in [
         (links(Use::Planned) + links(Use::Made), "links in use"),
