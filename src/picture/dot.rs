@@ -5,7 +5,7 @@
 //! ring as it likes. (`layout=neato` is what understands pinned places.)
 //!
 //! Links are thin and pale, and lie below the nodes, so that a number can always be read. Up to
-//! 64 nodes they also go round the nodes that they don't belong to.
+//! a hundred links also go round the nodes that they don't belong to.
 
 use dot_writer::{Attributes, DotWriter, Scope, Shape, Style};
 
@@ -18,8 +18,11 @@ pub fn to_dot(picture: &Picture) -> String {
     Drawing::of(picture).to_dot()
 }
 
-/// Up to here links are led round nodes. With 64 that takes 2 s, with 256 it would take 100.
-const ROUTED_NODES_MAX: usize = 64;
+/// Up to so many links are led round nodes. 96 take 2 s, and 400 would take 100.
+const ROUTED_LINKS_MAX: usize = 100;
+
+/// The size of a node's number.
+const NUMBER_POINTS: f64 = 11.0;
 
 /// The longest side of the picture; larger ones are scaled down. A PNG has 96 pixels an inch.
 const PICTURE_INCHES_MAX: f64 = 30.0;
@@ -64,7 +67,7 @@ impl<'a> Drawing<'a> {
     }
 
     fn write_defaults(&self, scope: &mut Scope<'_, '_>) {
-        let routed = self.picture.nodes.len() <= ROUTED_NODES_MAX && !self.picture.ring;
+        let routed = self.picture.links.len() <= ROUTED_LINKS_MAX && !self.picture.ring;
         scope.set("layout", "neato", false);
         if self.picture.remarks.is_empty() && self.picture.legend.is_empty() {
             scope.set_label(&quoted(&self.picture.title));
@@ -91,7 +94,7 @@ impl<'a> Drawing<'a> {
             .set("color", &plain.rim.hex(), true)
             .set("fillcolor", &plain.fill.hex(), true)
             .set_font("Helvetica")
-            .set_font_size(11.0);
+            .set_font_size(NUMBER_POINTS as f32);
         let plain = LinkLook::Plain.style();
         scope.edge_attributes().set("color", &plain.colour.hex(), true).set(
             "penwidth",
@@ -106,6 +109,7 @@ impl<'a> Drawing<'a> {
         let diameter = self.arrangement.diameters[index];
         if diameter > 1.0 {
             written.set("width", &decimal(diameter * self.inches), false);
+            written.set("fontsize", &decimal(diameter * NUMBER_POINTS), false);
         }
         let (x, y) = self.arrangement.places[index];
         // The exclamation mark pins the node there. Up is up in Graphviz.
