@@ -31,6 +31,8 @@ mod signal;
 mod simulate;
 mod start;
 mod stop;
+mod survey;
+mod trace;
 
 pub use error::Error;
 
@@ -122,6 +124,9 @@ enum Command {
     /// Show a network and each of its nodes
     #[command(after_help = show::EXAMPLES)]
     ShowNetwork,
+    /// Show how messages spread: the tree, the time, the cost, beside what theory says
+    #[command(after_help = trace::EXAMPLES)]
+    TraceMessage(trace::Args),
     /// Show all networks on this machine
     #[command(after_help = list::EXAMPLES)]
     ListNetworks,
@@ -161,6 +166,7 @@ pub fn run(cli: &Cli) -> Result<(), Error> {
         Command::ListFaults => faults::list(global),
         Command::ListPeers(args) => peers::run(global, args),
         Command::ShowNetwork => show::run(global),
+        Command::TraceMessage(args) => trace::run(global, args),
         Command::ListNetworks => list::run(global),
         Command::Simulate(args) => simulate::run(global, args),
         Command::RunNode(args) => node::run(global, args),
