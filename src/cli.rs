@@ -31,6 +31,8 @@ mod signal;
 mod simulate;
 mod start;
 mod stop;
+mod survey;
+mod trace;
 
 pub use error::Error;
 
@@ -125,6 +127,9 @@ enum Command {
     /// Draw a network as it is now
     #[command(after_help = plot::EXAMPLES)]
     PlotNetwork(plot::Args),
+    /// Show how messages spread: the tree, the time, the cost, beside what theory says
+    #[command(after_help = trace::EXAMPLES)]
+    TraceMessage(trace::Args),
     /// Show all networks on this machine
     #[command(after_help = list::EXAMPLES)]
     ListNetworks,
@@ -165,6 +170,7 @@ pub fn run(cli: &Cli) -> Result<(), Error> {
         Command::ListPeers(args) => peers::run(global, args),
         Command::ShowNetwork => show::run(global),
         Command::PlotNetwork(args) => plot::run(global, args),
+        Command::TraceMessage(args) => trace::run(global, args),
         Command::ListNetworks => list::run(global),
         Command::Simulate(args) => simulate::run(global, args),
         Command::RunNode(args) => node::run(global, args),

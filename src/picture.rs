@@ -1,8 +1,9 @@
 //! Pictures of networks: which nodes and links, how each looks, where each lies.
 //!
 //! Values only: nothing here writes a file, asks a node or reads a clock. [`topology`] draws a
-//! graph as it was generated, [`overlay`] the links in use now. [`layout`] says
-//! where nodes lie, [`look`] what stands for what, and [`dot`] writes it all for Graphviz.
+//! graph as it was generated, [`overlay`] the links in use now, [`tree()`] how a message spread, and
+//! [`page()`] replays that in a browser. [`layout`] says where nodes lie, [`look`] what stands for
+//! what, and [`dot`] writes it all for Graphviz.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -13,6 +14,13 @@ pub mod dot;
 pub mod layout;
 pub mod look;
 pub mod overlay;
+mod page;
+#[cfg(test)]
+mod testing;
+mod tree;
+
+pub use page::page;
+pub use tree::tree;
 
 use layout::Place;
 use look::{LinkLook, NodeLook, Sample};
@@ -38,6 +46,15 @@ pub struct Picture {
     pub nodes: Vec<Node>,
     /// The links; those that come later lie above.
     pub links: Vec<Link>,
+}
+
+/// What a picture of a message needs to know of its network beside the trace.
+#[derive(Clone, Debug)]
+pub struct Scene {
+    /// Its topology in words.
+    pub kind: String,
+    /// Whether it is a ring, and was not rewired since.
+    pub ring: bool,
 }
 
 /// A node in a picture.

@@ -5,6 +5,11 @@ use std::io::{self, IsTerminal, Write};
 use super::Error;
 use super::render::escape;
 
+/// The width of what is written to a file or a pipe.
+const WIDTH_ELSEWHERE: usize = 100;
+/// Narrower than this nothing can be laid out.
+const WIDTH_MIN: usize = 40;
+
 /// Writes a result, whole, to stdout.
 pub(super) fn result(text: &str) -> Result<(), Error> {
     bytes(text.as_bytes())
@@ -43,4 +48,10 @@ pub(super) fn wants_colour(stream: &impl IsTerminal) -> bool {
     let said_no = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
     stream.is_terminal() && !said_no && !dumb
+}
+
+/// How many characters fit a line of the terminal; where there is none, as many as read well.
+pub(super) fn width() -> usize {
+    let columns = rustix::termios::tcgetwinsize(io::stdout()).map_or(0, |size| size.ws_col);
+    if columns == 0 { WIDTH_ELSEWHERE } else { usize::from(columns).max(WIDTH_MIN) }
 }

@@ -13,8 +13,10 @@ use crate::topology::Kind;
 
 mod file;
 mod graphviz;
+mod message;
 
 pub(super) use file::PlotFile;
+pub(super) use message::Pictures;
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
@@ -126,7 +128,7 @@ pub(super) fn overlay(record: &Record, views: &[NodeView]) -> Overlay {
     let mut overlay = Overlay {
         name: record.name.clone(),
         kind: kind_text(record),
-        ring: record.kind == Some(Kind::Circular) && record.rewired.is_none(),
+        ring: is_ring(record),
         nodes: views.iter().map(member).collect(),
         faults: record.faults.iter().map(fault_text::one).collect(),
         ..Overlay::default()
@@ -138,6 +140,11 @@ pub(super) fn overlay(record: &Record, views: &[NodeView]) -> Overlay {
         }
     }
     overlay
+}
+
+/// Whether it began as a ring, and was not rewired since.
+fn is_ring(record: &Record) -> bool {
+    record.kind == Some(Kind::Circular) && record.rewired.is_none()
 }
 
 #[cfg(test)]

@@ -15,6 +15,7 @@ pub(super) mod plot;
 pub(super) mod spread;
 pub(super) mod table;
 pub(super) mod time;
+pub(super) mod trace;
 
 /// Makes text stand out, or not.
 #[derive(Clone, Copy, Debug, Default)]
