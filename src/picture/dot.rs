@@ -145,56 +145,50 @@ impl<'a> Drawing<'a> {
             ));
         }
         for row in &self.picture.legend {
-            let cells: Vec<String> = row.iter().map(|sample| self.sample(sample)).collect();
-            html.push_str(&format!(
-                "<TR><TD><TABLE BORDER=\"0\" CELLSPACING=\"{}\" CELLPADDING=\"2\"><TR>{}</TR></TABLE></TD></TR>",
-                decimal((self.points * 0.2).round()),
-                cells.concat()
-            ));
+            let row: Vec<String> = row.iter().map(|sample| self.sample(sample)).collect();
+            html.push_str(&format!("<TR><TD>{}</TD></TR>", row.join("&#160;&#160;&#160; ")));
         }
         html + "</TABLE>>"
     }
 
-    /// One or more cells of a row of the legend.
+    /// One thing in the legend. Signs in a line of text, since Graphviz draws tables apart.
     fn sample(&self, sample: &Sample) -> String {
         let size = decimal(self.points * 0.8);
-        let words = |words: &str| {
-            format!("<TD><FONT POINT-SIZE=\"{size}\">{} </FONT></TD>", html_escaped(words))
+        let line = |colour: Colour, sign: &str, words: &str| {
+            format!(
+                "<FONT POINT-SIZE=\"{size}\"><FONT COLOR=\"{}\">{sign}</FONT> {}</FONT>",
+                colour.hex(),
+                html_escaped(words)
+            )
         };
         match sample {
-            Sample::Node(look, said) => {
+            Sample::Node(look, words) => {
                 let style = look.style();
-                let frame = match style.line {
-                    Line::Solid => "ROUNDED".into(),
-                    other => format!("ROUNDED,{}", line(other)),
-                };
-                let border = if style.double { 3 } else { 1 };
-                let (fill, rim) = (style.fill.hex(), style.rim.hex());
-                let side = (self.points * 1.1).round();
-                format!(
-                    "<TD BORDER=\"{border}\" STYLE=\"{frame}\" FIXEDSIZE=\"TRUE\" WIDTH=\"{side}\" \
-                     HEIGHT=\"{side}\" BGCOLOR=\"{fill}\" COLOR=\"{rim}\"></TD>{}",
-                    words(said)
-                )
+                match (style.line, style.double) {
+                    (Line::Solid, false) => line(style.fill, "●", words),
+                    (Line::Solid, true) => line(style.fill, "◉", words),
+                    _ => line(style.rim, "◌", words),
+                }
             }
-            Sample::Link(look, said) => {
+            Sample::Link(look, words) => {
                 let style = look.style();
-                let drawn = match (style.line, style.arrow) {
+                let sign = match (style.line, style.arrow) {
                     (_, true) => "━▶",
                     (Line::Solid, _) => "━━━",
                     (Line::Dashed, _) => "╍╍╍",
                     (Line::Dotted, _) => "┅┅┅",
                 };
-                let colour = style.colour.hex();
-                format!(
-                    "<TD><FONT COLOR=\"{colour}\" POINT-SIZE=\"{size}\">{drawn}</FONT></TD>{}",
-                    words(said)
-                )
+                line(style.colour, sign, words)
             }
-            Sample::Shades(said, shades) => {
-                let shades: Vec<String> =
+            Sample::Shades(words, shades) => {
+                let cells: Vec<String> =
                     shades.iter().map(|(on, text)| self.shade(*on, text)).collect();
-                words(said) + &shades.concat()
+                format!(
+                    "<TABLE BORDER=\"0\" CELLSPACING=\"2\" CELLPADDING=\"2\"><TR>\
+                     <TD><FONT POINT-SIZE=\"{size}\">{}</FONT></TD>{}</TR></TABLE>",
+                    html_escaped(words),
+                    cells.concat()
+                )
             }
         }
     }

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::look::{self, LinkLook, NodeLook, Sample};
+use super::look::{self, Colour, LinkLook, NodeLook, Sample};
 use super::{Link, Node, Picture, counted};
 use crate::protocol::{FaultRule, NodeRanges, PeerState};
 use crate::trace::NodeState;
@@ -243,17 +243,14 @@ fn legend(nodes: &[Node], links: &[Link]) -> Vec<Vec<Sample>> {
         (LinkLook::Cut, "cut by a partition"),
         (LinkLook::Gone, "no longer in use"),
     ];
-    let groups: BTreeSet<usize> = nodes
-        .iter()
-        .filter_map(|node| match node.look {
-            NodeLook::Group(group) => Some(group),
-            _ => None,
-        })
-        .collect();
-    let mut of_nodes: Vec<Sample> = groups
-        .into_iter()
-        .map(|group| Sample::Node(NodeLook::Group(group), format!("group {}", group + 1)))
-        .collect();
+    let group = |node: &Node| match node.look {
+        NodeLook::Group(group) => Some((group, node.look.style().fill)),
+        _ => None,
+    };
+    let groups: BTreeMap<usize, Colour> = nodes.iter().filter_map(group).collect();
+    let groups = groups.into_iter().map(|(group, fill)| (fill, format!("group {}", group + 1)));
+    let groups: Vec<(Colour, String)> = groups.collect();
+    let mut of_nodes: Vec<Sample> = Vec::new();
     for (look, words) in node_looks {
         if nodes.iter().any(|node| node.look == look) {
             of_nodes.push(Sample::Node(look, words.into()));
@@ -269,8 +266,9 @@ fn legend(nodes: &[Node], links: &[Link]) -> Vec<Vec<Sample>> {
     if of_links.len() == 1 && links.iter().all(|link| link.look == LinkLook::Plain) {
         of_links.clear();
     }
-    let rows = of_nodes.chunks(6).chain(of_links.chunks(3));
-    rows.map(<[Sample]>::to_vec).collect()
+    let partition = (!groups.is_empty()).then(|| vec![Sample::Shades("partition".into(), groups)]);
+    let rows = of_nodes.chunks(5).chain(of_links.chunks(4)).map(<[Sample]>::to_vec);
+    partition.into_iter().chain(rows).collect()
 }
 
 #[cfg(test)]

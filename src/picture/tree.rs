@@ -103,15 +103,13 @@ fn shortened(text: &str) -> String {
 
 fn legend(nodes: &[Node], links: &[Link], most: u32) -> Vec<Vec<Sample>> {
     let count = most.min(SHADES_MAX - 1);
-    let hop = |at: u32| if count == 0 { 0 } else { at * most / count };
+    let hop = |at: u32| (at * most).checked_div(count).unwrap_or(0);
     let shade = |at: u32| (Colour::shade(hop(at), most), hop(at).to_string());
     let shades = Sample::Shades("hops".into(), (0..=count).map(shade).collect());
-    let mut first = vec![shades];
     let origin = nodes.iter().find(|node| matches!(node.look, NodeLook::Origin(_)));
-    first.extend(
-        origin.map(|node| Sample::Node(node.look, format!("origin, node {}", node.number))),
-    );
-    let mut second = Vec::new();
+    let origin =
+        origin.map(|node| Sample::Node(node.look, format!("origin, node {}", node.number)));
+    let mut second: Vec<Sample> = origin.into_iter().collect();
     for (look, words) in [
         (NodeLook::Without, "without it"),
         (NodeLook::Silent, "does not answer"),
@@ -133,8 +131,8 @@ fn legend(nodes: &[Node], links: &[Link], most: u32) -> Vec<Vec<Sample>> {
             second.push(Sample::Link(look, words.into()));
         }
     }
-    let rows = std::iter::once(first).chain(second.chunks(5).map(<[Sample]>::to_vec));
-    rows.filter(|row| !row.is_empty()).collect()
+    let rows = std::iter::once(vec![shades]).chain(second.chunks(5).map(<[Sample]>::to_vec));
+    rows.collect()
 }
 
 #[cfg(test)]
@@ -176,6 +174,6 @@ mod tests {
     fn a_message_that_went_nowhere_is_a_picture_too() {
         let mut trace = ring(2);
         trace.nodes[1].receipt = None;
-        assert_eq!(tree(&trace, &scene()).legend[0].len(), 2);
+        assert_eq!(tree(&trace, &scene()).legend.len(), 2);
     }
 }

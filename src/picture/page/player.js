@@ -7,6 +7,8 @@ const spreads = data.messages.map((message) => new Spread(message));
 const REPLAY_MS = 8000;
 const SPEEDS = [0.125, 0.25, 0.5, 1, 2, 4];
 
+const ICONS = { play: "M6 3v18l15-9z", pause: "M5 3h5v18H5zM14 3h5v18h-5z" };
+
 const graph = new Graph(element("graph"), showDetails);
 const curve = new Curve(element("curve"), (moment) => { pause(); seek(pace.position(moment)); });
 const slider = element("seek");
@@ -81,7 +83,7 @@ function frame(now) {
 
 function showPlaying() {
   const button = element("play");
-  button.textContent = playing === null ? "▶\ufe0e" : "⏸\ufe0e";
+  button.querySelector("path").setAttribute("d", playing === null ? ICONS.play : ICONS.pause);
   button.setAttribute("aria-label", playing === null ? "Play" : "Pause");
 }
 
@@ -209,7 +211,6 @@ function showLegend() {
       make("circle", { class: "rim", r: 0.62 }, group);
       make("circle", { class: "disc", r: 0.5 }, group);
     } else {
-      group.classList.replace("tree", "tree");
       make("line", { class: classes, x1: -0.7, x2: 0.7, y1: 0, y2: 0 }, group);
     }
     span.append(svg, words);
