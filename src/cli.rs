@@ -10,6 +10,7 @@ mod args;
 mod ask;
 mod error;
 mod faults;
+mod follow;
 mod foreground;
 mod interrupt;
 mod key;
@@ -33,6 +34,7 @@ mod start;
 mod stop;
 mod survey;
 mod trace;
+mod watch;
 
 pub use error::Error;
 
@@ -130,6 +132,9 @@ enum Command {
     /// Show how messages spread: the tree, the time, the cost, beside what theory says
     #[command(after_help = trace::EXAMPLES)]
     TraceMessage(trace::Args),
+    /// Show what happens at every node, as it happens
+    #[command(after_help = watch::EXAMPLES)]
+    WatchNetwork(watch::Args),
     /// Show all networks on this machine
     #[command(after_help = list::EXAMPLES)]
     ListNetworks,
@@ -171,6 +176,7 @@ pub fn run(cli: &Cli) -> Result<(), Error> {
         Command::ShowNetwork => show::run(global),
         Command::PlotNetwork(args) => plot::run(global, args),
         Command::TraceMessage(args) => trace::run(global, args),
+        Command::WatchNetwork(args) => watch::run(global, args),
         Command::ListNetworks => list::run(global),
         Command::Simulate(args) => simulate::run(global, args),
         Command::RunNode(args) => node::run(global, args),

@@ -133,6 +133,9 @@ pub enum Response {
         /// Events lost since the last one because this subscriber was slow.
         lost: u64,
     },
+    /// To [`Request::Subscribe`]: so many events were lost since the last one told, because this
+    /// subscriber was slow. Said where no event follows that could say so.
+    Lost(u64),
     /// The token is wrong; the connection ends.
     NotAllowed,
     /// The versions differ; the connection ends.

@@ -119,6 +119,8 @@ pub struct Node {
     /// The limits that were told to be hit.
     limits_told: BTreeSet<&'static str>,
     events: Vec<Event>,
+    /// Whether events of messages are told, which hold the text.
+    tells_messages: bool,
     /// The sequence number of the last message that started here.
     sequence: u64,
     /// Reused: the path of the copy being relayed; the datagrams being packed.
@@ -158,6 +160,7 @@ impl Node {
             counters: Counters::default(),
             limits_told: BTreeSet::new(),
             events: Vec::new(),
+            tells_messages: true,
             sequence: 0,
             path: Vec::new(),
             packed: Vec::new(),
@@ -289,6 +292,12 @@ impl Node {
     pub fn set_faults(&mut self, rules: &[FaultRule]) {
         let mine = rules.iter().filter(|rule| rule.concerns_sender(self.config.node));
         self.faults.set(mine.cloned().collect());
+    }
+
+    /// Whether [`Event::Accepted`] and [`Event::Delivered`] are told, as they are at first. Each
+    /// holds a copy of the text, which is a waste where nobody listens.
+    pub fn tell_messages(&mut self, tell: bool) {
+        self.tells_messages = tell;
     }
 
     /// The rules in force.

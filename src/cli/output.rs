@@ -1,6 +1,11 @@
 //! The two ways out: results to stdout, everything for people in trouble to stderr.
 
 use std::io::{self, IsTerminal, Write};
+use std::thread;
+
+use crossbeam_channel::{Receiver, bounded, never};
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::Errno;
 
 use super::Error;
 use super::render::escape;
@@ -54,4 +59,30 @@ pub(super) fn wants_colour(stream: &impl IsTerminal) -> bool {
 pub(super) fn width() -> usize {
     let columns = rustix::termios::tcgetwinsize(io::stdout()).map_or(0, |size| size.ws_col);
     if columns == 0 { WIDTH_ELSEWHERE } else { usize::from(columns).max(WIDTH_MIN) }
+}
+
+/// Tells when nobody reads stdout any more, as after `| head`: whoever has nothing to write for
+/// a while would not notice. Costs a thread that waits for the rest of this process's life.
+pub(super) fn reader_left() -> Receiver<()> {
+    let (tell, told) = bounded(1);
+    let wait = move || {
+        loop {
+            let stdout = io::stdout();
+            // Of a pipe without a reader the system tells unasked.
+            let mut waiting = [PollFd::new(&stdout, PollFlags::empty())];
+            match poll(&mut waiting, None) {
+                Err(Errno::INTR) => {}
+                Ok(_) if !waiting[0].revents().is_empty() => {
+                    let _ = tell.send(());
+                    return;
+                }
+                // Then a write will tell.
+                _ => return std::mem::forget(tell),
+            }
+        }
+    };
+    match thread::Builder::new().name("reader".into()).stack_size(64 << 10).spawn(wait) {
+        Ok(_) => told,
+        Err(_) => never(),
+    }
 }

@@ -372,3 +372,14 @@ pub enum Event {
         limit: String,
     },
 }
+
+impl Event {
+    /// The text of the message that it is about; empty for all others.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        match self {
+            Self::Accepted { text, .. } | Self::Delivered { text, .. } => text,
+            _ => "",
+        }
+    }
+}
