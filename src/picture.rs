@@ -46,15 +46,19 @@ pub struct Picture {
     pub nodes: Vec<Node>,
     /// The links; those that come later lie above.
     pub links: Vec<Link>,
+    /// Links that are not drawn, and yet keep nodes together.
+    pub unseen: Vec<(u32, u32)>,
 }
 
 /// What a picture of a message needs to know of its network beside the trace.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Scene {
     /// Its topology in words.
     pub kind: String,
     /// Whether it is a ring, and was not rewired since.
     pub ring: bool,
+    /// The links that were planned: nodes lie where they lay when these were in use.
+    pub planned: Vec<(u32, u32)>,
 }
 
 /// A node in a picture.
@@ -92,7 +96,10 @@ impl Arrangement {
     pub fn of(ring: bool, nodes: &[u32], links: &[(u32, u32)]) -> Self {
         let index: BTreeMap<u32, usize> = nodes.iter().copied().zip(0..).collect();
         let ends = |(a, b): &(u32, u32)| Some((*index.get(a)?, *index.get(b)?));
-        let links: Vec<(usize, usize)> = links.iter().filter_map(ends).collect();
+        let mut links: Vec<(usize, usize)> =
+            links.iter().filter_map(ends).map(|(a, b)| (a.min(b), a.max(b))).collect();
+        links.sort_unstable();
+        links.dedup();
         let diameters = diameters(nodes.len(), &links);
         let places =
             if ring { layout::ring(nodes.len()) } else { layout::spread(&diameters, &links) };
@@ -118,7 +125,8 @@ impl Picture {
     #[must_use]
     pub fn arrangement(&self) -> Arrangement {
         let numbers: Vec<u32> = self.nodes.iter().map(|node| node.number).collect();
-        let links: Vec<(u32, u32)> = self.links.iter().map(|link| (link.from, link.to)).collect();
+        let seen = self.links.iter().map(|link| (link.from, link.to));
+        let links: Vec<(u32, u32)> = seen.chain(self.unseen.iter().copied()).collect();
         // On a ring hubs would touch their neighbours.
         let mut arrangement = Arrangement::of(self.ring, &numbers, &links);
         if self.ring {
@@ -145,6 +153,7 @@ pub fn topology(graph: &Graph, kind: Kind, title: &str) -> Picture {
         ring: kind == Kind::Circular,
         nodes: graph.node_weights().map(node).collect(),
         links: ends.map(link).collect(),
+        unseen: Vec::new(),
     }
 }
 

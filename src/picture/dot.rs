@@ -31,6 +31,9 @@ const PICTURE_INCHES_MAX: f64 = 30.0;
 const TITLE_POINTS: f64 = 14.0;
 const TITLE_INCHES: f64 = 11.0;
 
+/// As wide as so many cells a row of shades may get.
+const LEGEND_CELLS: usize = 9;
+
 struct Drawing<'a> {
     picture: &'a Picture,
     arrangement: Arrangement,
@@ -183,9 +186,11 @@ impl<'a> Drawing<'a> {
             Sample::Shades(words, shades) => {
                 let cells: Vec<String> =
                     shades.iter().map(|(on, text)| self.shade(*on, text)).collect();
+                // Graphviz widens all cells alike: empty ones keep few shades from growing.
+                let beside = "<TD></TD>".repeat(LEGEND_CELLS.saturating_sub(cells.len()) / 2);
                 format!(
                     "<TABLE BORDER=\"0\" CELLSPACING=\"2\" CELLPADDING=\"2\"><TR>\
-                     <TD><FONT POINT-SIZE=\"{size}\">{}</FONT></TD>{}</TR></TABLE>",
+                     {beside}<TD><FONT POINT-SIZE=\"{size}\">{}</FONT></TD>{}{beside}</TR></TABLE>",
                     html_escaped(words),
                     cells.concat()
                 )

@@ -91,7 +91,7 @@ impl Overlay {
                 (false, _) => Use::Gone,
             },
             doubted: used.contains(&ends) && doubted.contains(&ends),
-            cut: self.is_cut(ends),
+            cut: self.is_cut(ends) && !gone.contains(&ends.0) && !gone.contains(&ends.1),
             faulty: self.is_faulty(ends),
         };
         planned.union(&used).map(tie).collect()
@@ -161,11 +161,12 @@ impl Overlay {
         links.sort_by_key(|link| link.look.style().tenths);
         Picture {
             title: self.title(&ties),
-            remarks: self.faults.iter().map(|fault| format!("fault: {fault}")).collect(),
+            remarks: self.faults.iter().map(|fault| format!("in force: {fault}")).collect(),
             legend: legend(&nodes, &links),
             ring: self.ring,
             nodes,
             links,
+            unseen: Vec::new(),
         }
     }
 

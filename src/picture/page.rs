@@ -92,13 +92,8 @@ fn data(first: &Trace, traces: &[Trace], scene: &Scene) -> Value {
 
 /// Places for all links that any of the messages shows.
 fn arrangement(numbers: &[u32], traces: &[Trace], scene: &Scene) -> Arrangement {
-    let mut links: Vec<(u32, u32)> = traces
-        .iter()
-        .flat_map(tree::links)
-        .map(|link| (link.from.min(link.to), link.from.max(link.to)))
-        .collect();
-    links.sort_unstable();
-    links.dedup();
+    let shown = traces.iter().flat_map(tree::links).map(|link| (link.from, link.to));
+    let links: Vec<(u32, u32)> = shown.chain(scene.planned.iter().copied()).collect();
     Arrangement::of(scene.ring, numbers, &links)
 }
 
@@ -146,7 +141,7 @@ mod tests {
     fn of(text: &str) -> String {
         let mut trace = ring(8);
         trace.text = text.into();
-        page(&[trace], &Scene { kind: "circular".into(), ring: true }).unwrap()
+        page(&[trace], &Scene { ring: true, ..Scene::default() }).unwrap()
     }
 
     /// What a browser would take for the data.
@@ -192,6 +187,6 @@ mod tests {
 
     #[test]
     fn there_is_nothing_to_show_of_no_message() {
-        assert_eq!(page(&[], &Scene { kind: String::new(), ring: false }), None);
+        assert_eq!(page(&[], &Scene::default()), None);
     }
 }

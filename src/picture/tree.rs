@@ -28,6 +28,7 @@ pub fn tree(trace: &Trace, scene: &Scene) -> Picture {
         ring: scene.ring,
         nodes,
         links,
+        unseen: scene.planned.clone(),
     }
 }
 
@@ -141,7 +142,7 @@ mod tests {
     use super::*;
 
     fn scene() -> Scene {
-        Scene { kind: "circular".into(), ring: true }
+        Scene { kind: "circular".into(), ring: true, ..Scene::default() }
     }
 
     #[test]

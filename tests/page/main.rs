@@ -45,7 +45,7 @@ fn made_up(nodes: u32) -> (Vec<Trace>, String) {
     let without = leaf(&spread::trace(&graph, 3, 1, HOSTILE, &[]));
     let second = spread::trace(&graph, 3, 1, HOSTILE, &[without]);
     let traces = vec![first, second];
-    let page = page(&traces, &Scene { kind: kind.to_string(), ring: false }).unwrap();
+    let page = page(&traces, &Scene { kind: kind.to_string(), ..Scene::default() }).unwrap();
     (traces, page)
 }
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use super::super::render::kind_text;
 use super::super::{Error, output};
 use super::{Format, PlotFile, is_ring};
-use crate::network::Record;
+use crate::network::{NodeRecord, Record};
 use crate::picture::{self, Scene};
 use crate::trace::Trace;
 
@@ -35,7 +35,7 @@ impl Pictures {
 
     /// Writes those that were asked for, and says so beside the result.
     pub(in crate::cli) fn write(&self, record: &Record, traces: &[Trace]) -> Result<(), Error> {
-        let scene = Scene { kind: kind_text(record), ring: is_ring(record) };
+        let scene = scene(record);
         if let (Some(path), [trace]) = (&self.dot, traces) {
             let file = PlotFile::open(path, "the infection tree")?;
             file.write(&Format::of(path).draw(&picture::tree(trace, &scene))?)?;
@@ -46,5 +46,17 @@ impl Pictures {
             output::note(&format!("the page is in {}; any browser shows it", path.display()));
         }
         Ok(())
+    }
+}
+
+fn scene(record: &Record) -> Scene {
+    let planned = |node: &NodeRecord| {
+        let number = node.node.0;
+        node.peers.iter().map(move |peer| (number, peer.0)).collect::<Vec<_>>()
+    };
+    Scene {
+        kind: kind_text(record),
+        ring: is_ring(record),
+        planned: record.nodes.iter().flat_map(planned).collect(),
     }
 }

@@ -100,7 +100,7 @@ class Curve {
       const few = Math.ceil(powers.length / 4);
       return [0, ...powers.filter((_, at) => at % few === few - 1)];
     }
-    const rough = this.end / 3;
+    const rough = this.end / 4;
     const power = 10 ** Math.floor(Math.log10(rough));
     const step = [1, 2, 5, 10].map((factor) => factor * power).find((size) => size >= rough);
     const times = [];

@@ -71,7 +71,7 @@ class Graph {
       ...flight,
       line: this.line(flight.from, flight.node, "tree", this.trees),
       head: this.arrow(flight.from, flight.node),
-      dot: make("circle", { class: "copy", r: 0.3 }, this.copies),
+      dot: make("circle", { class: "copy", r: 0.22 }, this.copies),
       state: "",
     }));
   }

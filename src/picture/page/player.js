@@ -192,7 +192,7 @@ function showLegend() {
   const shades = document.createElement("span");
   shades.className = "shades";
   shades.append("Hops");
-  const count = Math.min(hops, 6);
+  const count = hops > 9 ? 6 : hops;
   for (let at = 0; at <= count; at++) {
     const hop = Math.round((at * hops) / Math.max(1, count));
     const patch = document.createElement("b");
@@ -221,7 +221,7 @@ function showLegend() {
   entry("link", "link");
   const some = (list, state) => list.some((one) => one === state);
   if (message.lacks.some((lacks, index) => lacks && !message.off[index])) entry("node lacks", "without it");
-  if (some(message.off, true)) entry("node off", "down");
+  if (some(message.off, true)) entry("node off", "gone");
   if (message.links.some(([, , state]) => state === "lost")) entry("link out", "out of use");
   if (message.links.some(([, , state]) => state === "cut")) entry("link cut", "cut");
   const theory = document.createElement("span");
