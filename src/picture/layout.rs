@@ -13,14 +13,16 @@
 use std::collections::VecDeque;
 use std::f64::consts::PI;
 
-use rand::seq::SliceRandom;
-use rand::{RngExt, SeedableRng, rngs::Xoshiro256PlusPlus};
+use rand::rngs::Xoshiro256PlusPlus;
+use rand::seq::{self, SliceRandom};
+use rand::{RngExt, SeedableRng};
 
 /// A place: to the right, and down.
 pub type Place = (f64, f64);
 
-/// Up to here every pair of nodes is looked at; beyond, each node and so many drawn at random.
-const PIVOTS_MAX: usize = 400;
+/// Up to so many pairs of nodes are looked at, which takes a second. Where there are more, each
+/// node is paired with as many others as that allows, drawn at random.
+const PAIRS_MAX: usize = 1_000_000;
 
 /// How often each pair is moved.
 const ROUNDS: i32 = 40;
@@ -110,33 +112,25 @@ fn around(neighbours: &[Vec<usize>]) -> Option<Vec<usize>> {
     (order.len() == neighbours.len()).then_some(order)
 }
 
-/// Every pair of nodes; of very many nodes, each with a sample of the others.
+/// Every pair of nodes; of very many, a sample in which each node comes up alike.
 fn pairs(neighbours: &[Vec<usize>], rng: &mut Xoshiro256PlusPlus) -> Vec<Pair> {
     let count = neighbours.len();
-    let mut pivots: Vec<usize> = (0..count).collect();
-    if count > PIVOTS_MAX {
-        pivots.shuffle(rng);
-        pivots.truncate(PIVOTS_MAX);
-    }
-    let mut is_pivot = vec![false; count];
-    for &pivot in &pivots {
-        is_pivot[pivot] = true;
-    }
-    let mut pairs = Vec::new();
-    for &pivot in &pivots {
-        let hops = hops_from(neighbours, pivot);
+    let all = count * count.saturating_sub(1) / 2;
+    let mut pairs = Vec::with_capacity(all.min(PAIRS_MAX));
+    for node in 0..count {
+        let hops = hops_from(neighbours, node);
         let apart = hops.iter().flatten().max().unwrap_or(&0) + HOPS_APART;
-        for (other, hops) in hops.iter().enumerate() {
-            if other > pivot || (other < pivot && !is_pivot[other]) {
-                pairs.push(pair(pivot, other, f64::from(hops.unwrap_or(apart))));
-            }
+        let mut add = |other: usize| {
+            pairs.push(pair(node, other, f64::from(hops[other].unwrap_or(apart))));
+        };
+        if all <= PAIRS_MAX {
+            (node + 1..count).for_each(add);
+        } else {
+            let others = seq::index::sample(rng, count, PAIRS_MAX / count);
+            others.iter().filter(|other| *other != node).for_each(&mut add);
+            // Links count, whoever was drawn.
+            neighbours[node].iter().copied().filter(|next| *next > node).for_each(add);
         }
-    }
-    // Links count, whoever was drawn.
-    for (node, list) in neighbours.iter().enumerate() {
-        let linked = list.iter().filter(|next| **next > node);
-        let missed = linked.filter(|next| !is_pivot[node] && !is_pivot[**next]);
-        pairs.extend(missed.map(|next| pair(node, *next, 1.0)));
     }
     pairs
 }
@@ -305,6 +299,13 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn of_very_many_nodes_some_pairs_do() {
+        let side = 50;
+        let places = spread(&vec![1.0; side * side], &grid(side));
+        assert!(apart(&places, 0, side * side - 1) > 25.0 * apart(&places, 0, 1));
     }
 
     #[test]
