@@ -168,7 +168,7 @@ fn who_does_not_read_loses_events_and_slows_nobody() {
     });
     let (mut seen, mut missed) = (0, 0);
     while seen + missed < MESSAGES {
-        match idle.next().unwrap() {
+        match idle.wait().unwrap() {
             Response::Event { event, lost, .. } => {
                 seen += u64::from(matches!(event, Event::Delivered { .. }));
                 missed += lost;

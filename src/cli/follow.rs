@@ -149,7 +149,7 @@ fn follow(record: &Record, node: NodeId, tell: &Sender<(NodeId, Told)>) -> Optio
     let mut events = subscribe(record, node)?;
     tell.send((node, Told::Followed)).ok()?;
     loop {
-        match events.next() {
+        match events.wait() {
             Ok(Response::Event { at, event, lost }) => {
                 teller.lost += lost;
                 teller.tell(Told::Event { at: Wall(at), event });

@@ -30,7 +30,7 @@ impl Subscription {
     /// # Errors
     ///
     /// [`Error`]; the connection is of no further use then.
-    pub fn next(&mut self) -> Result<Response, Error> {
+    pub fn wait(&mut self) -> Result<Response, Error> {
         frame::read(&mut self.stream).map_err(|error| match error {
             ReadError::Closed => Error::Closed(self.addr),
             ReadError::Rubbish => Error::Rubbish(self.addr),

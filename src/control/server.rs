@@ -270,7 +270,7 @@ mod tests {
         let client = Client::connect(addr, &token, TIMEOUT).unwrap();
         let mut events = client.subscribe().unwrap();
         for _ in 0..3 {
-            assert_eq!(events.next().unwrap(), Response::Done);
+            assert_eq!(events.wait().unwrap(), Response::Done);
         }
     }
 }

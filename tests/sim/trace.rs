@@ -92,6 +92,7 @@ fn who_died_and_who_came_later_are_told_apart() {
     assert_eq!(before.lacking()[&Lacks::Down], [NodeId(3)]);
     assert_eq!(before.lacking()[&Lacks::Paused], [NodeId(5)]);
     simulation.resume(5);
+    simulation.run_for(secs(2)).unwrap();
     simulation.start(3);
     simulation.run_for(secs(20)).unwrap();
     let after = trace(&simulation, id);
