@@ -91,7 +91,7 @@ impl Triangle {
             let others = (1..=3).filter(|other| *other != number);
             config.neighbours =
                 others.map(|other| PeerAddr { node: NodeId(other), addr: addr(other) }).collect();
-            config.limits = Limits { messages_max: 1_000_000, ..Limits::default() };
+            config.limits = Limits { messages_max: 1_000_000, ..Limits::default() }.into();
             Node::new(config, start)
         });
         let mut triangle = Self { nodes, outputs: Default::default(), now: start, held: 0 };
