@@ -46,8 +46,9 @@ pub struct Picture {
     pub nodes: Vec<Node>,
     /// The links; those that come later lie above.
     pub links: Vec<Link>,
-    /// Links that are not drawn, and yet keep nodes together.
-    pub unseen: Vec<(u32, u32)>,
+    /// The links that say where nodes lie; where there are none, those that are drawn. Nodes
+    /// stay where they are while the overlay changes.
+    pub frame: Vec<(u32, u32)>,
 }
 
 /// What a picture of a message needs to know of its network beside the trace.
@@ -125,8 +126,10 @@ impl Picture {
     #[must_use]
     pub fn arrangement(&self) -> Arrangement {
         let numbers: Vec<u32> = self.nodes.iter().map(|node| node.number).collect();
-        let seen = self.links.iter().map(|link| (link.from, link.to));
-        let links: Vec<(u32, u32)> = seen.chain(self.unseen.iter().copied()).collect();
+        let mut links = self.frame.clone();
+        if links.is_empty() {
+            links.extend(self.links.iter().map(|link| (link.from, link.to)));
+        }
         // On a ring hubs would touch their neighbours.
         let mut arrangement = Arrangement::of(self.ring, &numbers, &links);
         if self.ring {
@@ -153,7 +156,7 @@ pub fn topology(graph: &Graph, kind: Kind, title: &str) -> Picture {
         ring: kind == Kind::Circular,
         nodes: graph.node_weights().map(node).collect(),
         links: ends.map(link).collect(),
-        unseen: Vec::new(),
+        frame: Vec::new(),
     }
 }
 

@@ -159,7 +159,7 @@ impl<'a> Drawing<'a> {
         let size = decimal(self.points * 0.8);
         let line = |colour: Colour, sign: &str, words: &str| {
             format!(
-                "<FONT POINT-SIZE=\"{size}\"><FONT COLOR=\"{}\">{sign}</FONT> {}</FONT>",
+                "<FONT POINT-SIZE=\"{size}\"><FONT COLOR=\"{}\">{sign}</FONT>&#160;{}</FONT>",
                 colour.hex(),
                 html_escaped(words)
             )

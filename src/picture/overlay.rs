@@ -70,7 +70,7 @@ impl Overlay {
     /// Every link that was planned or is in use, in order.
     #[must_use]
     pub fn ties(&self) -> Vec<Tie> {
-        let planned: BTreeSet<(u32, u32)> = self.pairs(|member| member.planned.clone());
+        let planned = self.planned();
         let seen = |wanted: &'static [PeerState]| {
             self.pairs(move |member| {
                 let fits = member.peers.iter().filter(|(_, state)| wanted.contains(state));
@@ -95,6 +95,11 @@ impl Overlay {
             faulty: self.is_faulty(ends),
         };
         planned.union(&used).map(tie).collect()
+    }
+
+    /// The links that were planned.
+    fn planned(&self) -> BTreeSet<(u32, u32)> {
+        self.pairs(|member| member.planned.clone())
     }
 
     /// Pairs of a member and each of those that belong to it, lower number first.
@@ -166,7 +171,7 @@ impl Overlay {
             ring: self.ring,
             nodes,
             links,
-            unseen: Vec::new(),
+            frame: self.planned().into_iter().collect(),
         }
     }
 

@@ -90,10 +90,12 @@ fn data(first: &Trace, traces: &[Trace], scene: &Scene) -> Value {
     })
 }
 
-/// Places for all links that any of the messages shows.
+/// As in drawings: by the links that were planned, or else by those that any message shows.
 fn arrangement(numbers: &[u32], traces: &[Trace], scene: &Scene) -> Arrangement {
-    let shown = traces.iter().flat_map(tree::links).map(|link| (link.from, link.to));
-    let links: Vec<(u32, u32)> = shown.chain(scene.planned.iter().copied()).collect();
+    let mut links = scene.planned.clone();
+    if links.is_empty() {
+        links.extend(traces.iter().flat_map(tree::links).map(|link| (link.from, link.to)));
+    }
     Arrangement::of(scene.ring, numbers, &links)
 }
 

@@ -28,7 +28,7 @@ pub fn tree(trace: &Trace, scene: &Scene) -> Picture {
         ring: scene.ring,
         nodes,
         links,
-        unseen: scene.planned.clone(),
+        frame: scene.planned.clone(),
     }
 }
 

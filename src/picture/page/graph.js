@@ -20,9 +20,9 @@ class Graph {
     this.links = make("g", {}, svg);
     this.trees = make("g", {}, svg);
     this.path = make("polyline", { class: "path", points: "" }, svg);
+    this.copies = make("g", {}, svg);
     const nodes = make("g", {}, svg);
     this.nodes = data.nodes.map((node, index) => this.makeNode(node, index, nodes));
-    this.copies = make("g", {}, svg);
     this.nodes[0]?.setAttribute("tabindex", "0");
     this.listen();
     this.fit();

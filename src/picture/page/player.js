@@ -160,7 +160,7 @@ const NAMES = [
   ["Hop latency", (figures) => figures.hop_latency_us, span],
   ["Last delivery hop", (figures) => figures.last_delivery_hop, plain],
   ["Copies", (figures) => figures.copies, plain],
-  ["Redundancy (RMR)", (figures) => figures.relative_message_redundancy, plain],
+  ["Redundancy", (figures) => figures.relative_message_redundancy, plain],
   ["Bytes", (figures) => figures.bytes, plain],
 ];
 
@@ -261,6 +261,9 @@ function begin() {
   element("zoom-fit").addEventListener("click", KEYS.f);
   slider.addEventListener("input", () => { pause(); seek(Number(slider.value)); });
   choose(0);
+  // `spread.html#60` opens at 60 % of the way.
+  const share = Number(location.hash.slice(1));
+  if (share > 0) seek((pace.length * share) / 100);
 }
 
 begin();
