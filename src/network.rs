@@ -18,6 +18,7 @@ use crate::runtime::clock;
 use crate::topology::{self, Kind};
 
 mod ask;
+mod changes;
 mod error;
 mod faults;
 mod launch;
@@ -34,9 +35,10 @@ mod stop;
 #[cfg(test)]
 mod testing;
 
+pub use changes::Changes;
 pub use error::Error;
 pub use faults::{FAULTS_MAX, Fault};
-pub use limits::ProcessLimit;
+pub use limits::{ProcessLimit, TooFewFiles, allow_files};
 pub use ports::{Holder, Transport};
 pub use rewire::Rewired;
 pub use state::{NAME_CHARS_MAX, RECORD_VERSION};

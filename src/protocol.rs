@@ -55,8 +55,8 @@ pub(crate) use faults::{Decision, decide};
 pub use faults::{Effect, FaultRule, NodeRanges, REORDER_HOLD};
 pub use message::{Incarnation, MessageId, NodeId, Origin, ParseIdError, Path, PeerAddr};
 pub use report::{
-    Counters, Event, MessageInfo, MessagePage, MessageQuery, PathInfo, PeerInfo, PeerState,
-    Refused, Status, Which,
+    Counters, Event, Holding, MessageInfo, MessagePage, MessageQuery, PathInfo, PeerInfo,
+    PeerState, Refused, Status, Which,
 };
 pub use time::{Monotonic, Now, Wall};
 pub use wire::{MAGIC, TAG_BYTES, VERSION};
@@ -122,6 +122,8 @@ pub struct Node {
     /// The limits that were told to be hit.
     limits_told: BTreeSet<&'static str>,
     events: Vec<Event>,
+    /// Whether events of messages are told, which hold the text.
+    tells_messages: bool,
     /// The sequence number of the last message that started here.
     sequence: u64,
     /// Reused: the path of the copy being relayed; the datagrams being packed.
@@ -161,6 +163,7 @@ impl Node {
             counters: Counters::default(),
             limits_told: BTreeSet::new(),
             events: Vec::new(),
+            tells_messages: true,
             sequence: 0,
             path: Vec::new(),
             packed: Vec::new(),
@@ -305,6 +308,12 @@ impl Node {
         self.faults.set(mine.cloned().collect());
     }
 
+    /// Whether [`Event::Accepted`] and [`Event::Delivered`] are told, as they are at first. Each
+    /// holds a copy of the text, which is a waste where nobody listens.
+    pub fn tell_messages(&mut self, tell: bool) {
+        self.tells_messages = tell;
+    }
+
     /// The rules in force.
     #[must_use]
     pub fn faults(&self) -> &[FaultRule] {
@@ -334,6 +343,12 @@ impl Node {
     #[must_use]
     pub fn message(&self, id: MessageId) -> Option<MessageInfo> {
         self.store.info(id, self.config.node)
+    }
+
+    /// What this node can say of one message.
+    #[must_use]
+    pub fn holding(&self, id: MessageId) -> Holding {
+        self.store.holding(id, self.config.node)
     }
 
     /// The neighbours, past ones included.

@@ -56,6 +56,9 @@ pub struct Options {
     pub config: Config,
     /// The UDP address to bind. The control port has the same number on loopback.
     pub listen: SocketAddr,
+    /// Whether `on_event` of [`Runtime::run`] is told of messages, too: accepted and delivered.
+    /// Subscribers are in any case.
+    pub tell_messages: bool,
     /// End unless the control port is asked to confirm within this time; `None`: run on.
     pub confirm_within: Option<Duration>,
 }
@@ -101,6 +104,7 @@ pub struct Runtime {
     desk: Arc<Desk>,
     commands: Receiver<Command>,
     subscribers: Subscribers,
+    tell_messages: bool,
     confirm_by: Option<Monotonic>,
     /// The read timeout that the socket has now.
     armed: Duration,
@@ -148,6 +152,7 @@ impl Runtime {
             desk,
             commands,
             subscribers: Subscribers::default(),
+            tell_messages: options.tell_messages,
             confirm_by: options.confirm_within.map(|within| now.monotonic + within),
             armed: WAIT_MAX,
             state: State::Running,
@@ -174,7 +179,8 @@ impl Runtime {
     }
 
     /// Runs the loop in this thread until the node is stopped, or told to leave. `on_event` is
-    /// called for each event and must not block.
+    /// called for each event and must not block. [`Options::tell_messages`] says whether those
+    /// of messages are among them; they may be in any case while there is a subscriber.
     ///
     /// # Errors
     ///
@@ -183,6 +189,7 @@ impl Runtime {
         let mut buffer = vec![0; 1 << 16];
         let mut out = Outputs::default();
         while self.state != State::Ended {
+            self.node.tell_messages(self.tell_messages || !self.subscribers.is_empty());
             self.receive(&mut buffer);
             self.serve();
             let now = clock::now();
@@ -293,7 +300,7 @@ impl Runtime {
                 self.node.mark_shown(&ids);
                 Response::Done
             }
-            Request::Message(id) => Response::Message(self.node.message(id)),
+            Request::Message(id) => Response::Message(self.node.holding(id)),
             Request::Peers => Response::Peers(self.node.peers()),
             Request::Status => Response::Status(Box::new(self.node.status())),
             Request::Leave => {

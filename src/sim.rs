@@ -15,8 +15,8 @@ use rand::rngs::Xoshiro256PlusPlus;
 use rand::{Rng, SeedableRng};
 
 use crate::protocol::{
-    Counters, FaultRule, Key, Limits, MessageId, Node, NodeId, Now, Outputs, Refused, Status,
-    Timing,
+    Counters, FaultRule, Holding, Key, Limits, MessageId, Node, NodeId, Now, Outputs, Refused,
+    Status, Timing,
 };
 use crate::topology::{self, Graph};
 
@@ -400,6 +400,12 @@ impl Simulation {
     #[must_use]
     pub fn status(&self, node: u32) -> Option<Status> {
         self.members[node as usize - 1].node.as_ref().map(|node| node.status())
+    }
+
+    /// What a node can say of one message; `None` if it does not run.
+    #[must_use]
+    pub fn holding(&self, node: u32, id: MessageId) -> Option<Holding> {
+        self.members[node as usize - 1].node.as_ref().map(|node| node.holding(id))
     }
 
     /// What all nodes counted together, those that are gone included.

@@ -13,19 +13,27 @@ use std::path::{Path, PathBuf};
 const LINES_MAX: usize = 500;
 
 /// Modules in which the same inputs give the same outputs, always.
-const PURE: [&str; 5] = ["codec", "metrics", "protocol", "sim", "topology"];
+const PURE: [&str; 7] = ["codec", "metrics", "picture", "protocol", "sim", "topology", "trace"];
 
 /// What a module may use of ours; the arrows in `src/lib.rs`.
-const ARROWS: [(&str, &[&str]); 9] = [
+const ARROWS: [(&str, &[&str]); 11] = [
     ("codec", &[]),
     ("metrics", &[]),
     ("topology", &[]),
+    ("picture", &["protocol", "topology", "trace"]),
     ("protocol", &["codec"]),
     ("sim", &["metrics", "protocol", "topology"]),
+    ("trace", &["metrics", "protocol"]),
     ("control", &["codec", "protocol"]),
     ("runtime", &["control", "protocol"]),
     ("network", &["codec", "control", "protocol", "runtime", "topology"]),
-    ("cli", &["codec", "control", "metrics", "network", "protocol", "runtime", "sim", "topology"]),
+    (
+        "cli",
+        &[
+            "codec", "control", "metrics", "network", "picture", "protocol", "runtime", "sim",
+            "topology", "trace",
+        ],
+    ),
 ];
 
 /// Words that stand for sockets, threads, clocks, output, files, hidden dice and locks.

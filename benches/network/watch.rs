@@ -5,14 +5,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
-use gossip::control::client::Client;
-use gossip::control::{Request, Response};
+use gossip::control::client::Subscription;
 use gossip::topology::Kind;
 
 use crate::figure::{Better, Figure, Ratio, Report};
 use crate::lab::{Lab, Network, Outcome};
 use crate::options::Options;
-use crate::ours::{self, Ours};
+use crate::ours::Ours;
 
 const HOW: &str = "32 nodes, random 3-regular, under a constant load at all nodes in turn; the time \
     to all of each message, stamped in the nodes; ours: with a subscriber at every node; bare: the \
@@ -78,12 +77,9 @@ impl Watchers {
         let ended = Arc::new(AtomicBool::new(false));
         let mut threads = Vec::new();
         for node in 1..=NODES {
-            let mut client = network.connect(node)?;
-            if client.ask(&Request::Subscribe)? != Response::Done {
-                return Err(format!("node {node} does not let us watch").into());
-            }
+            let mut events = network.connect(node)?.subscribe()?;
             let ended = Arc::clone(&ended);
-            let listen = move || listen(&mut client, &ended);
+            let listen = move || listen(&mut events, &ended);
             threads.push(Builder::new().name("watch".into()).spawn(listen)?);
         }
         Ok(Self { ended, threads })
@@ -97,6 +93,7 @@ impl Watchers {
     }
 }
 
-fn listen(client: &mut Client, ended: &AtomicBool) {
-    while !ended.load(Ordering::Acquire) && client.next(ours::TICK * 200).is_ok() {}
+/// A node says something at least every few seconds, so this ends soon.
+fn listen(events: &mut Subscription, ended: &AtomicBool) {
+    while !ended.load(Ordering::Acquire) && events.wait().is_ok() {}
 }

@@ -122,6 +122,10 @@ impl NetworkDir {
         &self.name
     }
 
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
     pub(super) fn record_file(&self) -> PathBuf {
         self.path.join("network.json")
     }

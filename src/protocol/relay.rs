@@ -44,7 +44,9 @@ impl Node {
         );
         self.counters.accepted += 1;
         self.counters.delivered += 1;
-        self.events.push(Event::Accepted { id, text: text.into() });
+        if self.tells_messages {
+            self.events.push(Event::Accepted { id, text: text.into() });
+        }
         let rumor =
             Rumor { id, sent_at: now.wall, relays, repaired: false, hops: 0, path: &[], text };
         self.note_recent(now, id);
@@ -138,6 +140,9 @@ impl Node {
             },
         );
         self.counters.delivered += 1;
+        if !self.tells_messages {
+            return;
+        }
         let latency = now.wall.since(rumor.sent_at).as_micros();
         self.events.push(Event::Delivered {
             id: rumor.id,
@@ -189,9 +194,13 @@ impl Node {
                 flood::receive(&mut record.copies, from, record.relays, &older, spare, &mut send);
             (record.note_copy(counts, rumor.hops, rumor.path, paths_max), settled)
         });
-        store.update(rumor.id, |record| record.copies_sent += sent);
+        let bytes = u64::from(sent) * frame.map_or(0, |f| f.len() as u64);
+        store.update(rumor.id, |record| {
+            record.copies_sent += sent;
+            record.bytes_sent += bytes;
+        });
         counters.rumors_sent += u64::from(sent);
-        counters.rumor_bytes_sent += u64::from(sent) * frame.map_or(0, |f| f.len() as u64);
+        counters.rumor_bytes_sent += bytes;
         let (kept, settled) = outcome.unwrap_or((Kept::Yes, None));
         counters.limit_paths_dropped += u64::from(kept == Kept::No);
         if let (Some(from), Some(since)) = (from, settled) {

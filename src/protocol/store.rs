@@ -13,7 +13,7 @@ use super::flood::{Copies, LinkId};
 use super::ids::{Account, IdSet};
 use super::message::{MessageId, NodeId};
 use super::path;
-use super::report::{MessageInfo, MessagePage, MessageQuery, PathInfo, Which};
+use super::report::{Holding, MessageInfo, MessagePage, MessageQuery, PathInfo, Which};
 use super::time::{Monotonic, Wall};
 
 /// The most messages, and the most bytes of text and paths, that one page of answers carries:
@@ -39,6 +39,9 @@ pub(super) struct Record {
     pub(super) newest_link: LinkId,
     pub(super) copies_received: u32,
     pub(super) copies_sent: u32,
+    pub(super) repairs_sent: u32,
+    /// Bytes of the frames of both.
+    pub(super) bytes_sent: u64,
     /// First the path of the first copy; then a shortest and a longest among those kept.
     paths: SmallVec<[Trail; 1]>,
 }
@@ -231,6 +234,8 @@ impl Store {
             newest_link: arrival.newest_link,
             copies_received: 0,
             copies_sent: 0,
+            repairs_sent: 0,
+            bytes_sent: 0,
             paths,
         };
         self.bytes += record.bytes();
@@ -315,6 +320,15 @@ impl Store {
         self.first_arrival + (self.arrivals.len() as u64).saturating_sub(behind)
     }
 
+    /// What there is to say of one message.
+    pub(super) fn holding(&self, id: MessageId, node: NodeId) -> Holding {
+        match self.info(id, node) {
+            Some(info) => Holding::Held(Box::new(info)),
+            None if self.knows(id) => Holding::Gone,
+            None => Holding::Unknown,
+        }
+    }
+
     /// One message as people see it.
     pub(super) fn info(&self, id: MessageId, node: NodeId) -> Option<MessageInfo> {
         self.messages.get(&id).map(|record| info(id, record, node))
@@ -350,6 +364,8 @@ fn info(id: MessageId, record: &Record, node: NodeId) -> MessageInfo {
         repaired: record.repaired,
         paths: paths.collect(),
         copies_sent: record.copies_sent,
+        repairs_sent: record.repairs_sent,
+        bytes_sent: record.bytes_sent,
         copies_received: record.copies_received,
     }
 }
