@@ -4,46 +4,77 @@
 
 mod harness;
 
-use std::io::{BufRead, BufReader, Lines};
-use std::process::{Child, ChildStderr, ChildStdout};
+use std::io::{BufRead, BufReader, Read};
+use std::process::Child;
+use std::thread;
 
+use crossbeam_channel::{Receiver, unbounded};
 use gossip::control::client::Subscription;
 use gossip::control::{Request, Response};
 use gossip::protocol::{Event, NodeId};
-use harness::{Lab, finish, wait_for};
+use harness::{Lab, PATIENCE, finish, wait_for};
 use rustix::process::Signal;
 use serde_json::Value;
 
 /// Somebody who watches, and sees JSON.
 struct Watcher {
     child: Child,
-    lines: Lines<BufReader<ChildStdout>>,
-    notes: Lines<BufReader<ChildStderr>>,
+    lines: Receiver<String>,
+    notes: Receiver<String>,
+    /// What was seen since the last [`Watcher::forget`].
+    seen: Vec<Value>,
+}
+
+/// Lines as they come, so that whoever waits for one can lose patience.
+fn lines(from: impl Read + Send + 'static) -> Receiver<String> {
+    let (tell, told) = unbounded();
+    let read = move || {
+        for line in BufReader::new(from).lines().map_while(Result::ok) {
+            if tell.send(line).is_err() {
+                return;
+            }
+        }
+    };
+    thread::Builder::new().name("lines".into()).spawn(read).unwrap();
+    told
 }
 
 impl Watcher {
     /// From when this returns, nothing is missed.
     fn new(lab: &Lab, arguments: &str) -> Self {
         let mut child = lab.command(&format!("watch-network --json {arguments}")).spawn().unwrap();
-        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let mut notes = BufReader::new(child.stderr.take().unwrap()).lines();
-        let note = notes.next().unwrap().unwrap();
+        let (shown, notes) =
+            (lines(child.stdout.take().unwrap()), lines(child.stderr.take().unwrap()));
+        let note = notes.recv_timeout(PATIENCE).unwrap();
         assert!(note.starts_with("watching "), "{note}");
-        Self { child, lines, notes }
+        Self { child, lines: shown, notes, seen: Vec::new() }
     }
 
-    /// The next event that is meant.
+    /// An event that is meant, seen already or waited for: who tells first is not certain.
+    #[track_caller]
     fn until(&mut self, meant: impl Fn(&Value) -> bool) -> Value {
+        if let Some(event) = self.seen.iter().find(|event| meant(event)) {
+            return event.clone();
+        }
         loop {
-            let line = self.lines.next().expect("it goes on").unwrap();
-            let event = serde_json::from_str(&line).unwrap();
+            let Ok(line) = self.lines.recv_timeout(PATIENCE) else {
+                panic!("waited in vain, and saw {:?}", self.seen);
+            };
+            let event: Value = serde_json::from_str(&line).unwrap();
+            self.seen.push(event.clone());
             if meant(&event) {
                 return event;
             }
         }
     }
 
+    /// From here on only what is new counts.
+    fn forget(&mut self) {
+        self.seen.clear();
+    }
+
     /// Waits for an event of this kind, told by this node.
+    #[track_caller]
     fn event(&mut self, node: u64, name: &str) -> Value {
         self.until(|event| event["event"] == name && event["node"] == node)
     }
@@ -54,8 +85,8 @@ impl Watcher {
 
     /// It ends by itself, and well.
     fn ends(self) -> Vec<String> {
-        let rest = self.lines.map(Result::unwrap).collect();
         let run = finish(self.child);
+        let rest = self.lines.iter().collect();
         assert_eq!(run.code, Some(0), "{run:?}");
         rest
     }
@@ -72,12 +103,13 @@ fn what_happens_at_any_node_is_told() {
         (&accepted["id"], &accepted["text"]),
         (&Value::from(id.trim()), &Value::from("ba\u{202e}nana"))
     );
-    for _ in 0..3 {
-        let delivered = watcher.until(|event| event["event"] == "delivered");
+    for node in [1, 3, 4] {
+        let delivered = watcher.event(node, "delivered");
         assert_eq!(delivered["id"], id.trim());
         assert!(delivered["hops"].as_u64() >= Some(1) && delivered["latency_us"].is_u64());
     }
     // A node that comes later is watched, too.
+    watcher.forget();
     lab.ok("add-node");
     watcher.event(5, "joined");
     lab.ok("send-message 5 late");
@@ -85,10 +117,12 @@ fn what_happens_at_any_node_is_told() {
     // So is one that comes back, in its new life.
     lab.ok("kill-node 3");
     watcher.event(3, "gone");
+    watcher.forget();
     lab.ok("start-node 3");
     watcher.event(3, "joined");
     lab.ok("send-message 3 back");
     assert_eq!(watcher.event(3, "accepted")["id"], "3.1@2");
+    watcher.forget();
     lab.ok("kill-node 1");
     watcher.until(|event| event["event"] == "peer_suspected" && event["peer"] == 1);
     watcher.until(|event| event["event"] == "peer_dead" && event["peer"] == 1);
@@ -107,9 +141,9 @@ fn it_ends_when_there_is_enough_and_when_no_node_is_left() {
     lab.ok("send-message 1 hello");
     let lines = watcher.ends();
     assert_eq!(lines.len(), 2, "{lines:?}");
-    let mut watcher = Watcher::new(&lab, "");
+    let watcher = Watcher::new(&lab, "");
     lab.ok("stop-network");
-    let notes: Vec<String> = watcher.notes.by_ref().map(Result::unwrap).collect();
+    let notes: Vec<String> = watcher.notes.iter().collect();
     assert_eq!(notes, ["no node is left"]);
     let gone = watcher.ends().iter().filter(|line| line.contains("\"gone\"")).count();
     assert_eq!(gone, 3);
@@ -119,11 +153,13 @@ fn it_ends_when_there_is_enough_and_when_no_node_is_left() {
 fn a_reader_who_leaves_ends_it_though_nothing_happens() {
     let lab = Lab::new();
     lab.start("circular -n 1");
-    let Watcher { child, lines, notes } = Watcher::new(&lab, "");
-    drop(lines);
-    assert_eq!(notes.map(Result::unwrap).collect::<Vec<_>>(), Vec::<String>::new());
+    let mut child = lab.command("watch-network").spawn().unwrap();
+    let notes = lines(child.stderr.take().unwrap());
+    assert!(notes.recv_timeout(PATIENCE).unwrap().starts_with("watching 1 node "));
+    drop(child.stdout.take());
     let run = finish(child);
     assert_eq!(run.code, Some(0), "{run:?}");
+    assert_eq!(notes.iter().count(), 0);
 }
 
 #[test]
@@ -131,8 +167,7 @@ fn people_see_one_line_for_each_event() {
     let lab = Lab::new();
     lab.start("circular -n 2");
     let mut child = lab.command("watch-network -n 2").spawn().unwrap();
-    let mut notes = BufReader::new(child.stderr.take().unwrap()).lines();
-    let note = notes.next().unwrap().unwrap();
+    let note = lines(child.stderr.take().unwrap()).recv_timeout(PATIENCE).unwrap();
     assert_eq!(note, "watching 2 nodes of network default; Ctrl-C ends it");
     lab.run_words(["send-message", "1", "two\nlines\x1b[2J"]).ok("send");
     let shown = finish(child).ok("watch-network");

@@ -26,9 +26,9 @@ const WAITING_MAX: usize = 16_384;
 /// A follower does little: small stacks let a thousand of them be.
 const STACK_BYTES: usize = 128 << 10;
 /// About so many bytes are written at once.
-const BATCH_BYTES: usize = 64 << 10;
+const BATCH_BYTES: usize = 512 << 10;
 /// How long to let lines gather before the next are written.
-pub(super) const PAUSE: Duration = Duration::from_millis(20);
+pub(super) const PAUSE: Duration = Duration::from_millis(100);
 
 /// What is told of one node.
 #[derive(Debug)]

@@ -22,7 +22,7 @@ const KEEP_ALIVE: Duration = Duration::from_secs(5);
 const BATCH_BYTES_MAX: usize = 64 << 10;
 const EVENT_BYTES: usize = 64;
 /// How long to let events gather where they come one upon another.
-const PAUSE: Duration = Duration::from_millis(20);
+const PAUSE: Duration = Duration::from_millis(100);
 /// The lowest there is.
 #[cfg(target_os = "linux")]
 const LOWEST_PRIORITY: i32 = 19;
@@ -135,7 +135,9 @@ impl server::Service for Desk {
             }
             // Where events come one upon another, a pause makes few large batches of them, and
             // spares the socket loop from waking this thread for each.
-            let _ = crossbeam_channel::after(PAUSE).recv();
+            if bytes < BATCH_BYTES_MAX {
+                let _ = crossbeam_channel::after(PAUSE).recv();
+            }
         }
     }
 }
