@@ -450,7 +450,7 @@ impl Node {
         let (Some(record), Some(peer)) = (store.get(id), peers.get(to)) else { return 0 };
         let (hops, so_far) = record.first_path();
         let nodes_max = config.limits.path_nodes_max;
-        let cut = outbox::extend_path(so_far, config.node, record.text.len(), nodes_max, path);
+        let cut = outbox::extend_path(so_far, config.node, record.text().len(), nodes_max, path);
         let rumor = Rumor {
             id,
             sent_at: record.sent_at,
@@ -458,7 +458,7 @@ impl Node {
             repaired: true,
             hops: hops.saturating_add(1),
             path,
-            text: &record.text,
+            text: record.text(),
         };
         let frame = outbox.encode(&Frame::Rumor(rumor));
         outbox.put(peer.addr, frame);
