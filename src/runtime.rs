@@ -29,10 +29,12 @@ use crate::protocol::{Config, Event, Monotonic, Node, Now, Outputs, Wall};
 
 pub mod clock;
 mod commands;
+mod gate;
 mod subscribers;
 
 pub use commands::Stopper;
 use commands::{Command, Desk};
+use gate::{Gate, Texts};
 use subscribers::Subscribers;
 
 /// What a node asks the system for: a burst of some 5,000 small datagrams. The default of most
@@ -58,6 +60,8 @@ pub struct Options {
     pub config: Config,
     /// The UDP address to bind. The control port has the same number on loopback.
     pub listen: SocketAddr,
+    /// Whether events are wanted of each message, not only of peers and limits.
+    pub tell_of_messages: bool,
     /// End unless the control port is asked to confirm within this time; `None`: run on.
     pub confirm_within: Option<Duration>,
 }
@@ -103,6 +107,10 @@ pub struct Runtime {
     desk: Arc<Desk>,
     commands: Receiver<Command>,
     subscribers: Subscribers,
+    /// [`Options::tell_of_messages`].
+    tells: bool,
+    /// Texts that wait for room.
+    gate: Gate,
     /// Answers that go out after what the questions led to.
     replies: Vec<(Sender<Response>, Response)>,
     confirm_by: Option<Monotonic>,
@@ -152,6 +160,8 @@ impl Runtime {
             desk,
             commands,
             subscribers: Subscribers::default(),
+            tells: options.tell_of_messages,
+            gate: Gate::default(),
             replies: Vec::new(),
             confirm_by: options.confirm_within.map(|within| now.monotonic + within),
             armed: WAIT_MAX,
@@ -185,6 +195,7 @@ impl Runtime {
     ///
     /// [`Error::NotConfirmed`]. Errors of the socket count as loss and end nothing.
     pub fn run(mut self, on_event: &mut dyn FnMut(Wall, &Event)) -> Result<(), Error> {
+        self.node.tell_of_messages(self.tells);
         let mut buffer = vec![0; 1 << 16];
         let mut out = Outputs::default();
         while self.state != State::Ended {
@@ -192,6 +203,7 @@ impl Runtime {
             if self.serve() {
                 now = clock::now();
             }
+            self.gate.open(now, &mut self.node, &mut self.replies);
             if self.node.deadline().is_some_and(|deadline| deadline <= now.monotonic) {
                 self.node.tick(now);
             }
@@ -202,7 +214,10 @@ impl Runtime {
             for event in &out.events {
                 on_event(now.wall, event);
             }
-            self.subscribers.tell(now.wall, &mut out.events);
+            if !out.events.is_empty() {
+                self.subscribers.tell(now.wall, &mut out.events);
+                self.node.tell_of_messages(self.tells || !self.subscribers.is_empty());
+            }
             out.clear();
             if self.confirm_by.is_some_and(|by| by <= now.monotonic) {
                 return Err(Error::NotConfirmed);
@@ -264,7 +279,8 @@ impl Runtime {
         if self.desk.is_rung() {
             return RecvFlags::DONTWAIT;
         }
-        let due = self.node.deadline().into_iter().chain(self.confirm_by).min();
+        let others = self.confirm_by.into_iter().chain(self.gate.deadline());
+        let due = self.node.deadline().into_iter().chain(others).min();
         let wait = due.map_or(WAIT_MAX, |due| due.since(now)).min(WAIT_MAX);
         if wait.is_zero() {
             return RecvFlags::DONTWAIT;
@@ -287,11 +303,20 @@ impl Runtime {
         }
         for _ in 0..COMMANDS_PER_TURN {
             match self.commands.try_recv() {
+                Ok(Command::Ask(Request::Send { text, relays }, reply)) => {
+                    self.gate.put(Texts::one(text, relays, reply, clock::now().monotonic));
+                }
+                Ok(Command::Ask(Request::SendMany { texts, relays }, reply)) => {
+                    self.gate.put(Texts::many(texts, relays, reply, clock::now().monotonic));
+                }
                 Ok(Command::Ask(request, reply)) => {
                     let response = self.answer(request);
                     self.replies.push((reply, response));
                 }
-                Ok(Command::Subscribe(subscriber)) => self.subscribers.add(subscriber),
+                Ok(Command::Subscribe(subscriber)) => {
+                    self.subscribers.add(subscriber);
+                    self.node.tell_of_messages(true);
+                }
                 Ok(Command::Stop) => self.leave(clock::now()),
                 Err(_) => return true,
             }
@@ -321,10 +346,6 @@ impl Runtime {
                     receive_buffer_bytes: self.receive_buffer_bytes,
                 }
             }
-            Request::Send { text, relays } => match self.node.send(now, &text, relays) {
-                Ok(id) => Response::Sent(id),
-                Err(refused) => Response::Refused(refused),
-            },
             Request::Messages(query) => Response::Messages(self.node.messages(&query)),
             Request::MarkShown(ids) => {
                 self.node.mark_shown(&ids);
@@ -354,8 +375,8 @@ impl Runtime {
                 Response::Done
             }
             Request::Faults => Response::Faults(self.node.faults().to_vec()),
-            // Handled by the connection's thread.
-            Request::Subscribe => Response::Done,
+            // Handled by the connection's thread, and by the gate.
+            Request::Subscribe | Request::Send { .. } | Request::SendMany { .. } => Response::Done,
         }
     }
 

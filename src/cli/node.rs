@@ -68,7 +68,12 @@ pub(super) fn run(global: &Global, args: &Args) -> Result<(), Error> {
             peers: args.peers.iter().map(|peer| peer.node).collect(),
         })
     };
-    let options = Options { config: config.clone(), listen: args.listen, confirm_within: None };
+    let options = Options {
+        config: config.clone(),
+        listen: args.listen,
+        tell_of_messages: true,
+        confirm_within: None,
+    };
     let runtime = Runtime::bind(options)?;
     let _registered = Registered::new(global, &key, record(runtime.local_addr())?)?;
     let stopper = runtime.stopper();

@@ -46,7 +46,9 @@ impl Node {
         );
         self.counters.accepted += 1;
         self.counters.delivered += 1;
-        self.events.push(Event::Accepted { id, text: text.into() });
+        if !self.quiet {
+            self.events.push(Event::Accepted { id, text: text.into() });
+        }
         let rumor =
             Rumor { id, sent_at: now.wall, relays, repaired: false, hops: 0, path: &[], text };
         self.note_recent(now, id);
@@ -140,6 +142,9 @@ impl Node {
             },
         );
         self.counters.delivered += 1;
+        if self.quiet {
+            return slot;
+        }
         let latency = now.wall.since(rumor.sent_at).as_micros();
         self.events.push(Event::Delivered {
             id: rumor.id,

@@ -50,6 +50,11 @@ impl Subscribers {
         self.0.push(subscriber);
     }
 
+    /// Whether nobody listens.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Tells all of them; the events are used up.
     pub(super) fn tell(&mut self, at: Wall, events: &mut Vec<Event>) {
         if self.0.is_empty() {
