@@ -116,6 +116,8 @@ pub struct Runtime {
     confirm_by: Option<Monotonic>,
     /// The read timeout that the socket has now.
     armed: Duration,
+    /// The last wait brought nothing.
+    idle: bool,
     state: State,
     _control: server::Accepting,
 }
@@ -165,6 +167,7 @@ impl Runtime {
             replies: Vec::new(),
             confirm_by: options.confirm_within.map(|within| now.monotonic + within),
             armed: WAIT_MAX,
+            idle: true,
             state: State::Running,
             _control: control,
         })
@@ -236,10 +239,14 @@ impl Runtime {
     /// between a message and its copies. One that was there already shows that the node is
     /// behind; then all that wait are taken in, so that what they lead to shares datagrams.
     fn receive(&mut self, buffer: &mut [u8]) -> Now {
-        let asked_at = clock::now();
-        let flags = self.arm(asked_at.monotonic);
-        let Some(mut now) = self.take_in(buffer, flags) else { return clock::now() };
-        if now.monotonic.since(asked_at.monotonic) < AT_ONCE {
+        let asked_at = clock::monotonic();
+        let flags = self.arm(asked_at);
+        let Some(mut now) = self.take_in(buffer, flags) else {
+            self.idle = true;
+            return clock::now();
+        };
+        self.idle = false;
+        if now.monotonic.since(asked_at) < AT_ONCE {
             for _ in 1..DRAIN_MAX {
                 let Some(later) = self.take_in(buffer, RecvFlags::DONTWAIT) else { break };
                 now = later;
@@ -285,8 +292,9 @@ impl Runtime {
         if wait.is_zero() {
             return RecvFlags::DONTWAIT;
         }
-        // Short enough, and not so short that an idle node would wake up for nothing.
-        if wait < self.armed || wait > self.armed * 4 {
+        // Short enough, and not so short that an idle node would wake up for nothing. A busy one
+        // leaves it as it is: it has better things to do.
+        if wait < self.armed || (self.idle && wait > self.armed * 4) {
             let timeout = wait.max(Duration::from_millis(1));
             if self.socket.set_read_timeout(Some(timeout)).is_ok() {
                 self.armed = timeout;

@@ -112,7 +112,7 @@ impl Default for Limits {
         Self {
             text_bytes_max: 60_000,
             packed_datagram_bytes_max: 8_192,
-            unsettled_max: 512,
+            unsettled_max: 256,
             path_nodes_max: 1_024,
             paths_max: 16,
             messages_max: 100_000,

@@ -35,9 +35,10 @@ pub(super) struct Store {
     account: Account,
     bytes: usize,
     unread: u64,
-    /// What the paths of later copies of a message took lately: left free in the next one, so
-    /// that a duplicate allocates nothing.
+    /// What the paths of later copies of a message took at most, lately and since it was last
+    /// looked at: left free in the next message, so that a duplicate allocates nothing.
     spare_bytes: usize,
+    spare_bytes_seen: usize,
 }
 
 /// What eviction removed.
@@ -112,11 +113,10 @@ impl Store {
         let before = record.bytes();
         let result = change(record);
         let after = record.bytes();
-        if after != before {
-            self.bytes = self.bytes - before + after;
-            let spare = record.later_paths_bytes().min(SPARE_BYTES_MAX);
-            self.spare_bytes = self.spare_bytes.max(spare);
-        }
+        self.bytes = self.bytes - before + after;
+        let spare = record.later_paths_bytes().min(SPARE_BYTES_MAX);
+        self.spare_bytes_seen = self.spare_bytes_seen.max(spare);
+        self.spare_bytes = self.spare_bytes.max(spare);
         Some(result)
     }
 
@@ -130,7 +130,7 @@ impl Store {
         self.held.insert(id);
         self.account = self.account.plus(Account::of(id));
         if self.messages.end().is_multiple_of(SPARE_MEASURED_EVERY) {
-            self.spare_bytes = 0;
+            self.spare_bytes = std::mem::take(&mut self.spare_bytes_seen);
         }
         self.messages.push(record)
     }
