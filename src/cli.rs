@@ -10,6 +10,7 @@ mod args;
 mod ask;
 mod error;
 mod faults;
+mod follow;
 mod foreground;
 mod interrupt;
 mod key;
@@ -31,6 +32,9 @@ mod signal;
 mod simulate;
 mod start;
 mod stop;
+mod survey;
+mod trace;
+mod watch;
 
 pub use error::Error;
 
@@ -122,6 +126,15 @@ enum Command {
     /// Show a network and each of its nodes
     #[command(after_help = show::EXAMPLES)]
     ShowNetwork,
+    /// Draw a network as it is now
+    #[command(after_help = plot::EXAMPLES)]
+    PlotNetwork(plot::Args),
+    /// Show how messages spread: the tree, the time, the cost, beside what theory says
+    #[command(after_help = trace::EXAMPLES)]
+    TraceMessage(trace::Args),
+    /// Show what happens at every node, as it happens
+    #[command(after_help = watch::EXAMPLES)]
+    WatchNetwork(watch::Args),
     /// Show all networks on this machine
     #[command(after_help = list::EXAMPLES)]
     ListNetworks,
@@ -161,6 +174,9 @@ pub fn run(cli: &Cli) -> Result<(), Error> {
         Command::ListFaults => faults::list(global),
         Command::ListPeers(args) => peers::run(global, args),
         Command::ShowNetwork => show::run(global),
+        Command::PlotNetwork(args) => plot::run(global, args),
+        Command::TraceMessage(args) => trace::run(global, args),
+        Command::WatchNetwork(args) => watch::run(global, args),
         Command::ListNetworks => list::run(global),
         Command::Simulate(args) => simulate::run(global, args),
         Command::RunNode(args) => node::run(global, args),

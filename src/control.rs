@@ -12,7 +12,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::protocol::{
-    Event, FaultRule, Key, MessageId, MessageInfo, MessagePage, MessageQuery, NodeId, PeerAddr,
+    Event, FaultRule, Holding, Key, MessageId, MessagePage, MessageQuery, NodeId, PeerAddr,
     PeerInfo, Refused, Status,
 };
 
@@ -26,7 +26,7 @@ pub mod server;
 pub const FRAME_BYTES_MAX: u32 = 1 << 20;
 
 /// The version of the control format; client and node must agree.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// Proves that a client belongs to the network. Derived from its key, and useless for tagging.
 #[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -120,8 +120,8 @@ pub enum Response {
     Refused(Refused),
     /// To [`Request::Messages`].
     Messages(MessagePage),
-    /// To [`Request::Message`]; `None` where it is not held.
-    Message(Option<MessageInfo>),
+    /// To [`Request::Message`].
+    Message(Holding),
     /// To [`Request::Peers`].
     Peers(Vec<PeerInfo>),
     /// To [`Request::Faults`].
@@ -140,6 +140,9 @@ pub enum Response {
         /// Events lost since the last one because this subscriber was slow.
         lost: u64,
     },
+    /// To [`Request::Subscribe`]: so many events were lost since the last one told, because this
+    /// subscriber was slow. Said where no event follows that could say so.
+    Lost(u64),
     /// The token is wrong; the connection ends.
     NotAllowed,
     /// The versions differ; the connection ends.

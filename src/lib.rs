@@ -12,8 +12,10 @@
 //! |---|---|---|
 //! | [`protocol`] | one node as a value: datagrams, commands and time in; datagrams and events out | sockets, clocks, threads, hidden dice |
 //! | [`codec`] | the one place that knows bincode | know types of ours |
-//! | [`topology`] | graphs, and how they are drawn | write files |
+//! | [`topology`] | graphs, and what can be said of them | write files |
 //! | [`sim`], [`metrics`] | thousands of nodes on a virtual clock, and what the literature measures | take real time |
+//! | [`trace`] | how one message spread, from what nodes say of it, beside what theory says | ask anybody |
+//! | [`picture`] | drawings of networks and of how messages spread, and the page that replays that | write files |
 //! | [`runtime`] | the socket loop that owns the only node of a process | decide anything of the protocol |
 //! | [`control`] | questions to a running node, over TCP on loopback | print |
 //! | [`network`] | processes and the state directory | know the protocol |
@@ -55,7 +57,9 @@ pub mod codec;
 pub mod control;
 pub mod metrics;
 pub mod network;
+pub mod picture;
 pub mod protocol;
 pub mod runtime;
 pub mod sim;
 pub mod topology;
+pub mod trace;

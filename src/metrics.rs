@@ -90,6 +90,17 @@ impl Spread {
         Some(self.deliveries[at].after)
     }
 
+    /// The time until this share of all nodes had the message, origins included (1.0: everyone);
+    /// `None` if they never did.
+    #[must_use]
+    pub fn time_to(&self, share: f64) -> Option<Duration> {
+        let wanted = ((self.messages * self.nodes) as f64 * share.clamp(0.0, 1.0)).ceil() as u64;
+        let Some(after) = wanted.checked_sub(self.messages + 1) else {
+            return Some(Duration::ZERO);
+        };
+        self.deliveries.get(usize::try_from(after).ok()?).map(|delivery| delivery.after)
+    }
+
     /// How many nodes have the messages after so many deliveries: origins count too.
     fn have(&self, deliveries: usize) -> u64 {
         self.messages + deliveries as u64
@@ -123,6 +134,11 @@ mod tests {
         assert_eq!(tree.latency(0.5), Some(HOP * 3));
         assert_eq!(tree.latency(0.1), Some(HOP));
         assert_eq!(tree.latency(1.0), Some(HOP * 3));
+        // 8 of 15 nodes: the root counts, so it is the seventh delivery.
+        assert_eq!(tree.time_to(0.5), Some(HOP * 3));
+        assert_eq!(tree.time_to(7.0 / 15.0), Some(HOP * 2));
+        assert_eq!(tree.time_to(0.0), Some(Duration::ZERO));
+        assert_eq!(tree.time_to(1.0), Some(HOP * 3));
     }
 
     #[test]
@@ -166,6 +182,7 @@ mod tests {
     fn coverage_counts_who_was_missed() {
         let half = spread(10, 9, [1, 1, 2, 2]);
         assert_eq!(half.coverage(), 0.5);
+        assert_eq!((half.time_to(0.5), half.time_to(0.6)), (Some(HOP * 2), None));
         assert_eq!(half.relative_message_redundancy(), Some(9.0 / 4.0 - 1.0));
     }
 }

@@ -18,6 +18,7 @@ use crate::runtime::clock;
 use crate::topology::{self, Kind};
 
 mod ask;
+mod changes;
 mod error;
 mod faults;
 mod launch;
@@ -34,9 +35,10 @@ mod stop;
 #[cfg(test)]
 mod testing;
 
+pub use changes::Changes;
 pub use error::Error;
 pub use faults::{FAULTS_MAX, Fault};
-pub use limits::ProcessLimit;
+pub use limits::{ProcessLimit, TooFewFiles, allow_files};
 pub use ports::{Holder, Transport};
 pub use rewire::Rewired;
 pub use state::{NAME_CHARS_MAX, RECORD_VERSION};
@@ -340,9 +342,14 @@ impl Record {
     ///
     /// # Errors
     ///
-    /// As [`Record::find_up`], and if it does not answer as it should.
+    /// As [`Record::find_up`], and if it is paused or does not answer as it should.
     pub fn connect(&self, node: NodeId) -> Result<Client, Error> {
-        let addr = ports::control_addr(self.find_up(node)?.addr);
+        let found = self.find_up(node)?;
+        // The system would accept the connection for it, and nobody answer.
+        if found.process.is_stopped() {
+            return Err(Error::NodePaused(node));
+        }
+        let addr = ports::control_addr(found.addr);
         Client::connect(addr, &Token::of(&self.key), CONTROL_TIMEOUT)
             .map_err(|source| Error::Control { node, source })
     }

@@ -19,6 +19,8 @@ use std::time::Duration;
 use rand::SeedableRng;
 use rand::rngs::Xoshiro256PlusPlus;
 
+#[doc(hidden)]
+pub mod benching;
 mod config;
 mod faults;
 mod flood;
@@ -31,6 +33,7 @@ mod message;
 mod outbox;
 mod overlay;
 mod path;
+mod peer_list;
 mod peers;
 mod reconcile;
 #[cfg(test)]
@@ -52,8 +55,8 @@ pub(crate) use faults::{Decision, decide};
 pub use faults::{Effect, FaultRule, NodeRanges, REORDER_HOLD};
 pub use message::{Incarnation, MessageId, NodeId, Origin, ParseIdError, Path, PeerAddr};
 pub use report::{
-    Counters, Event, MessageInfo, MessagePage, MessageQuery, PathInfo, PeerInfo, PeerState,
-    Refused, Status, Which,
+    Counters, Event, Holding, MessageInfo, MessagePage, MessageQuery, PathInfo, PeerInfo,
+    PeerState, Refused, Status, Which,
 };
 pub use time::{Monotonic, Now, Wall};
 pub use wire::{MAGIC, TAG_BYTES, VERSION};
@@ -121,8 +124,8 @@ pub struct Node {
     /// The limits that were told to be hit.
     limits_told: BTreeSet<&'static str>,
     events: Vec<Event>,
-    /// Nobody wants to hear of single messages.
-    quiet: bool,
+    /// Whether events of messages are told, which hold the text.
+    tells_messages: bool,
     /// The sequence number of the last message that started here.
     sequence: u64,
     /// Reused: the path of the copy being relayed; the datagrams being packed.
@@ -140,7 +143,7 @@ impl Node {
         let shuffle_in = timers::between(&mut rng, Duration::ZERO, timing.shuffle_interval);
         let overlay = Overlay::new(
             config.neighbours.len(),
-            config.sample.clone(),
+            &config.sample,
             now.monotonic + shuffle_in,
             Unity::new(
                 Origin { node: config.node, incarnation: config.incarnation },
@@ -163,17 +166,19 @@ impl Node {
             counters: Counters::default(),
             limits_told: BTreeSet::new(),
             events: Vec::new(),
-            quiet: false,
+            tells_messages: true,
             sequence: 0,
             path: Vec::new(),
             packed: Vec::new(),
             config,
         };
         let until = now.monotonic + node.config.timing.first_contact_timeout;
-        for peer in node.config.neighbours.clone() {
+        for peer in std::mem::take(&mut node.config.neighbours) {
             node.peers.ensure(peer, Standing::Joining { until }, now.monotonic).original = true;
         }
         node.peers.relink();
+        // Both are kept elsewhere from now on.
+        node.config.sample = Vec::new();
         node.set_faults(&node.config.faults.clone());
         node.due.at(node.trickle.next());
         node
@@ -247,6 +252,7 @@ impl Node {
         self.send_replies(now);
         self.check_liveness(now);
         self.beat(now);
+        self.pass_root_on(now, None);
         self.shuffle(now);
         self.faults.note_due(&mut self.due);
         if let Some(until) = self.leaving {
@@ -273,6 +279,14 @@ impl Node {
         for packed in self.packed.drain(..) {
             out.push(packed.to.addr, packed.range);
         }
+    }
+
+    /// Gives back the memory that is kept for the next flush. For who drives very many nodes.
+    pub fn release_buffers(&mut self) {
+        self.outbox.release();
+        self.packed = Vec::new();
+        self.path = Vec::new();
+        self.events = Vec::new();
     }
 
     /// As [`Node::flush`], with injected faults in force.
@@ -302,6 +316,12 @@ impl Node {
     pub fn set_faults(&mut self, rules: &[FaultRule]) {
         let mine = rules.iter().filter(|rule| rule.concerns_sender(self.config.node));
         self.faults.set(mine.cloned().collect());
+    }
+
+    /// Whether [`Event::Accepted`] and [`Event::Delivered`] are told, as they are at first. Each
+    /// holds a copy of the text, which is a waste where nobody listens.
+    pub fn tell_messages(&mut self, tell: bool) {
+        self.tells_messages = tell;
     }
 
     /// The rules in force.
@@ -335,6 +355,12 @@ impl Node {
         self.store.info(id, self.config.node)
     }
 
+    /// What this node can say of one message.
+    #[must_use]
+    pub fn holding(&self, id: MessageId) -> Holding {
+        self.store.holding(id, self.config.node)
+    }
+
     /// The neighbours, past ones included.
     #[must_use]
     pub fn peers(&self) -> Vec<PeerInfo> {
@@ -343,7 +369,7 @@ impl Node {
                 node: peer.addr.node,
                 addr: peer.addr.addr,
                 state: peer.state()?,
-                neighbours: peer.neighbours.clone(),
+                neighbours: peer.neighbours.to_vec(),
                 unsettled: peer.settling.unsettled,
                 settle_time_us: peer
                     .settling
@@ -361,14 +387,14 @@ impl Node {
             node: self.config.node,
             incarnation: self.config.incarnation,
             peers: self.peers(),
-            sample: self.overlay.sample.clone(),
+            sample: self.overlay.sample.to_vec(),
             known_nodes: self.known_nodes(),
             messages: self.store.len() as u64,
             unread: self.store.unread(),
             retained_bytes: self.store.bytes() as u64,
             known_messages: self.store.account().count,
             missing: self.missing(),
-            limits: self.config.limits.clone(),
+            limits: (*self.config.limits).clone(),
             counters: self.counters.clone(),
         }
     }
@@ -376,8 +402,8 @@ impl Node {
     /// How many different nodes this one knows of.
     fn known_nodes(&self) -> u64 {
         let peers = self.peers.iter().map(|peer| peer.addr);
-        let theirs = self.peers.iter().flat_map(|peer| peer.neighbours.iter().copied());
-        let sample = self.overlay.sample.iter().copied();
+        let theirs = self.peers.iter().flat_map(|peer| peer.neighbours.iter());
+        let sample = self.overlay.sample.iter();
         let all: BTreeSet<NodeId> =
             peers.chain(theirs).chain(sample).map(|peer| peer.node).collect();
         all.len() as u64 - u64::from(all.contains(&self.config.node))
@@ -390,12 +416,6 @@ impl Node {
                 self.events.push(Event::LimitHit { limit: name.into() });
             }
         }
-    }
-
-    /// Whether to tell of each message ([`Event::Accepted`], [`Event::Delivered`]), as a node
-    /// does from its start on. Where nobody listens, its text need not be copied.
-    pub fn tell_of_messages(&mut self, wanted: bool) {
-        self.quiet = !wanted;
     }
 
     /// How many more messages may start here before [`Limits::unsettled_max`] wait to be settled.

@@ -60,8 +60,9 @@ pub struct Options {
     pub config: Config,
     /// The UDP address to bind. The control port has the same number on loopback.
     pub listen: SocketAddr,
-    /// Whether events are wanted of each message, not only of peers and limits.
-    pub tell_of_messages: bool,
+    /// Whether `on_event` of [`Runtime::run`] is told of messages, too: accepted and delivered.
+    /// Subscribers are in any case.
+    pub tell_messages: bool,
     /// End unless the control port is asked to confirm within this time; `None`: run on.
     pub confirm_within: Option<Duration>,
 }
@@ -107,8 +108,7 @@ pub struct Runtime {
     desk: Arc<Desk>,
     commands: Receiver<Command>,
     subscribers: Subscribers,
-    /// [`Options::tell_of_messages`].
-    tells: bool,
+    tell_messages: bool,
     /// Texts that wait for room.
     gate: Gate,
     /// Answers that go out after what the questions led to.
@@ -162,7 +162,7 @@ impl Runtime {
             desk,
             commands,
             subscribers: Subscribers::default(),
-            tells: options.tell_of_messages,
+            tell_messages: options.tell_messages,
             gate: Gate::default(),
             replies: Vec::new(),
             confirm_by: options.confirm_within.map(|within| now.monotonic + within),
@@ -192,16 +192,17 @@ impl Runtime {
     }
 
     /// Runs the loop in this thread until the node is stopped, or told to leave. `on_event` is
-    /// called for each event and must not block.
+    /// called for each event and must not block. [`Options::tell_messages`] says whether those
+    /// of messages are among them; they may be in any case while there is a subscriber.
     ///
     /// # Errors
     ///
     /// [`Error::NotConfirmed`]. Errors of the socket count as loss and end nothing.
     pub fn run(mut self, on_event: &mut dyn FnMut(Wall, &Event)) -> Result<(), Error> {
-        self.node.tell_of_messages(self.tells);
         let mut buffer = vec![0; 1 << 16];
         let mut out = Outputs::default();
         while self.state != State::Ended {
+            self.node.tell_messages(self.tell_messages || !self.subscribers.is_empty());
             let mut now = self.receive(&mut buffer);
             if self.serve() {
                 now = clock::now();
@@ -217,10 +218,7 @@ impl Runtime {
             for event in &out.events {
                 on_event(now.wall, event);
             }
-            if !out.events.is_empty() {
-                self.subscribers.tell(now.wall, &mut out.events);
-                self.node.tell_of_messages(self.tells || !self.subscribers.is_empty());
-            }
+            self.subscribers.tell(now.wall, &mut out.events);
             out.clear();
             if self.confirm_by.is_some_and(|by| by <= now.monotonic) {
                 return Err(Error::NotConfirmed);
@@ -321,10 +319,7 @@ impl Runtime {
                     let response = self.answer(request);
                     self.replies.push((reply, response));
                 }
-                Ok(Command::Subscribe(subscriber)) => {
-                    self.subscribers.add(subscriber);
-                    self.node.tell_of_messages(true);
-                }
+                Ok(Command::Subscribe(subscriber)) => self.subscribers.add(subscriber),
                 Ok(Command::Stop) => self.leave(clock::now()),
                 Err(_) => return true,
             }
@@ -359,7 +354,7 @@ impl Runtime {
                 self.node.mark_shown(&ids);
                 Response::Done
             }
-            Request::Message(id) => Response::Message(self.node.message(id)),
+            Request::Message(id) => Response::Message(self.node.holding(id)),
             Request::Peers => Response::Peers(self.node.peers()),
             Request::Status => Response::Status(Box::new(self.node.status())),
             Request::Leave => {

@@ -5,7 +5,7 @@
 //! over a hash table: the same arguments give the same graph everywhere.
 //!
 //! The generators are in `random`, `powerlaw` and `within`; [`measure`] looks at a finished
-//! graph, and [`dot`] draws it.
+//! graph, and [`picture`](crate::picture) draws it.
 
 use std::fmt;
 
@@ -14,7 +14,6 @@ use rand::rngs::Xoshiro256PlusPlus;
 use rand::{RngExt, SeedableRng, seq};
 use serde::{Deserialize, Serialize};
 
-pub mod dot;
 pub mod measure;
 mod powerlaw;
 mod random;

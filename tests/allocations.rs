@@ -46,7 +46,7 @@ impl Table {
             let peer = |other| PeerAddr { node: NodeId(other), addr: addr(other) };
             config.neighbours = others.map(peer).collect();
             let mut node = Node::new(config, now(1));
-            node.tell_of_messages(false);
+            node.tell_messages(false);
             node
         };
         Self {

@@ -22,6 +22,8 @@ mod overlay;
 mod repair;
 #[path = "sim/soak.rs"]
 mod soak;
+#[path = "sim/trace.rs"]
+mod trace;
 
 /// The seeds that the suite runs; `scripts/soak` runs on from there.
 const SEEDS: std::ops::Range<u64> = 0..40;

@@ -6,9 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 
-use gossip::topology::{
-    Adapted, Error, Graph, Kind, build, dot::to_dot, measure, neighbours, sample,
-};
+use gossip::picture;
+use gossip::topology::{Adapted, Error, Graph, Kind, build, measure, neighbours, sample};
 
 fn random(degree: u32) -> Kind {
     Kind::Random { degree: Some(degree) }
@@ -340,6 +339,10 @@ mod pictures {
         (nodes, links)
     }
 
+    fn dot(graph: &Graph, kind: Kind, title: &str) -> String {
+        picture::dot::to_dot(&picture::topology(graph, kind, title))
+    }
+
     fn graphviz(format: &str, dot: &str) -> String {
         let mut child = Command::new("dot")
             .arg(format)
@@ -364,7 +367,7 @@ mod pictures {
 
     fn assert_drawn_whole(kind: Kind, nodes: u32) {
         let graph = built(kind, nodes, 7);
-        let (drawn, drawn_links) = laid_out(&to_dot(&graph, kind, "default"));
+        let (drawn, drawn_links) = laid_out(&dot(&graph, kind, "default"));
         let numbers: Vec<u32> = drawn.iter().map(|node| node.number).collect();
         assert_eq!(numbers, (1..=nodes).collect::<Vec<u32>>(), "{kind}, {nodes} nodes");
         assert_eq!(drawn_links, links(&graph), "{kind}, {nodes} nodes");
@@ -397,7 +400,7 @@ mod pictures {
 
     #[test]
     fn large_graphs_are_drawn_whole_and_no_node_hides_another() {
-        // Either side of what `neato` is given.
+        // Either side of where links are led round nodes.
         assert_drawn_whole(Kind::Powerlaw, 256);
         assert_drawn_whole(Kind::Powerlaw, 401);
     }
@@ -406,7 +409,7 @@ mod pictures {
     fn a_ring_is_drawn_as_a_ring() {
         for nodes in [3u32, 8, 32, 64, 256, 1000] {
             let ring = built(Kind::Circular, nodes, 0);
-            let (drawn, drawn_links) = laid_out(&to_dot(&ring, Kind::Circular, "default"));
+            let (drawn, drawn_links) = laid_out(&dot(&ring, Kind::Circular, "default"));
             assert_eq!(drawn_links, links(&ring));
             let count = f64::from(nodes);
             let sum = drawn.iter().fold((0.0, 0.0), |s, n| (s.0 + n.at.0, s.1 + n.at.1));
@@ -428,7 +431,7 @@ mod pictures {
     fn rings_of_one_and_two_are_drawn_too() {
         for nodes in [1, 2] {
             let ring = built(Kind::Circular, nodes, 0);
-            let (drawn, drawn_links) = laid_out(&to_dot(&ring, Kind::Circular, "default"));
+            let (drawn, drawn_links) = laid_out(&dot(&ring, Kind::Circular, "default"));
             assert_eq!((drawn.len(), drawn_links), (nodes as usize, links(&ring)));
         }
     }
@@ -437,7 +440,7 @@ mod pictures {
     fn any_title_is_shown_as_it_is() {
         let ring = built(Kind::Circular, 3, 0);
         let title = "a\"; \\N \\\" <b> &lt; 🍌\n}";
-        let svg = graphviz("-Tsvg", &to_dot(&ring, Kind::Circular, title));
+        let svg = graphviz("-Tsvg", &dot(&ring, Kind::Circular, title));
         assert!(
             svg.contains(
                 "a&quot;; \\N \\&quot; &lt;b&gt; &amp;lt; 🍌 }: circular, 3 nodes, 3 links"
@@ -448,7 +451,7 @@ mod pictures {
 
     #[test]
     fn the_same_graph_gives_the_same_text() {
-        let text = |seed| to_dot(&built(Kind::Powerlaw, 50, seed), Kind::Powerlaw, "default");
+        let text = |seed| dot(&built(Kind::Powerlaw, 50, seed), Kind::Powerlaw, "default");
         assert_eq!(text(1), text(1));
         assert_ne!(text(1), text(2));
     }

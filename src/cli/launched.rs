@@ -69,7 +69,7 @@ fn prepare() -> Result<(NodeSpec, Runtime), Started> {
     let options = Options {
         config: spec.config.clone(),
         listen: spec.listen,
-        tell_of_messages: false,
+        tell_messages: false,
         confirm_within: Some(spec.confirm_within),
     };
     match Runtime::bind(options) {

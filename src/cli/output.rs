@@ -1,17 +1,29 @@
 //! The two ways out: results to stdout, everything for people in trouble to stderr.
 
 use std::io::{self, IsTerminal, Write};
+use std::thread;
+
+use crossbeam_channel::{Receiver, bounded, never};
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::Errno;
 
 use super::Error;
 use super::render::escape;
 
+/// The width of what is written to a file or a pipe.
+const WIDTH_ELSEWHERE: usize = 100;
+/// Narrower than this nothing can be laid out.
+const WIDTH_MIN: usize = 40;
+
 /// Writes a result, whole, to stdout.
 pub(super) fn result(text: &str) -> Result<(), Error> {
+    bytes(text.as_bytes())
+}
+
+/// Writes a result that is no text.
+pub(super) fn bytes(bytes: &[u8]) -> Result<(), Error> {
     let mut stdout = io::stdout().lock();
-    stdout
-        .write_all(text.as_bytes())
-        .and_then(|()| stdout.flush())
-        .map_err(|error| Error::output(&error))
+    stdout.write_all(bytes).and_then(|()| stdout.flush()).map_err(|error| Error::output(&error))
 }
 
 /// Writes a JSON document and a line end to stdout.
@@ -41,4 +53,36 @@ pub(super) fn wants_colour(stream: &impl IsTerminal) -> bool {
     let said_no = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
     stream.is_terminal() && !said_no && !dumb
+}
+
+/// How many characters fit a line of the terminal; where there is none, as many as read well.
+pub(super) fn width() -> usize {
+    let columns = rustix::termios::tcgetwinsize(io::stdout()).map_or(0, |size| size.ws_col);
+    if columns == 0 { WIDTH_ELSEWHERE } else { usize::from(columns).max(WIDTH_MIN) }
+}
+
+/// Tells when nobody reads stdout any more, as after `| head`: whoever has nothing to write for
+/// a while would not notice. Costs a thread that waits for the rest of this process's life.
+pub(super) fn reader_left() -> Receiver<()> {
+    let (tell, told) = bounded(1);
+    let wait = move || {
+        loop {
+            let stdout = io::stdout();
+            // Of a pipe without a reader the system tells unasked.
+            let mut waiting = [PollFd::new(&stdout, PollFlags::empty())];
+            match poll(&mut waiting, None) {
+                Err(Errno::INTR) => {}
+                Ok(_) if !waiting[0].revents().is_empty() => {
+                    let _ = tell.send(());
+                    return;
+                }
+                // Then a write will tell.
+                _ => return std::mem::forget(tell),
+            }
+        }
+    };
+    match thread::Builder::new().name("reader".into()).stack_size(64 << 10).spawn(wait) {
+        Ok(_) => told,
+        Err(_) => never(),
+    }
 }

@@ -1,86 +1,163 @@
-//! The file that a topology is drawn in.
+//! `plot-network`, and the file that `start-network --plot` writes.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use super::Error;
+use clap::ValueEnum;
 
-/// A file opened before anything is started, so that a name that cannot be written is found out
-/// in time. Until something is written its old content stays, and a new one goes when dropped.
-#[derive(Debug)]
-pub(super) struct PlotFile {
-    path: PathBuf,
-    file: File,
-    /// We made it, and nothing is in it yet.
-    empty_of_ours: bool,
+use super::render::{faults as fault_text, kind_text, network::NodeView, plot as render};
+use super::{Error, Global, output, show};
+use crate::network::{Fault, Record, StateDir};
+use crate::picture::overlay::{Member, Overlay};
+use crate::picture::{Picture, dot};
+use crate::topology::Kind;
+
+mod file;
+mod graphviz;
+mod message;
+
+pub(super) use file::PlotFile;
+pub(super) use message::Pictures;
+
+pub(super) const EXAMPLES: &str = "\
+Examples:
+  gossip plot-network
+  gossip plot-network overlay.svg
+  gossip plot-network --format png
+  gossip plot-network - | dot -Tpdf > overlay.pdf
+
+The links are those in use now, as the nodes that answer see them. Links that the nodes made
+themselves stand out, and so do nodes that are down or paused, partitions and other faults.
+svg and png are drawn by Graphviz (`dot`), dot needs nothing.";
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Where to write the picture, - for stdout [default: gossip-<network>.<format>]
+    file: Option<PathBuf>,
+    /// What to write [default: what FILE ends with, or dot]
+    #[arg(long, value_enum)]
+    format: Option<Format>,
 }
 
-impl PlotFile {
-    pub(super) fn open(path: &Path) -> Result<Self, Error> {
-        let (opened, empty_of_ours) = match File::create_new(path) {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                (OpenOptions::new().write(true).open(path), false)
-            }
-            opened => (opened, true),
-        };
-        let file = opened.map_err(|error| Error::file("write the topology to", path, &error))?;
-        Ok(Self { path: path.into(), file, empty_of_ours })
-    }
+/// What a picture is written as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Format {
+    /// Graphviz' own language
+    Dot,
+    /// A drawing for browsers
+    Svg,
+    /// A drawing in pixels
+    Png,
+}
 
-    pub(super) fn write(mut self, dot: &str) -> Result<(), Error> {
-        self.empty_of_ours = false;
-        self.replace(dot).map_err(|error| Error::file("write the topology to", &self.path, &error))
-    }
-
-    fn replace(&mut self, dot: &str) -> io::Result<()> {
-        // What is no regular file (a pipe, /dev/stdout) has no old content to take away.
-        if self.file.metadata()?.is_file() {
-            self.file.set_len(0)?;
+impl Format {
+    /// What a file of this name is expected to hold.
+    pub(super) fn of(path: &Path) -> Self {
+        match path.extension().and_then(|extension| extension.to_str()) {
+            Some("svg") => Self::Svg,
+            Some("png") => Self::Png,
+            _ => Self::Dot,
         }
-        self.file.write_all(dot.as_bytes())
+    }
+
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Dot => "dot",
+            Self::Svg => "svg",
+            Self::Png => "png",
+        }
+    }
+
+    /// Fails where this machine cannot make such pictures.
+    pub(super) fn check(self) -> Result<(), Error> {
+        if self == Self::Dot { Ok(()) } else { graphviz::check(self) }
+    }
+
+    /// The picture in this format.
+    pub(super) fn draw(self, picture: &Picture) -> Result<Vec<u8>, Error> {
+        let text = dot::to_dot(picture);
+        if self == Self::Dot { Ok(text.into_bytes()) } else { graphviz::draw(&text, self) }
     }
 }
 
-impl Drop for PlotFile {
-    fn drop(&mut self) {
-        if self.empty_of_ours {
-            // At worst an empty file stays behind.
-            let _ = fs::remove_file(&self.path);
+/// The file that is written where none is named.
+pub(super) fn default_file(network: &str, format: Format) -> PathBuf {
+    PathBuf::from(format!("gossip-{network}.{}", format.name()))
+}
+
+/// Draws the overlay as it is now.
+pub(super) fn run(global: &Global, args: &Args) -> Result<(), Error> {
+    let to_stdout = args.file.as_deref() == Some(Path::new("-"));
+    if to_stdout && global.json {
+        return Err(Error::misused(
+            "cannot write both the picture and JSON to stdout",
+            "FILE is -, and --json was given",
+            "name a file, or leave --json out",
+        ));
+    }
+    let format = args.format.or_else(|| args.file.as_deref().map(Format::of));
+    let format = format.unwrap_or(Format::Dot);
+    let path = args.file.clone().unwrap_or_else(|| default_file(&global.network, format));
+    let record = StateDir::from_env()?.load(&global.network)?;
+    format.check()?;
+    let file = (!to_stdout).then(|| PlotFile::open(&path, "the overlay")).transpose()?;
+    let overlay = overlay(&record, &show::views(&record));
+    let bytes = format.draw(&overlay.picture())?;
+    let Some(file) = file else { return output::bytes(&bytes) };
+    file.write(&bytes)?;
+    let path = path.to_string_lossy();
+    if global.json {
+        output::json(&render::json(&record, &overlay, &path, format.name()))
+    } else {
+        output::result(&render::text(&record, &overlay, &path))
+    }
+}
+
+/// What the record and the nodes' answers say of the overlay.
+pub(super) fn overlay(record: &Record, views: &[NodeView]) -> Overlay {
+    let member = |view: &NodeView| Member {
+        number: view.record.node.0,
+        state: view.state,
+        planned: view.record.peers.iter().map(|peer| peer.0).collect(),
+        peers: view
+            .status
+            .iter()
+            .flat_map(|status| &status.peers)
+            .map(|peer| (peer.node.0, peer.state))
+            .collect(),
+    };
+    let mut overlay = Overlay {
+        name: record.name.clone(),
+        kind: kind_text(record),
+        ring: is_ring(record),
+        nodes: views.iter().map(member).collect(),
+        faults: record.faults.iter().map(fault_text::one).collect(),
+        ..Overlay::default()
+    };
+    for fault in &record.faults {
+        match fault {
+            Fault::Partition(groups) => overlay.partitions.push(groups.clone()),
+            Fault::Effect(rule) => overlay.rules.push(rule.clone()),
         }
     }
+    overlay
+}
+
+/// Whether it began as a ring, and was not rewired since.
+fn is_ring(record: &Record) -> bool {
+    record.kind == Some(Kind::Circular) && record.rewired.is_none()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// A path that no other test uses.
-    fn scratch(name: &str) -> PathBuf {
-        std::env::temp_dir().join(format!("gossip-plot-{}-{name}", std::process::id()))
-    }
-
     #[test]
-    fn an_old_drawing_stays_until_the_new_one_is_there() {
-        let path = scratch("old.dot");
-        fs::write(&path, "an old and longer drawing").unwrap();
-        drop(PlotFile::open(&path).unwrap());
-        assert_eq!(fs::read_to_string(&path).unwrap(), "an old and longer drawing");
-        PlotFile::open(&path).unwrap().write("new").unwrap();
-        assert_eq!(fs::read_to_string(&path).unwrap(), "new");
-        fs::remove_file(&path).unwrap();
-    }
-
-    #[test]
-    fn an_empty_file_does_not_stay_behind() {
-        let path = scratch("new.dot");
-        drop(PlotFile::open(&path).unwrap());
-        assert!(!path.exists());
-    }
-
-    #[test]
-    fn a_directory_is_no_file_to_draw_in() {
-        let error = PlotFile::open(&std::env::temp_dir()).unwrap_err().to_string();
-        assert!(error.starts_with("error: cannot write the topology to "), "{error}");
+    fn a_name_says_what_is_in_the_file() {
+        assert_eq!(Format::of(Path::new("a.svg")), Format::Svg);
+        assert_eq!(Format::of(Path::new("a.b/c.png")), Format::Png);
+        for other in ["a.dot", "a.gv", "svg", "-", "/dev/stdout"] {
+            assert_eq!(Format::of(Path::new(other)), Format::Dot, "{other}");
+        }
+        assert_eq!(default_file("ring", Format::Png), Path::new("gossip-ring.png"));
     }
 }

@@ -11,9 +11,11 @@ pub(super) mod faults;
 pub(super) mod messages;
 pub(super) mod network;
 pub(super) mod peers;
+pub(super) mod plot;
 pub(super) mod spread;
 pub(super) mod table;
 pub(super) mod time;
+pub(super) mod trace;
 
 /// Makes text stand out, or not.
 #[derive(Clone, Copy, Debug, Default)]

@@ -1,17 +1,18 @@
 //! `start-network`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use rand::TryRng;
 use rand::rngs::SysRng;
 
 use super::interrupt::{self, Interrupt};
-use super::plot::PlotFile;
+use super::plot::{self, Format, PlotFile};
 use super::progress::Progress;
 use super::render::network as render;
 use super::{Error, Global, foreground, key, limits, output, stop};
 use crate::network::{Record, StartSpec, StateDir};
-use crate::topology::{self, Kind, dot};
+use crate::picture::{self, Picture};
+use crate::topology::{self, Kind};
 
 pub(super) const USAGE: &str =
     "gossip start-network [circular | powerlaw | random [DEGREE]] [OPTIONS]";
@@ -38,7 +39,8 @@ pub(super) struct Args {
     /// How many nodes
     #[arg(short, long, value_name = "N", default_value_t = 16)]
     num_nodes: u32,
-    /// Write the topology as Graphviz DOT [default FILE: gossip-<network>.dot]
+    /// Draw the topology: DOT, or what Graphviz makes of it if FILE ends with .svg or .png
+    /// [default FILE: gossip-<network>.dot]
     #[arg(short = 'P', long, value_name = "FILE", num_args = 0..=1)]
     plot: Option<Option<PathBuf>>,
     /// Node N owns UDP port P+N (gossip) and TCP port P+N (control)
@@ -62,7 +64,8 @@ pub(super) fn run(global: &Global, args: &Args) -> Result<(), Error> {
     for adapted in adapted {
         output::note(&adapted.to_string());
     }
-    let plot = wanted.plot.as_deref().map(PlotFile::open).transpose()?;
+    let picture = picture::topology(&graph, wanted.kind, &global.network);
+    let plot = wanted.plot.as_deref().map(|path| open_plot(path, &picture)).transpose()?;
     let spec = StartSpec {
         name: global.network.clone(),
         kind: wanted.kind,
@@ -74,8 +77,8 @@ pub(super) fn run(global: &Global, args: &Args) -> Result<(), Error> {
     };
     let interrupt = interrupt::watch()?;
     let record = start(&spec, &interrupt)?;
-    if let Some(plot) = plot {
-        let drawn = plot.write(&dot::to_dot(&graph, wanted.kind, &global.network));
+    if let Some((plot, picture)) = plot {
+        let drawn = plot.write(&picture);
         drawn.or_else(|error| stop::if_running(&global.network).and(Err(error)))?;
     }
     let plot = wanted.plot.map(|path| path.to_string_lossy().into_owned());
@@ -91,6 +94,12 @@ pub(super) fn run(global: &Global, args: &Args) -> Result<(), Error> {
     // Whatever ended it: a network in the foreground does not outlive its command.
     let stopped = stop::if_running(&global.network);
     shown.and(stopped)
+}
+
+/// Opens the file and draws what goes into it, before anything is started.
+fn open_plot(path: &Path, picture: &Picture) -> Result<(PlotFile, Vec<u8>), Error> {
+    let file = PlotFile::open(path, "the topology")?;
+    Ok((file, Format::of(path).draw(picture)?))
 }
 
 fn start(spec: &StartSpec, interrupt: &Interrupt) -> Result<Record, Error> {
@@ -134,7 +143,7 @@ impl Wanted {
             words.insert(0, word.into());
             plot = Some(None);
         }
-        let by_default = || PathBuf::from(format!("gossip-{}.dot", global.network));
+        let by_default = || plot::default_file(&global.network, Format::Dot);
         let plot = plot.map(|file| file.unwrap_or_else(by_default));
         Ok(Self { kind: kind("start", &words)?, plot })
     }

@@ -1,7 +1,7 @@
 //! The asking side: a connection to one node's control port.
 
 use std::fmt;
-use std::io::{self, ErrorKind};
+use std::io::{self, BufReader, ErrorKind};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
@@ -14,6 +14,29 @@ pub struct Client {
     stream: TcpStream,
     addr: SocketAddr,
     timeout: Duration,
+}
+
+/// What a node pushes.
+#[derive(Debug)]
+pub struct Subscription {
+    stream: BufReader<TcpStream>,
+    addr: SocketAddr,
+}
+
+impl Subscription {
+    /// The next response, waited for as long as the node is there: [`Response::Event`],
+    /// [`Response::Lost`], or [`Response::Done`], which tells nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`Error`]; the connection is of no further use then.
+    pub fn wait(&mut self) -> Result<Response, Error> {
+        frame::read(&mut self.stream).map_err(|error| match error {
+            ReadError::Closed => Error::Closed(self.addr),
+            ReadError::Rubbish => Error::Rubbish(self.addr),
+            ReadError::Io(error) => worded(error, self.addr, Duration::ZERO),
+        })
+    }
 }
 
 /// Why a node gave no answer.
@@ -99,24 +122,19 @@ impl Client {
         self.read()
     }
 
-    /// The next response, waited for up to `timeout`; `None` if none began to arrive. For use
-    /// after [`Request::Subscribe`].
+    /// Has the node push what happens from now on.
     ///
     /// # Errors
     ///
-    /// [`Error`]; the connection is of no further use then.
-    pub fn next(&mut self, timeout: Duration) -> Result<Option<Response>, Error> {
-        let io = |error| worded(error, self.addr, timeout);
-        // A timeout of zero would mean to wait forever.
-        let wait = timeout.max(Duration::from_millis(1));
-        self.stream.set_read_timeout(Some(wait)).map_err(io)?;
-        match self.stream.peek(&mut [0]) {
-            Err(error) if is_timeout(&error) => return Ok(None),
-            Err(error) => return Err(worded(error, self.addr, timeout)),
-            Ok(_) => {}
+    /// [`Error`].
+    pub fn subscribe(mut self) -> Result<Subscription, Error> {
+        match self.ask(&Request::Subscribe)? {
+            Response::Done => {}
+            _ => return Err(Error::Rubbish(self.addr)),
         }
-        self.stream.set_read_timeout(Some(self.timeout)).map_err(io)?;
-        self.read().map(Some)
+        // A node that is paused says nothing for long, and is not gone for that.
+        self.stream.set_read_timeout(None).map_err(|error| Error::Io(self.addr, error))?;
+        Ok(Subscription { stream: BufReader::new(self.stream), addr: self.addr })
     }
 
     fn write<T: serde::Serialize>(&mut self, value: &T) -> Result<(), Error> {

@@ -64,13 +64,26 @@ pub fn read_up_to<T: DeserializeOwned>(
 ///
 /// What the system says; `InvalidInput` for a value that is longer than a frame may be.
 pub fn write<T: Serialize>(to: &mut impl Write, value: &T) -> io::Result<()> {
-    let mut bytes = vec![0; 4];
-    codec::encode_into(value, &mut bytes);
-    let length = u32::try_from(bytes.len() - 4).unwrap_or(u32::MAX);
-    if length > FRAME_BYTES_MAX {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "longer than a frame may be"));
+    write_all(to, std::slice::from_ref(value))
+}
+
+/// Writes several frames in one piece.
+///
+/// # Errors
+///
+/// As for [`write`]; nothing was written if one of them is too long.
+pub fn write_all<T: Serialize>(to: &mut impl Write, values: &[T]) -> io::Result<()> {
+    let mut bytes = Vec::new();
+    for value in values {
+        let start = bytes.len();
+        bytes.extend_from_slice(&[0; 4]);
+        codec::encode_into(value, &mut bytes);
+        let length = u32::try_from(bytes.len() - start - 4).unwrap_or(u32::MAX);
+        if length > FRAME_BYTES_MAX {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "longer than a frame may be"));
+        }
+        bytes[start..start + 4].copy_from_slice(&length.to_le_bytes());
     }
-    bytes[..4].copy_from_slice(&length.to_le_bytes());
     to.write_all(&bytes)
 }
 

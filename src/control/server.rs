@@ -15,6 +15,9 @@ use super::{Hello, Request, Response, Token, VERSION};
 pub const CONNECTIONS_MAX: usize = 256;
 /// How long a connection may say nothing, or leave an answer unread.
 pub const IDLE_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a subscriber may read nothing. Until then what it misses is counted, so it may be
+/// stopped for a while and go on.
+pub const SUBSCRIBER_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long a new connection may take to prove that it belongs here, and the length of the frame
 /// that does. Strangers give their place up soon.
 const HELLO_TIMEOUT: Duration = Duration::from_secs(1);
@@ -29,8 +32,8 @@ pub trait Service: Send + Sync + 'static {
     /// Answers one question; `None` where the node is ending.
     fn answer(&self, request: Request) -> Option<Response>;
 
-    /// Pushes events through `send` until it fails or the node ends.
-    fn subscribe(&self, send: &mut dyn FnMut(&Response) -> io::Result<()>);
+    /// Pushes events through `send`, several at a time, until it fails or the node ends.
+    fn subscribe(&self, send: &mut dyn FnMut(&[Response]) -> io::Result<()>);
 }
 
 /// Accepts connections in a thread of its own until the returned guard is dropped.
@@ -151,7 +154,10 @@ fn serve(stream: &mut TcpStream, token: Token, service: &dyn Service) {
     }
     while let Ok(request) = frame::read::<Request>(stream) {
         if request == Request::Subscribe {
-            service.subscribe(&mut |response| frame::write(stream, response));
+            if stream.set_write_timeout(Some(SUBSCRIBER_TIMEOUT)).is_err() {
+                return;
+            }
+            service.subscribe(&mut |responses| frame::write_all(stream, responses));
             return;
         }
         let Some(response) = service.answer(request) else { return };
@@ -184,8 +190,8 @@ mod tests {
             }
         }
 
-        fn subscribe(&self, send: &mut dyn FnMut(&Response) -> io::Result<()>) {
-            while send(&Response::Done).is_ok() {}
+        fn subscribe(&self, send: &mut dyn FnMut(&[Response]) -> io::Result<()>) {
+            while send(&[Response::Done, Response::Done]).is_ok() {}
         }
     }
 
@@ -261,8 +267,10 @@ mod tests {
     #[test]
     fn subscribers_hear_until_they_hang_up() {
         let (_guard, addr, token) = start();
-        let mut client = Client::connect(addr, &token, TIMEOUT).unwrap();
-        assert_eq!(client.ask(&Request::Subscribe).unwrap(), Response::Done);
-        assert_eq!(client.next(TIMEOUT).unwrap(), Some(Response::Done));
+        let client = Client::connect(addr, &token, TIMEOUT).unwrap();
+        let mut events = client.subscribe().unwrap();
+        for _ in 0..3 {
+            assert_eq!(events.wait().unwrap(), Response::Done);
+        }
     }
 }

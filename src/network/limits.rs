@@ -8,7 +8,7 @@ use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use rustix::process::{Resource, getrlimit, getuid};
+use rustix::process::{Resource, Rlimit, getrlimit, getuid, setrlimit};
 
 use super::{Error, ports};
 
@@ -71,6 +71,35 @@ fn window_within(limit: u64, open: u64) -> Result<usize, Error> {
         Ok(window) if window > 0 => Ok(window),
         _ => Err(Error::TooFewFiles { needed: open + FILES_BESIDE + 2, limit }),
     }
+}
+
+/// Not so many files may be open at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TooFewFiles {
+    /// How many would have to be.
+    pub needed: u64,
+    /// How many may be.
+    pub limit: u64,
+}
+
+/// Sees to it that this process may have so many more files open, as far as the system lets it
+/// raise that limit by itself.
+///
+/// # Errors
+///
+/// If it does not.
+pub fn allow_files(more: u64) -> Result<(), TooFewFiles> {
+    let limit = getrlimit(Resource::Nofile);
+    let needed = open_files().saturating_add(more).saturating_add(FILES_BESIDE / 4);
+    let is_enough = |allowed: Option<u64>| allowed.is_none_or(|allowed| allowed >= needed);
+    if is_enough(limit.current) {
+        return Ok(());
+    }
+    let raised = Rlimit { current: Some(needed), ..limit };
+    if is_enough(limit.maximum) && setrlimit(Resource::Nofile, raised).is_ok() {
+        return Ok(());
+    }
+    Err(TooFewFiles { needed, limit: limit.maximum.or(limit.current).unwrap_or(u64::MAX) })
 }
 
 fn open_files() -> u64 {

@@ -46,7 +46,7 @@ impl Node {
         );
         self.counters.accepted += 1;
         self.counters.delivered += 1;
-        if !self.quiet {
+        if self.tells_messages {
             self.events.push(Event::Accepted { id, text: text.into() });
         }
         let rumor =
@@ -142,7 +142,7 @@ impl Node {
             },
         );
         self.counters.delivered += 1;
-        if self.quiet {
+        if !self.tells_messages {
             return slot;
         }
         let latency = now.wall.since(rumor.sent_at).as_micros();
@@ -168,7 +168,7 @@ impl Node {
     ) {
         let Self { store, peers, outbox, path, config, counters, .. } = self;
         let mut frame: Option<Encoded> = None;
-        let sent = Cell::new(0);
+        let (sent, bytes) = (Cell::new(0), Cell::new(0));
         let mut fresh: SmallVec<[LinkId; 8]> = SmallVec::new();
         let mut send = |link: LinkId, is_first: bool| {
             let frame = *frame.get_or_insert_with(|| {
@@ -181,6 +181,7 @@ impl Node {
                 outbox.encode(&Frame::Rumor(Rumor { hops, path, ..*rumor }))
             });
             sent.set(sent.get() + 1);
+            bytes.set(bytes.get() + frame.len() as u64);
             if is_first {
                 fresh.push(link);
             }
@@ -197,6 +198,7 @@ impl Node {
             let Some(from) = from else {
                 flood::start(&mut record.copies, links, &mut send);
                 record.copies_sent += sent.get();
+                record.bytes_sent += bytes.get();
                 return (Kept::Yes, None);
             };
             let settled = record.settles(from, rumor.repaired);
@@ -206,10 +208,11 @@ impl Node {
             let counts =
                 flood::receive(&mut record.copies, from, record.relays, &older, spare, &mut send);
             record.copies_sent += sent.get();
+            record.bytes_sent += bytes.get();
             (record.note_copy(counts, rumor.hops, rumor.path, paths_max), settled)
         });
         counters.rumors_sent += u64::from(sent.get());
-        counters.rumor_bytes_sent += u64::from(sent.get()) * frame.map_or(0, |f| f.len() as u64);
+        counters.rumor_bytes_sent += bytes.get();
         let (kept, settled) = outcome.unwrap_or((Kept::Yes, None));
         counters.limit_paths_dropped += u64::from(kept == Kept::No);
         if let (Some(from), Some(since)) = (from, settled) {
@@ -322,7 +325,7 @@ mod tests {
 
     #[test]
     fn an_evicted_message_does_not_return() {
-        let mut table = Table::with(2, &[(1, 2)], |config| config.limits.messages_max = 2);
+        let mut table = Table::with(2, &[(1, 2)], |config| config.limits_mut().messages_max = 2);
         for text in ["a", "b", "c"] {
             table.send(1, text);
         }

@@ -468,6 +468,10 @@ impl Node {
         };
         let frame = outbox.encode(&Frame::Rumor(rumor));
         outbox.put(peer.addr, frame);
+        store.update(id, |record| {
+            record.repairs_sent += 1;
+            record.bytes_sent += frame.len() as u64;
+        });
         self.counters.repairs_sent += 1;
         self.counters.limit_paths_cut += u64::from(cut);
         frame.len()

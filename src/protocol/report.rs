@@ -100,8 +100,23 @@ pub struct MessageInfo {
     pub paths: Vec<PathInfo>,
     /// Flood copies sent.
     pub copies_sent: u32,
+    /// Copies sent because they were asked for.
+    pub repairs_sent: u32,
+    /// Bytes of all copies sent, as frames: without what a datagram adds to them.
+    pub bytes_sent: u64,
     /// Copies received, the first included.
     pub copies_received: u32,
+}
+
+/// What a node can say of one message.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Holding {
+    /// It holds it.
+    Held(Box<MessageInfo>),
+    /// It knows of it and holds it no more, or never took it: a limit stood in the way.
+    Gone,
+    /// It never met it.
+    Unknown,
 }
 
 /// The path of one copy.
@@ -358,4 +373,15 @@ pub enum Event {
         /// The name of its counter.
         limit: String,
     },
+}
+
+impl Event {
+    /// The text of the message that it is about; empty for all others.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        match self {
+            Self::Accepted { text, .. } | Self::Delivered { text, .. } => text,
+            _ => "",
+        }
+    }
 }

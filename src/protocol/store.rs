@@ -10,7 +10,7 @@ mod record;
 use super::config::Limits;
 use super::ids::{Account, IdSet};
 use super::message::{MessageId, NodeId};
-use super::report::{MessageInfo, MessagePage, MessageQuery, Which};
+use super::report::{Holding, MessageInfo, MessagePage, MessageQuery, Which};
 use log::Log;
 pub(super) use log::Slot;
 pub(super) use record::{Arrival, Kept, Record};
@@ -204,6 +204,15 @@ impl Store {
         });
         let behind = if last == 0 { 0 } else { skipped.count() as u64 + 1 };
         first + (end - first).saturating_sub(behind)
+    }
+
+    /// What there is to say of one message.
+    pub(super) fn holding(&self, id: MessageId, node: NodeId) -> Holding {
+        match self.info(id, node) {
+            Some(info) => Holding::Held(Box::new(info)),
+            None if self.knows(id) => Holding::Gone,
+            None => Holding::Unknown,
+        }
     }
 
     /// One message as people see it.

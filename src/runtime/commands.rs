@@ -18,6 +18,14 @@ const RING_AGAIN_AFTER: Duration = Duration::from_millis(20);
 const RINGS_MAX: u128 = ANSWER_TIMEOUT.as_millis() / RING_AGAIN_AFTER.as_millis();
 /// How often a subscription without events looks whether its client is still there.
 const KEEP_ALIVE: Duration = Duration::from_secs(5);
+/// The most bytes of events that are written at once, about, and what one takes beside its text.
+const BATCH_BYTES_MAX: usize = 64 << 10;
+const EVENT_BYTES: usize = 64;
+/// How long to let events gather where they come one upon another.
+const PAUSE: Duration = Duration::from_millis(20);
+/// The lowest there is.
+#[cfg(target_os = "linux")]
+const LOWEST_PRIORITY: i32 = 19;
 
 /// What the socket loop may be told.
 #[derive(Debug)]
@@ -99,26 +107,53 @@ impl server::Service for Desk {
         Some(Response::Busy)
     }
 
-    fn subscribe(&self, send: &mut dyn FnMut(&Response) -> io::Result<()>) {
+    fn subscribe(&self, send: &mut dyn FnMut(&[Response]) -> io::Result<()>) {
         let (subscriber, events) = Subscriber::new();
         if !self.hand_in(Command::Subscribe(subscriber)) {
             return;
         }
+        yield_to_others();
         // So that the client knows it is heard.
-        if send(&Response::Done).is_err() {
+        if send(&[Response::Done]).is_err() {
             return;
         }
         loop {
-            let response = match events.recv_timeout(KEEP_ALIVE) {
-                Ok(Told { at, event, lost }) => Response::Event { at: at.0, event, lost },
-                Err(RecvTimeoutError::Timeout) => Response::Done,
+            let mut batch = match events.wait(KEEP_ALIVE) {
+                Ok(told) => vec![pushed(told)],
+                Err(RecvTimeoutError::Timeout) => vec![Response::Done],
                 Err(RecvTimeoutError::Disconnected) => return,
             };
-            if send(&response).is_err() {
+            let mut bytes = 0;
+            while bytes < BATCH_BYTES_MAX
+                && let Some(told) = events.take()
+            {
+                bytes += told.text_bytes() + EVENT_BYTES;
+                batch.push(pushed(told));
+            }
+            if send(&batch).is_err() {
                 return;
             }
+            // Where events come one upon another, a pause makes few large batches of them, and
+            // spares the socket loop from waking this thread for each.
+            let _ = crossbeam_channel::after(PAUSE).recv();
         }
     }
+}
+
+/// What a subscriber is sent.
+fn pushed(told: Told) -> Response {
+    match told.event {
+        Some(event) => Response::Event { at: told.at.0, event, lost: told.lost },
+        None => Response::Lost(told.lost),
+    }
+}
+
+/// Has this thread, which only tells of events, wait for those that do the work. Where the
+/// machine is busy, subscribers lose events rather than slow the network.
+fn yield_to_others() {
+    // On Linux a priority is a thread's own; elsewhere this would be about the whole process.
+    #[cfg(target_os = "linux")]
+    let _ = rustix::process::setpriority_process(None, LOWEST_PRIORITY);
 }
 
 /// Stops a running node from another thread.

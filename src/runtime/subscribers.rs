@@ -1,17 +1,23 @@
 //! Those who want to hear of events. A slow one loses events, counted; it never slows the node.
 
-use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError, bounded};
 
 use crate::protocol::{Event, Wall};
 
-/// The most events that wait for one subscriber.
+/// The most events that wait for one subscriber, and the most bytes of their texts, about.
 const EVENTS_MAX: usize = 4_096;
+const TEXT_BYTES_MAX: usize = 4 << 20;
 
 /// An event on its way to a subscriber.
 #[derive(Debug)]
 pub(super) struct Told {
     pub(super) at: Wall,
-    pub(super) event: Event,
+    /// `None` where there is nothing to tell but what was lost.
+    pub(super) event: Option<Event>,
     /// Events lost since the last one told.
     pub(super) lost: u64,
 }
@@ -20,24 +26,69 @@ pub(super) struct Told {
 #[derive(Debug)]
 pub(super) struct Subscriber {
     channel: Sender<Told>,
+    /// Bytes of the texts that wait.
+    waiting: Arc<AtomicUsize>,
     lost: u64,
+    is_gone: bool,
+}
+
+/// A subscriber's end: where its events arrive.
+#[derive(Debug)]
+pub(super) struct Events {
+    channel: Receiver<Told>,
+    waiting: Arc<AtomicUsize>,
+}
+
+impl Events {
+    /// The next one, waited for no longer than this.
+    pub(super) fn wait(&self, timeout: Duration) -> Result<Told, RecvTimeoutError> {
+        self.channel.recv_timeout(timeout).map(|told| self.took(told))
+    }
+
+    /// The next one, if it is there.
+    pub(super) fn take(&self) -> Option<Told> {
+        self.channel.try_recv().ok().map(|told| self.took(told))
+    }
+
+    fn took(&self, told: Told) -> Told {
+        self.waiting.fetch_sub(told.text_bytes(), Ordering::Relaxed);
+        told
+    }
+}
+
+impl Told {
+    pub(super) fn text_bytes(&self) -> usize {
+        self.event.as_ref().map_or(0, |event| event.text().len())
+    }
 }
 
 impl Subscriber {
     /// A subscriber, and where its events arrive.
-    pub(super) fn new() -> (Self, Receiver<Told>) {
-        let (channel, events) = bounded(EVENTS_MAX);
-        (Self { channel, lost: 0 }, events)
+    pub(super) fn new() -> (Self, Events) {
+        let (sender, receiver) = bounded(EVENTS_MAX);
+        let waiting = Arc::new(AtomicUsize::new(0));
+        let events = Events { channel: receiver, waiting: Arc::clone(&waiting) };
+        (Self { channel: sender, waiting, lost: 0, is_gone: false }, events)
     }
 
-    /// Tells one event; false if nobody listens any more.
-    fn tell(&mut self, at: Wall, event: Event) -> bool {
-        match self.channel.try_send(Told { at, event, lost: self.lost }) {
-            Ok(()) => self.lost = 0,
-            Err(TrySendError::Full(_)) => self.lost += 1,
-            Err(TrySendError::Disconnected(_)) => return false,
+    /// Tells one event, or only what was lost. Notes if nobody listens any more.
+    fn tell(&mut self, at: Wall, event: Option<Event>) {
+        let is_event = u64::from(event.is_some());
+        let told = Told { at, event, lost: self.lost };
+        let bytes = told.text_bytes();
+        if self.waiting.fetch_add(bytes, Ordering::Relaxed) > TEXT_BYTES_MAX {
+            self.waiting.fetch_sub(bytes, Ordering::Relaxed);
+            self.lost += is_event;
+            return;
         }
-        true
+        match self.channel.try_send(told) {
+            Ok(()) => self.lost = 0,
+            Err(TrySendError::Full(_)) => {
+                self.waiting.fetch_sub(bytes, Ordering::Relaxed);
+                self.lost += is_event;
+            }
+            Err(TrySendError::Disconnected(_)) => self.is_gone = true,
+        }
     }
 }
 
@@ -55,35 +106,81 @@ impl Subscribers {
         self.0.is_empty()
     }
 
-    /// Tells all of them; the events are used up.
+    /// Tells all of them; the events are used up. Where there are none, those who lost some
+    /// hear how many, as soon as there is room.
     pub(super) fn tell(&mut self, at: Wall, events: &mut Vec<Event>) {
         if self.0.is_empty() {
             return;
         }
-        for event in events.drain(..) {
-            self.0.retain_mut(|subscriber| subscriber.tell(at, event.clone()));
+        if events.is_empty() {
+            for subscriber in self.0.iter_mut().filter(|subscriber| subscriber.lost > 0) {
+                subscriber.tell(at, None);
+            }
         }
+        for event in events.drain(..) {
+            // The last one gets the event itself: mostly there is no other.
+            let Some((last, others)) = self.0.split_last_mut() else { break };
+            for other in others {
+                other.tell(at, Some(event.clone()));
+            }
+            last.tell(at, Some(event));
+        }
+        self.0.retain(|subscriber| !subscriber.is_gone);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::protocol::NodeId;
+    use crate::protocol::{MessageId, NodeId};
+
+    fn dead() -> Event {
+        Event::PeerDead { node: NodeId(1) }
+    }
 
     #[test]
     fn a_slow_subscriber_loses_events_and_is_told_how_many() {
         let mut subscribers = Subscribers::default();
         let (subscriber, events) = Subscriber::new();
         subscribers.add(subscriber);
-        let dead = || Event::PeerDead { node: NodeId(1) };
         let mut burst: Vec<Event> = (0..EVENTS_MAX + 3).map(|_| dead()).collect();
         subscribers.tell(Wall(1), &mut burst);
-        assert_eq!(events.try_iter().filter(|told| told.lost == 0).count(), EVENTS_MAX);
+        let told = || std::iter::from_fn(|| events.take());
+        assert_eq!(told().filter(|told| told.lost == 0).count(), EVENTS_MAX);
         subscribers.tell(Wall(2), &mut vec![dead()]);
-        assert_eq!(events.try_recv().map(|told| told.lost), Ok(3));
+        assert_eq!(events.take().map(|told| told.lost), Some(3));
         drop(events);
         subscribers.tell(Wall(3), &mut vec![dead()]);
-        assert!(subscribers.0.is_empty());
+        assert!(subscribers.is_empty());
+    }
+
+    #[test]
+    fn what_was_lost_last_is_told_once_it_is_quiet() {
+        let mut subscribers = Subscribers::default();
+        let (subscriber, events) = Subscriber::new();
+        subscribers.add(subscriber);
+        subscribers.tell(Wall(1), &mut (0..EVENTS_MAX + 5).map(|_| dead()).collect());
+        subscribers.tell(Wall(2), &mut Vec::new());
+        while events.take().is_some_and(|told| told.event.is_some()) {}
+        assert!(events.take().is_none(), "there was no room to tell it");
+        subscribers.tell(Wall(3), &mut Vec::new());
+        let told = events.take().unwrap();
+        assert_eq!((told.event, told.lost), (None, 5));
+        subscribers.tell(Wall(4), &mut Vec::new());
+        assert!(events.take().is_none());
+    }
+
+    #[test]
+    fn long_texts_are_limited_by_their_bytes() {
+        let mut subscribers = Subscribers::default();
+        let (subscriber, events) = Subscriber::new();
+        subscribers.add(subscriber);
+        let id = MessageId::new(1, 1, 1);
+        let long = || Event::Accepted { id, text: "x".repeat(1 << 20) };
+        subscribers.tell(Wall(1), &mut (0..100).map(|_| long()).collect());
+        let told = std::iter::from_fn(|| events.take()).count();
+        assert!((4..=6).contains(&told), "{told}");
+        subscribers.tell(Wall(2), &mut vec![long()]);
+        assert_eq!(events.take().unwrap().lost, 100 - told as u64);
     }
 }

@@ -59,7 +59,7 @@ fn exact(span: Duration) -> String {
 }
 
 /// `1-8,12`; no ranges mean all nodes.
-fn ranges(ranges: &[(u32, u32)]) -> String {
+pub(in crate::cli) fn ranges(ranges: &[(u32, u32)]) -> String {
     let one = |(first, last): &(u32, u32)| match first == last {
         true => first.to_string(),
         false => format!("{first}-{last}"),

@@ -131,6 +131,8 @@ mod tests {
             ],
             copies_sent: 3,
             copies_received: 4,
+            repairs_sent: 0,
+            bytes_sent: 100,
         }
     }
 

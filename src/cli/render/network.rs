@@ -8,33 +8,7 @@ use super::time::{self, Detail};
 use super::{count, faults, kind_json, kind_text};
 use crate::network::{NodeRecord, Record, Rewiring};
 use crate::protocol::{Counters, PeerInfo, PeerState, Status, Wall};
-
-/// How a node is seen from outside.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::cli) enum NodeState {
-    /// It answers.
-    Up,
-    /// Its process is there and does not answer.
-    Silent,
-    /// Its process is stopped where it is.
-    Paused,
-    /// Its process is gone.
-    Down,
-    /// It was told to leave.
-    Removed,
-}
-
-impl NodeState {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Up => "up",
-            Self::Silent => "silent",
-            Self::Paused => "paused",
-            Self::Down => "down",
-            Self::Removed => "removed",
-        }
-    }
-}
+pub(in crate::cli) use crate::trace::NodeState;
 
 impl NodeView<'_> {
     /// Its process, where there is one.

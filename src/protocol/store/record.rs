@@ -22,6 +22,9 @@ pub(in super::super) struct Record {
     pub(in super::super) newest_link: LinkId,
     pub(in super::super) copies_received: u32,
     pub(in super::super) copies_sent: u32,
+    pub(in super::super) repairs_sent: u32,
+    /// Bytes of the frames of both.
+    pub(in super::super) bytes_sent: u64,
     pub(in super::super) relays: u8,
     pub(in super::super) repaired: bool,
     pub(super) read: bool,
@@ -81,6 +84,8 @@ impl Record {
             newest_link: arrival.newest_link,
             copies_received: 0,
             copies_sent: 0,
+            repairs_sent: 0,
+            bytes_sent: 0,
             relays: arrival.relays,
             repaired: arrival.repaired,
             read: false,
@@ -205,6 +210,8 @@ impl Record {
             repaired: self.repaired,
             paths: paths.collect(),
             copies_sent: self.copies_sent,
+            repairs_sent: self.repairs_sent,
+            bytes_sent: self.bytes_sent,
             copies_received: self.copies_received,
         }
     }

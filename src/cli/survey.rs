@@ -1,0 +1,141 @@
+//! What all nodes of a network say, asked at once: of their links, and of messages.
+
+use super::render::network::NodeState;
+use super::{Error, ask};
+use crate::control::client::{self, Client};
+use crate::control::{Request, Response};
+use crate::network::{Fault, NodeRecord, Record};
+use crate::protocol::{
+    Holding, MessageId, MessageInfo, MessageQuery, NodeId, NodeRanges, PeerInfo, Which,
+};
+use crate::trace::{Overlay, Said};
+
+/// How many of a node's last messages are looked at to find the one that was sent last: they
+/// arrive in another order than they were sent. So few that they fit a page.
+const LAST_MESSAGES: u64 = 4;
+
+/// What one node said: its links, and what it has of each message asked about.
+type Answer = (Vec<PeerInfo>, Vec<Holding>);
+
+/// What is known of each node of a network, asked about these messages.
+pub(super) struct Survey {
+    /// All nodes, by number.
+    nodes: Vec<(NodeId, NodeState, Option<Answer>)>,
+    /// The partitions in force.
+    partitions: Vec<Vec<NodeRanges>>,
+}
+
+impl Survey {
+    /// Asks every node that runs, in parallel, one connection each. Who gives no answer within
+    /// its deadline is shown as such.
+    pub(super) fn of(record: &Record, ids: &[MessageId]) -> Self {
+        let live: Vec<&NodeRecord> = running(record);
+        let answers = ask::converse(record, &live, |client| say(client, ids));
+        let mut answers = live.iter().zip(answers).peekable();
+        let mut nodes = Vec::with_capacity(record.nodes.len());
+        for node in &record.nodes {
+            let asked = answers.next_if(|(asked, _)| asked.node == node.node);
+            let answer = asked.and_then(|(_, answer)| answer.ok());
+            let state = match &answer {
+                Some(_) => NodeState::Up,
+                None => state_without_answer(record, node),
+            };
+            nodes.push((node.node, state, answer));
+        }
+        Self { nodes, partitions: partitions(record) }
+    }
+
+    /// How many nodes answered.
+    pub(super) fn answered(&self) -> usize {
+        self.nodes.iter().filter(|(_, _, answer)| answer.is_some()).count()
+    }
+
+    /// What the nodes said of the message that was asked about at this place.
+    pub(super) fn said(&self, at: usize) -> Vec<Said> {
+        let said = |(node, state, answer): &(NodeId, NodeState, Option<Answer>)| Said {
+            node: *node,
+            state: *state,
+            holding: answer.as_ref().and_then(|(_, holdings)| holdings.get(at).cloned()),
+            peers: answer.as_ref().map(|(peers, _)| peers.clone()).unwrap_or_default(),
+        };
+        self.nodes.iter().map(said).collect()
+    }
+
+    /// The links between the nodes as they are now.
+    #[allow(dead_code, reason = "for the commands that draw the overlay")]
+    pub(super) fn overlay(&self) -> Overlay {
+        Overlay::of(&self.said(usize::MAX), &self.partitions)
+    }
+
+    /// The partitions in force.
+    pub(super) fn partitions(&self) -> &[Vec<NodeRanges>] {
+        &self.partitions
+    }
+}
+
+/// Finds the message that was sent last, of all that any node holds, by its origin's clock.
+/// `None` where no node holds any; an error where no node answers.
+pub(super) fn newest(record: &Record) -> Result<Option<MessageId>, Error> {
+    let query = MessageQuery { which: Which::All, last: Some(LAST_MESSAGES), after: None };
+    let answers = ask::all(record, &running(record), &Request::Messages(query));
+    let pages = answers.into_iter().filter_map(|answer| match answer {
+        Ok(Response::Messages(page)) => Some(page.messages),
+        _ => None,
+    });
+    let pages: Vec<Vec<MessageInfo>> = pages.collect();
+    if pages.is_empty() {
+        return Err(no_answer(record));
+    }
+    let newest = pages.into_iter().flatten().max_by_key(|info| (info.sent_at, info.id));
+    Ok(newest.map(|info| info.id))
+}
+
+/// No node of the network answers.
+pub(super) fn no_answer(record: &Record) -> Error {
+    let paused = record.nodes.iter().filter(|node| record.is_paused(node)).count();
+    let why = match paused {
+        0 => "none of those that are up did so in time".to_owned(),
+        paused => format!("{paused} of {} nodes are paused", record.nodes.len()),
+    };
+    Error::failed(
+        format!("no node of network {} answers", record.name),
+        why,
+        "`gossip show-network` shows which nodes are up; `gossip resume-node` lets a paused one go on",
+    )
+}
+
+fn running(record: &Record) -> Vec<&NodeRecord> {
+    record.nodes.iter().filter(|node| record.is_running(node)).collect()
+}
+
+/// How a node is seen that did not answer, or was not asked. It may have been paused, or have
+/// ended, while it was asked.
+fn state_without_answer(record: &Record, node: &NodeRecord) -> NodeState {
+    match () {
+        () if node.removed => NodeState::Removed,
+        () if record.is_paused(node) => NodeState::Paused,
+        () if record.is_up(node) => NodeState::Silent,
+        () => NodeState::Down,
+    }
+}
+
+fn partitions(record: &Record) -> Vec<Vec<NodeRanges>> {
+    let groups = |fault: &Fault| match fault {
+        Fault::Partition(groups) => Some(groups.clone()),
+        Fault::Effect(_) => None,
+    };
+    record.faults.iter().filter_map(groups).collect()
+}
+
+/// Asks one node; `None` if it answers something else.
+fn say(client: &mut Client, ids: &[MessageId]) -> Result<Option<Answer>, client::Error> {
+    let Response::Peers(peers) = client.ask(&Request::Peers)? else { return Ok(None) };
+    let mut holdings = Vec::with_capacity(ids.len());
+    for id in ids {
+        let Response::Message(holding) = client.ask(&Request::Message(*id))? else {
+            return Ok(None);
+        };
+        holdings.push(holding);
+    }
+    Ok(Some((peers, holdings)))
+}
