@@ -70,6 +70,19 @@ pub fn decode_prefix<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<(T, usiz
     bincode::serde::borrow_decode_from_slice(bytes, FORMAT).map_err(|_| DecodeError::Malformed)
 }
 
+/// The number at the start of `bytes`, and how many bytes it took: what [`decode_prefix`] says,
+/// with nothing to call where it is a single byte.
+///
+/// # Errors
+///
+/// [`DecodeError::Malformed`] if there is no such number.
+pub fn decode_number(bytes: &[u8]) -> Result<(u32, usize), DecodeError> {
+    match bytes {
+        [byte @ 0..=250, ..] => Ok((u32::from(*byte), 1)),
+        _ => decode_prefix(bytes),
+    }
+}
+
 /// Decodes one value that fills `bytes` to the last.
 ///
 /// # Errors
@@ -107,5 +120,8 @@ mod tests {
         assert_eq!(decode::<u32>(&[7]), Ok(7));
         assert_eq!(decode::<u32>(&[251, 7, 0]), Ok(7));
         assert_eq!(decode::<u32>(&[252, 7, 0, 0, 0]), Ok(7));
+        for bytes in [&[7][..], &[251, 7, 0], &[252, 7, 0, 0, 0], &[250, 1], &[251], &[253], &[]] {
+            assert_eq!(decode_number(bytes), decode_prefix::<u32>(bytes), "{bytes:?}");
+        }
     }
 }

@@ -93,6 +93,13 @@ pub enum Request {
     SetFaults(Vec<FaultRule>),
     /// By what rules do you mistreat what you send?
     Faults,
+    /// Pass these texts on, in this order: as many as there is room for.
+    SendMany {
+        /// The texts.
+        texts: Vec<String>,
+        /// The copies a node may send of each on each link.
+        relays: u8,
+    },
 }
 
 /// What a node answers.
@@ -142,4 +149,12 @@ pub enum Response {
     OtherVersion(u32),
     /// The node is too busy, or has too many connections; try again.
     Busy,
+    /// To [`Request::SendMany`].
+    SentMany {
+        /// The names of those that were accepted: the first texts of the request. Fewer than
+        /// all where there was no room for more, or one was refused.
+        ids: Vec<MessageId>,
+        /// Why the text after these was refused.
+        refused: Option<Refused>,
+    },
 }

@@ -112,8 +112,10 @@ pub struct Node {
     recent: Recent,
     /// When summaries and heartbeats go out.
     trickle: Trickle,
-    /// When anything is due.
+    /// When anything is due but messages that do not settle.
     due: Due,
+    /// When to look after these: a message that settles in time need not wake anybody.
+    settle_due: Due,
     /// Told to leave: until when to wait for messages to settle.
     leaving: Option<Monotonic>,
     outbox: Outbox,
@@ -157,6 +159,7 @@ impl Node {
             recent: Recent::default(),
             trickle,
             due: Due::never(),
+            settle_due: Due::never(),
             leaving: None,
             outbox: Outbox::default(),
             faults: FaultLab::default(),
@@ -235,10 +238,16 @@ impl Node {
     /// Does what is due.
     pub fn tick(&mut self, now: Now) {
         self.doubt_itself(now);
+        let unsettled = self.settle_due.take_if_over(now.monotonic);
+        if unsettled {
+            self.ask_about_unsettled(now);
+        }
         if !self.due.take_if_over(now.monotonic) {
             return;
         }
-        self.ask_about_unsettled(now);
+        if !unsettled {
+            self.ask_about_unsettled(now);
+        }
         self.ask_again(now);
         self.send_replies(now);
         self.check_liveness(now);
@@ -254,7 +263,8 @@ impl Node {
     /// When the driver owes the next [`Node::tick`]; `None`: never. May be early, never late.
     #[must_use]
     pub fn deadline(&self) -> Option<Monotonic> {
-        self.due.earliest()
+        let both = [self.due.earliest(), self.settle_due.earliest()];
+        both.into_iter().flatten().min()
     }
 
     /// Appends what is to be sent and told to `out`.
@@ -406,6 +416,24 @@ impl Node {
                 self.events.push(Event::LimitHit { limit: name.into() });
             }
         }
+    }
+
+    /// How many more messages may start here before [`Limits::unsettled_max`] wait to be settled.
+    #[must_use]
+    pub fn room(&self) -> usize {
+        let unsettled = usize::try_from(self.unsettled()).unwrap_or(usize::MAX);
+        self.config.limits.unsettled_max.saturating_sub(unsettled)
+    }
+
+    /// [`Limits::unsettled_max`].
+    #[must_use]
+    pub fn room_max(&self) -> usize {
+        self.config.limits.unsettled_max
+    }
+
+    /// Counts a message, or several, that had to wait for room.
+    pub fn count_held_up(&mut self) {
+        self.counters.limit_unsettled_held_up += 1;
     }
 
     /// Counts what the driver's socket could not do: lost, like any other datagram.

@@ -29,10 +29,12 @@ use crate::protocol::{Config, Event, Monotonic, Node, Now, Outputs, Wall};
 
 pub mod clock;
 mod commands;
+mod gate;
 mod subscribers;
 
 pub use commands::Stopper;
 use commands::{Command, Desk};
+use gate::{Gate, Texts};
 use subscribers::Subscribers;
 
 /// What a node asks the system for: a burst of some 5,000 small datagrams. The default of most
@@ -40,6 +42,8 @@ use subscribers::Subscribers;
 pub const RECEIVE_BUFFER_BYTES: usize = 4 << 20;
 /// The most datagrams taken in before what they caused is sent.
 const DRAIN_MAX: usize = 64;
+/// A datagram that came within this time of asking for one was there before.
+const AT_ONCE: Duration = Duration::from_micros(5);
 /// The most commands served between two looks at the socket.
 const COMMANDS_PER_TURN: usize = 16;
 /// The most commands that wait.
@@ -105,9 +109,15 @@ pub struct Runtime {
     commands: Receiver<Command>,
     subscribers: Subscribers,
     tell_messages: bool,
+    /// Texts that wait for room.
+    gate: Gate,
+    /// Answers that go out after what the questions led to.
+    replies: Vec<(Sender<Response>, Response)>,
     confirm_by: Option<Monotonic>,
     /// The read timeout that the socket has now.
     armed: Duration,
+    /// The last wait brought nothing.
+    idle: bool,
     state: State,
     _control: server::Accepting,
 }
@@ -153,8 +163,11 @@ impl Runtime {
             commands,
             subscribers: Subscribers::default(),
             tell_messages: options.tell_messages,
+            gate: Gate::default(),
+            replies: Vec::new(),
             confirm_by: options.confirm_within.map(|within| now.monotonic + within),
             armed: WAIT_MAX,
+            idle: true,
             state: State::Running,
             _control: control,
         })
@@ -190,14 +203,18 @@ impl Runtime {
         let mut out = Outputs::default();
         while self.state != State::Ended {
             self.node.tell_messages(self.tell_messages || !self.subscribers.is_empty());
-            self.receive(&mut buffer);
-            self.serve();
-            let now = clock::now();
+            let mut now = self.receive(&mut buffer);
+            if self.serve() {
+                now = clock::now();
+            }
+            self.gate.open(now, &mut self.node, &mut self.replies);
             if self.node.deadline().is_some_and(|deadline| deadline <= now.monotonic) {
                 self.node.tick(now);
             }
             self.node.flush(now, &mut out);
             self.send(&out);
+            // Whoever is answered wakes up, and takes time that the copies would wait for.
+            self.reply();
             for event in &out.events {
                 on_event(now.wall, event);
             }
@@ -213,47 +230,69 @@ impl Runtime {
         Ok(())
     }
 
-    /// Waits for a datagram, no longer than until something is due, and takes in all that wait.
-    fn receive(&mut self, buffer: &mut [u8]) {
-        let mut flags = self.arm();
-        for _ in 0..DRAIN_MAX {
-            match rustix::net::recvfrom(&self.socket, &mut *buffer, flags) {
-                Ok((bytes, _, from)) => {
-                    let from = from.and_then(|from| SocketAddr::try_from(from).ok());
-                    if let Some(from) = from.filter(|from| bytes > 0 || !self.desk.is_self(*from)) {
-                        self.node.receive(clock::now(), from, &buffer[..bytes]);
-                    }
-                }
-                Err(error) => {
-                    let error = io::Error::from(error);
-                    match error.kind() {
-                        ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted => {}
-                        _ => {
-                            self.node.count_socket_errors(0, 1);
-                            std::thread::park_timeout(REST_AFTER_ERROR);
-                        }
-                    }
-                    return;
-                }
+    /// Waits for a datagram, no longer than until something is due, and takes it in; says when
+    /// that was.
+    ///
+    /// One that was waited for came alone, and is dealt with at once: no look for another stands
+    /// between a message and its copies. One that was there already shows that the node is
+    /// behind; then all that wait are taken in, so that what they lead to shares datagrams.
+    fn receive(&mut self, buffer: &mut [u8]) -> Now {
+        let asked_at = clock::monotonic();
+        let flags = self.arm(asked_at);
+        let Some(mut now) = self.take_in(buffer, flags) else {
+            self.idle = true;
+            return clock::now();
+        };
+        self.idle = false;
+        if now.monotonic.since(asked_at) < AT_ONCE {
+            for _ in 1..DRAIN_MAX {
+                let Some(later) = self.take_in(buffer, RecvFlags::DONTWAIT) else { break };
+                now = later;
             }
-            flags = RecvFlags::DONTWAIT;
+        }
+        now
+    }
+
+    /// Takes in one datagram, and says when; `None` if there was none.
+    fn take_in(&mut self, buffer: &mut [u8], flags: RecvFlags) -> Option<Now> {
+        match rustix::net::recvfrom(&self.socket, &mut *buffer, flags) {
+            Ok((bytes, _, from)) => {
+                let now = clock::now();
+                let from = from.and_then(|from| SocketAddr::try_from(from).ok());
+                if let Some(from) = from.filter(|from| bytes > 0 || !self.desk.is_self(*from)) {
+                    self.node.receive(now, from, &buffer[..bytes]);
+                }
+                Some(now)
+            }
+            Err(error) => {
+                let error = io::Error::from(error);
+                match error.kind() {
+                    ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted => {}
+                    _ => {
+                        self.node.count_socket_errors(0, 1);
+                        std::thread::park_timeout(REST_AFTER_ERROR);
+                    }
+                }
+                None
+            }
         }
     }
 
     /// Sets the read timeout for what is due next, if it is not short enough already: waking
     /// early is harmless, a system call per datagram is not.
-    fn arm(&mut self) -> RecvFlags {
+    fn arm(&mut self, now: Monotonic) -> RecvFlags {
         if self.desk.is_rung() {
             return RecvFlags::DONTWAIT;
         }
-        let now = clock::now().monotonic;
-        let due = self.node.deadline().into_iter().chain(self.confirm_by).min();
+        let others = self.confirm_by.into_iter().chain(self.gate.deadline());
+        let due = self.node.deadline().into_iter().chain(others).min();
         let wait = due.map_or(WAIT_MAX, |due| due.since(now)).min(WAIT_MAX);
         if wait.is_zero() {
             return RecvFlags::DONTWAIT;
         }
-        // Short enough, and not so short that an idle node would wake up for nothing.
-        if wait < self.armed || wait > self.armed * 4 {
+        // Short enough, and not so short that an idle node would wake up for nothing. A busy one
+        // leaves it as it is: it has better things to do.
+        if wait < self.armed || (self.idle && wait > self.armed * 4) {
             let timeout = wait.max(Duration::from_millis(1));
             if self.socket.set_read_timeout(Some(timeout)).is_ok() {
                 self.armed = timeout;
@@ -262,27 +301,46 @@ impl Runtime {
         RecvFlags::empty()
     }
 
-    /// Serves commands that wait, up to a number, so that the socket is not kept waiting.
-    fn serve(&mut self) {
+    /// Serves commands that wait, up to a number, so that the socket is not kept waiting; says
+    /// whether there were any.
+    fn serve(&mut self) -> bool {
         if !self.desk.answer_ring() {
-            return;
+            return false;
         }
         for _ in 0..COMMANDS_PER_TURN {
             match self.commands.try_recv() {
-                Ok(Command::Ask(request, reply)) => self.answer(request, &reply),
+                Ok(Command::Ask(Request::Send { text, relays }, reply)) => {
+                    self.gate.put(Texts::one(text, relays, reply, clock::now().monotonic));
+                }
+                Ok(Command::Ask(Request::SendMany { texts, relays }, reply)) => {
+                    self.gate.put(Texts::many(texts, relays, reply, clock::now().monotonic));
+                }
+                Ok(Command::Ask(request, reply)) => {
+                    let response = self.answer(request);
+                    self.replies.push((reply, response));
+                }
                 Ok(Command::Subscribe(subscriber)) => self.subscribers.add(subscriber),
                 Ok(Command::Stop) => self.leave(clock::now()),
-                Err(_) => return,
+                Err(_) => return true,
             }
         }
         // More may wait: look again after the socket had its turn.
         self.desk.ring_again();
+        true
+    }
+
+    /// Hands out the answers.
+    fn reply(&mut self) {
+        for (reply, response) in self.replies.drain(..) {
+            // Whoever asked may have hung up.
+            let _ = reply.try_send(response);
+        }
     }
 
     /// Answers one question.
-    fn answer(&mut self, request: Request, reply: &Sender<Response>) {
+    fn answer(&mut self, request: Request) -> Response {
         let now = clock::now();
-        let response = match request {
+        match request {
             Request::Confirm => {
                 self.confirm_by = None;
                 Response::Ready {
@@ -291,10 +349,6 @@ impl Runtime {
                     receive_buffer_bytes: self.receive_buffer_bytes,
                 }
             }
-            Request::Send { text, relays } => match self.node.send(now, &text, relays) {
-                Ok(id) => Response::Sent(id),
-                Err(refused) => Response::Refused(refused),
-            },
             Request::Messages(query) => Response::Messages(self.node.messages(&query)),
             Request::MarkShown(ids) => {
                 self.node.mark_shown(&ids);
@@ -324,11 +378,9 @@ impl Runtime {
                 Response::Done
             }
             Request::Faults => Response::Faults(self.node.faults().to_vec()),
-            // Handled by the connection's thread.
-            Request::Subscribe => Response::Done,
-        };
-        // Whoever asked may have hung up.
-        let _ = reply.try_send(response);
+            // Handled by the connection's thread, and by the gate.
+            Request::Subscribe | Request::Send { .. } | Request::SendMany { .. } => Response::Done,
+        }
     }
 
     /// Has the node say goodbye.

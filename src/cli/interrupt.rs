@@ -16,6 +16,13 @@ pub(super) struct Interrupt {
     pub(super) signals: Receiver<()>,
 }
 
+impl Interrupt {
+    /// Whether it was asked for.
+    pub(super) fn seen(&self) -> bool {
+        self.seen.load(Ordering::SeqCst)
+    }
+}
+
 /// From here on signals no longer end the program by themselves. Once per process.
 pub(super) fn watch() -> Result<Interrupt, Error> {
     let seen = Arc::new(AtomicBool::new(false));

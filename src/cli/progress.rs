@@ -34,6 +34,45 @@ impl Progress {
     }
 }
 
+/// Shows how many messages were accepted, where nobody knows how many there will be.
+#[derive(Debug)]
+pub(super) struct Tally {
+    since: Monotonic,
+    bar: Option<ProgressBar>,
+}
+
+impl Tally {
+    pub(super) fn new() -> Self {
+        Self { since: clock::now().monotonic, bar: None }
+    }
+
+    /// Takes note of how many there are.
+    pub(super) fn show(&mut self, count: u64) {
+        if self.bar.is_none() && self.time() < PATIENCE {
+            return;
+        }
+        let bar = self.bar.get_or_insert_with(|| {
+            let style = ProgressStyle::with_template("{spinner} {human_pos} messages, {per_sec}");
+            let style = style.unwrap_or_else(|_| ProgressStyle::default_spinner());
+            ProgressBar::no_length().with_style(style)
+        });
+        bar.set_position(count);
+    }
+
+    /// The time since the start.
+    pub(super) fn time(&self) -> Duration {
+        clock::now().monotonic.since(self.since)
+    }
+}
+
+impl Drop for Tally {
+    fn drop(&mut self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}
+
 /// `indicatif` draws on stderr, and nothing at all where that is no terminal.
 fn bar(what: &'static str, total: u32) -> ProgressBar {
     let style = ProgressStyle::with_template("{msg} {wide_bar} {pos} of {len} nodes");

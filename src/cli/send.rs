@@ -1,8 +1,10 @@
-//! `send-message`.
+//! `send-message`: one message, or one per line of stdin.
 
 use std::ffi::OsString;
 
 use serde_json::json;
+
+mod lines;
 
 use super::{Error, Global, args, ask, output};
 use crate::control::{Request, Response};
@@ -13,17 +15,24 @@ pub(super) const EXAMPLES: &str = "\
 Examples:
   gossip send-message 4 apple
   gossip send-message 8 \"ripe bananas\" --relays=3
+  seq 1000 | gossip send-message 4 -
   gossip send-message 8 -- --this-is-no-option
 
 Prints the message's id: 8.1 is the first message of node 8. It returns once the node has
-accepted the message; every live node gets it from then on.";
+accepted the message; every live node gets it from then on.
+
+With - for TEXT, each line of stdin is a message, sent as it comes; empty lines are passed over.
+Prints the id of each (with --json one document at the end: node, count, first, last, seconds,
+rate), and at the end on stderr how many there were, and the rate. A node that is handed more
+than its network carries takes its time to accept it. A line that is no message (not UTF-8, or
+too long) ends it, and is named; all before it were sent.";
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// The number of the node that gets the message first
     #[arg(value_name = "N", value_parser = args::node)]
     node: NodeId,
-    /// The message: UTF-8, up to 60,000 bytes
+    /// The message: UTF-8, up to 60,000 bytes; - reads one message per line from stdin
     #[arg(value_name = "TEXT", allow_hyphen_values = true)]
     text: OsString,
     /// The copies a node may send on each link, 1 to 16
@@ -35,6 +44,9 @@ pub(super) struct Args {
 /// Hands the message over, and prints the id that it got.
 pub(super) fn run(global: &Global, args: &Args) -> Result<(), Error> {
     let text = args.text.to_str().ok_or_else(not_utf8)?;
+    if text == "-" {
+        return lines::run(global, args.node, args.relays);
+    }
     if looks_like_an_option(text) && !std::env::args_os().any(|word| word == "--") {
         return Err(Error::misused(
             format!("send-message has no option {text}"),

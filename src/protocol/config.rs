@@ -89,6 +89,9 @@ pub struct Limits {
     /// The largest datagram made by packing several frames together. One frame alone may exceed
     /// it. On a real network, the path MTU less 28 (IPv4) or 48 (IPv6).
     pub packed_datagram_bytes_max: usize,
+    /// With so many messages on their way to some neighbour that is not suspected, the node takes
+    /// in no more texts: whoever hands them in waits.
+    pub unsettled_max: usize,
     /// The most nodes on a path; a longer one is cut in its middle.
     pub path_nodes_max: usize,
     /// The most paths kept per message, among them always the first, a shortest and a longest.
@@ -120,6 +123,7 @@ impl Default for Limits {
         Self {
             text_bytes_max: 60_000,
             packed_datagram_bytes_max: 8_192,
+            unsettled_max: 256,
             path_nodes_max: 1_024,
             paths_max: 16,
             messages_max: 100_000,

@@ -437,14 +437,15 @@ fn put_rumor(dice: &mut Dice<'_>, sender: u32, to: &mut Vec<u8>) {
         id.origin.node = NodeId(sender);
     }
     path::push(&mut nodes, NodeId(sender));
-    let hops = path::check(&nodes).unwrap_or(0);
+    let shape = path::check(&nodes);
+    let (hops, cut) = shape.map_or((0, false), |shape| (shape.nodes, shape.cut));
     let text = "y".repeat(usize::from(dice.byte()) * usize::from(dice.below(12)));
     let rumor = Rumor {
         id,
         sent_at: Wall(dice.odd_number()),
         relays: dice.below(18),
         repaired: dice.flag(),
-        hops: hops.saturating_add(if path::is_cut(&nodes) { dice.odd_u32() } else { 0 }),
+        hops: hops.saturating_add(if cut { dice.odd_u32() } else { 0 }),
         path: &nodes,
         text: &text,
     };

@@ -113,6 +113,12 @@ impl IdSet {
 
     /// Adds one id.
     pub(super) fn insert(&mut self, id: MessageId) {
+        // Mostly the one after the last.
+        let last = self.origins.get_mut(&id.origin).and_then(|ranges| ranges.last_mut());
+        if let Some(last) = last.filter(|last| last.1.checked_add(1) == Some(id.sequence)) {
+            last.1 = id.sequence;
+            return;
+        }
         self.insert_range(id.origin, id.sequence, id.sequence);
     }
 

@@ -20,9 +20,14 @@ use super::wire::Frame;
 impl Node {
     /// Notes that a peer was heard from. False for an incarnation that is over.
     pub(super) fn hear(&mut self, now: Now, sender: PeerAddr, incarnation: Incarnation) -> bool {
-        let known = self.peers.get(sender.node).is_some();
-        if !known {
-            self.make_room_for_contact();
+        match self.peers.get_mut(sender.node) {
+            Some(peer) if peer.incarnation == incarnation && !peer.is_doubted() => {
+                peer.heard = now.monotonic;
+                peer.spoke = Some(now.monotonic);
+                return true;
+            }
+            Some(_) => {}
+            None => self.make_room_for_contact(),
         }
         let peer = self.peers.ensure(sender, Standing::Contact, now.monotonic);
         if incarnation < peer.incarnation {

@@ -1,7 +1,8 @@
 //! Frames on their way out: encoded once, packed per receiver, sealed at the flush.
 //!
 //! A frame for several receivers is stored once; receivers of the same frames share one
-//! datagram's bytes, its tag included. Frames to one receiver keep their order.
+//! datagram's bytes, its tag included. Frames to one receiver keep their order; receivers that
+//! wait for a first copy of a message come before those that get one back.
 
 use std::net::SocketAddr;
 use std::ops::Range;
@@ -37,6 +38,8 @@ impl Encoded {
 struct Item {
     to: PeerAddr,
     frame: Encoded,
+    /// The first copy of a message, as far as this node knows.
+    is_first: bool,
 }
 
 /// All frames since the last flush.
@@ -77,7 +80,12 @@ impl Outbox {
 
     /// Puts an encoded frame for one receiver.
     pub(super) fn put(&mut self, to: PeerAddr, frame: Encoded) {
-        self.items.push(Item { to, frame });
+        self.items.push(Item { to, frame, is_first: false });
+    }
+
+    /// Puts an encoded message for one receiver that is not known to have it.
+    pub(super) fn put_first(&mut self, to: PeerAddr, frame: Encoded) {
+        self.items.push(Item { to, frame, is_first: true });
     }
 
     /// Encodes a control frame for one receiver. One that finds no room is lost, as on the way:
@@ -105,23 +113,40 @@ impl Outbox {
         if !self.items.is_sorted_by_key(key) {
             self.items.sort_by_key(key);
         }
-        let mut rest = &self.items[..];
-        let mut last: Option<(&[Item], Range<usize>)> = None;
-        while let Some(first) = rest.first() {
-            let (now, later) = rest.split_at(fitting(rest, config));
-            rest = later;
-            let range = match &last {
-                Some((same, range)) if same_frames(same, now) => range.clone(),
-                _ => self.seal(now, config, out),
-            };
-            count(now, &range, counters);
-            packed.push(Packed { to: first.to, range: range.clone() });
-            last = Some((now, range));
+        for first_copies in [true, false] {
+            self.pack_those(first_copies, config, out, packed, counters);
         }
         self.items.clear();
         self.bytes.clear();
         self.control_bytes = 0;
         counters.limit_control_dropped += std::mem::take(&mut self.control_dropped);
+    }
+
+    /// Packs what goes to receivers that get first copies, or to the others.
+    fn pack_those(
+        &self,
+        first_copies: bool,
+        config: &Config,
+        out: &mut Outputs,
+        packed: &mut Vec<Packed>,
+        counters: &mut Counters,
+    ) {
+        let mut last: Option<(&[Item], Range<usize>)> = None;
+        let receivers = self.items.chunk_by(|a, b| a.to == b.to);
+        for items in receivers.filter(|items| items.iter().any(|i| i.is_first) == first_copies) {
+            let mut rest = items;
+            while let Some(first) = rest.first() {
+                let (now, later) = rest.split_at(fitting(rest, config));
+                rest = later;
+                let range = match &last {
+                    Some((same, range)) if same_frames(same, now) => range.clone(),
+                    _ => self.seal(now, config, out),
+                };
+                count(now, &range, counters);
+                packed.push(Packed { to: first.to, range: range.clone() });
+                last = Some((now, range));
+            }
+        }
     }
 
     /// Makes one datagram of these frames.
@@ -136,14 +161,14 @@ impl Outbox {
     }
 }
 
-/// How many of these frames, the first at least, go into one datagram to the first's receiver.
+/// How many of these frames to one receiver, the first at least, go into one datagram.
 fn fitting(items: &[Item], config: &Config) -> usize {
     const HEADER_BYTES_MAX: usize = 13;
     let bytes_max = config.limits.packed_datagram_bytes_max.min(UDP_PAYLOAD_BYTES_MAX);
     let mut bytes = HEADER_BYTES_MAX + TAG_BYTES;
     let fits = items.iter().take_while(|item| {
         bytes += item.frame.len();
-        item.to == items[0].to && bytes <= bytes_max
+        bytes <= bytes_max
     });
     fits.count().max(1)
 }
@@ -240,6 +265,18 @@ mod tests {
         outbox.pack(&config(), &mut out, &mut packed, &mut Counters::default());
         assert_eq!(packed.len(), 2);
         assert_eq!(packed[0].range, packed[1].range);
+    }
+
+    #[test]
+    fn first_copies_come_before_copies_that_go_back() {
+        let mut outbox = Outbox::default();
+        let frame = outbox.encode(&Frame::Leave);
+        outbox.put(peer(2), frame);
+        outbox.put_first(peer(4), frame);
+        outbox.put(peer(3), frame);
+        outbox.put_first(peer(5), frame);
+        let (datagrams, _) = pack(&mut outbox, &config());
+        assert_eq!(datagrams.iter().map(|d| d.0).collect::<Vec<_>>(), vec![4, 5, 2, 3]);
     }
 
     #[test]

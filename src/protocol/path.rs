@@ -14,30 +14,40 @@ const CUT: u32 = 0;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Malformed;
 
-/// Checks a path that came in, and counts the nodes it names.
-pub(super) fn check(path: &[u8]) -> Result<u32, Malformed> {
-    let mut nodes = 0;
-    let mut cuts = 0;
-    for number in numbers(path) {
-        match number? {
+/// What a path that came in is like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Shape {
+    /// How many nodes it names.
+    pub(super) nodes: u32,
+    /// Whether its middle was cut out.
+    pub(super) cut: bool,
+    /// Its first node: the origin.
+    pub(super) first: NodeId,
+    /// Its last node: who sent the copy.
+    pub(super) last: NodeId,
+}
+
+/// Checks a path that came in, in one go: a rumor's path may be as long as the network is wide.
+pub(super) fn check(path: &[u8]) -> Result<Shape, Malformed> {
+    let (mut nodes, mut cuts) = (0, 0);
+    let (mut first, mut last) = (None, CUT);
+    let mut rest = path;
+    while !rest.is_empty() {
+        let (number, used) = codec::decode_number(rest).map_err(|_| Malformed)?;
+        rest = &rest[used..];
+        first.get_or_insert(number);
+        last = number;
+        match number {
             CUT => cuts += 1,
             _ => nodes += 1,
         }
     }
-    if nodes == 0 || cuts > 1 { Err(Malformed) } else { Ok(nodes) }
-}
-
-/// Whether a checked path was cut.
-pub(super) fn is_cut(path: &[u8]) -> bool {
-    numbers(path).any(|number| number == Ok(CUT))
-}
-
-/// The first node of a path and the last: the origin, and who sent the copy.
-pub(super) fn ends(path: &[u8]) -> Option<(NodeId, NodeId)> {
-    let mut numbers = numbers(path).map_while(Result::ok);
-    let first = numbers.next()?;
-    let last = numbers.last().unwrap_or(first);
-    Some((NodeId(first), NodeId(last)))
+    match first {
+        Some(first) if nodes > 0 && cuts <= 1 => {
+            Ok(Shape { nodes, cut: cuts > 0, first: NodeId(first), last: NodeId(last) })
+        }
+        _ => Err(Malformed),
+    }
 }
 
 /// Appends one node.
@@ -85,7 +95,7 @@ fn numbers(mut rest: &[u8]) -> impl Iterator<Item = Result<u32, Malformed>> {
         if rest.is_empty() {
             return None;
         }
-        let decoded = codec::decode_prefix::<u32>(rest);
+        let decoded = codec::decode_number(rest);
         rest = decoded.map_or(&[], |(_, used)| &rest[used..]);
         Some(decoded.map(|(number, _)| number).map_err(|_| Malformed))
     })
@@ -106,8 +116,8 @@ mod tests {
     #[test]
     fn a_path_grows_at_its_end() {
         let path = path(&[8, 300, 70_000]);
-        assert_eq!(check(&path), Ok(3));
-        assert_eq!(ends(&path), Some((NodeId(8), NodeId(70_000))));
+        let (first, last) = (NodeId(8), NodeId(70_000));
+        assert_eq!(check(&path), Ok(Shape { nodes: 3, cut: false, first, last }));
         assert_eq!(decode(&path), vec![Some(NodeId(8)), Some(NodeId(300)), Some(NodeId(70_000))]);
     }
 
@@ -130,7 +140,7 @@ mod tests {
         push(&mut path, NodeId(8));
         assert!(cut(&mut path, 4, 1_000));
         assert_eq!(decode(&path), shown(&[1, 2, 0, 7, 8]));
-        assert!(is_cut(&path));
+        assert!(check(&path).unwrap().cut);
         assert!(!cut(&mut path, 4, 1_000));
     }
 
@@ -139,6 +149,6 @@ mod tests {
         let mut path = path(&[70_000; 100]);
         assert!(cut(&mut path, 1_000, 52));
         assert!(path.len() <= 52);
-        assert_eq!(check(&path), Ok(10));
+        assert_eq!(check(&path).map(|shape| shape.nodes), Ok(10));
     }
 }

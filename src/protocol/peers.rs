@@ -126,6 +126,11 @@ impl Peer {
         )
     }
 
+    /// Whether it is thought to be silent.
+    pub(super) fn is_doubted(&self) -> bool {
+        matches!(self.standing, Standing::Suspected { .. } | Standing::Dead { .. })
+    }
+
     /// Whether new messages are pushed to it. A node that was asked to stand in for another may
     /// itself be dead, so it gets none before it answers.
     pub(super) fn gets_copies(&self) -> bool {

@@ -2,6 +2,8 @@
 //!
 //! No timer and no round stands in between; what `repair` needs to know is noted on the way.
 
+use std::cell::Cell;
+
 use smallvec::SmallVec;
 
 use super::flood::{self, LinkId};
@@ -9,7 +11,7 @@ use super::message::{MessageId, NodeId, Origin};
 use super::outbox::{self, Encoded};
 use super::repair::Arrived;
 use super::report::{Event, Refused};
-use super::store::{Arrival, EvictedBy, Kept};
+use super::store::{Arrival, EvictedBy, Kept, Slot};
 use super::time::Now;
 use super::wire::{Frame, Rumor};
 use super::{Node, RELAYS_MAX};
@@ -28,7 +30,7 @@ impl Node {
             return Err(refused);
         }
         let id = self.next_id();
-        self.store.insert(
+        let slot = self.store.insert(
             id,
             &Arrival {
                 text,
@@ -50,7 +52,7 @@ impl Node {
         let rumor =
             Rumor { id, sent_at: now.wall, relays, repaired: false, hops: 0, path: &[], text };
         self.note_recent(now, id);
-        self.pass_on(now, &rumor, None, Arrived::Pushed);
+        self.pass_on(now, &rumor, slot, None, Arrived::Pushed);
         self.evict();
         Ok(id)
     }
@@ -89,9 +91,9 @@ impl Node {
     pub(super) fn on_rumor(&mut self, now: Now, from: NodeId, rumor: &Rumor<'_>) {
         self.counters.rumors_received += 1;
         let Some(link) = self.peers.get(from).map(|peer| peer.link) else { return };
-        if self.store.get(rumor.id).is_some() {
+        if let Some(slot) = self.store.find(rumor.id) {
             self.counters.rumors_duplicate += 1;
-            self.pass_on(now, rumor, Some(link), Arrived::Pushed);
+            self.pass_on(now, rumor, slot, Some(link), Arrived::Pushed);
             self.evict();
             return;
         }
@@ -111,11 +113,11 @@ impl Node {
             self.counters.dropped_oversize += 1;
             self.store.refuse(rumor.id);
         } else {
-            self.deliver(now, from, rumor);
+            let slot = self.deliver(now, from, rumor);
             if arrived != Arrived::InBulk {
                 self.note_recent(now, rumor.id);
             }
-            self.pass_on(now, rumor, Some(link), arrived);
+            self.pass_on(now, rumor, slot, Some(link), arrived);
             self.evict();
         }
         if let Some(asked) = asked {
@@ -124,8 +126,8 @@ impl Node {
     }
 
     /// Records the first copy of a message and hands it up.
-    fn deliver(&mut self, now: Now, from: NodeId, rumor: &Rumor<'_>) {
-        self.store.insert(
+    fn deliver(&mut self, now: Now, from: NodeId, rumor: &Rumor<'_>) -> Slot {
+        let slot = self.store.insert(
             rumor.id,
             &Arrival {
                 text: rumor.text,
@@ -141,7 +143,7 @@ impl Node {
         );
         self.counters.delivered += 1;
         if !self.tells_messages {
-            return;
+            return slot;
         }
         let latency = now.wall.since(rumor.sent_at).as_micros();
         self.events.push(Event::Delivered {
@@ -151,14 +153,22 @@ impl Node {
             hops: rumor.hops,
             latency_us: u64::try_from(latency).unwrap_or(u64::MAX),
         });
+        slot
     }
 
     /// Sends copies of a message held to whoever may get one, now that a copy came in over
     /// `from`, or that it starts here.
-    fn pass_on(&mut self, now: Now, rumor: &Rumor<'_>, from: Option<LinkId>, arrived: Arrived) {
+    fn pass_on(
+        &mut self,
+        now: Now,
+        rumor: &Rumor<'_>,
+        slot: Slot,
+        from: Option<LinkId>,
+        arrived: Arrived,
+    ) {
         let Self { store, peers, outbox, path, config, counters, .. } = self;
         let mut frame: Option<Encoded> = None;
-        let mut sent = 0;
+        let (sent, bytes) = (Cell::new(0), Cell::new(0));
         let mut fresh: SmallVec<[LinkId; 8]> = SmallVec::new();
         let mut send = |link: LinkId, is_first: bool| {
             let frame = *frame.get_or_insert_with(|| {
@@ -170,20 +180,25 @@ impl Node {
                 let hops = rumor.hops.saturating_add(1);
                 outbox.encode(&Frame::Rumor(Rumor { hops, path, ..*rumor }))
             });
-            sent += 1;
+            sent.set(sent.get() + 1);
+            bytes.set(bytes.get() + frame.len() as u64);
             if is_first {
                 fresh.push(link);
             }
-            if let Some(to) = peers.addr_of(link) {
-                outbox.put(to, frame);
+            match peers.addr_of(link) {
+                Some(to) if is_first => outbox.put_first(to, frame),
+                Some(to) => outbox.put(to, frame),
+                None => {}
             }
         };
         // Who is catching up passes nothing on: summaries tell the neighbours.
         let links = if arrived == Arrived::InBulk { &[][..] } else { peers.links() };
         let paths_max = config.limits.paths_max;
-        let outcome = store.update(rumor.id, |record| {
+        let outcome = store.update_at(slot, |record| {
             let Some(from) = from else {
                 flood::start(&mut record.copies, links, &mut send);
+                record.copies_sent += sent.get();
+                record.bytes_sent += bytes.get();
                 return (Kept::Yes, None);
             };
             let settled = record.settles(from, rumor.repaired);
@@ -192,15 +207,12 @@ impl Node {
             let older: SmallVec<[LinkId; 8]> = older.collect();
             let counts =
                 flood::receive(&mut record.copies, from, record.relays, &older, spare, &mut send);
+            record.copies_sent += sent.get();
+            record.bytes_sent += bytes.get();
             (record.note_copy(counts, rumor.hops, rumor.path, paths_max), settled)
         });
-        let bytes = u64::from(sent) * frame.map_or(0, |f| f.len() as u64);
-        store.update(rumor.id, |record| {
-            record.copies_sent += sent;
-            record.bytes_sent += bytes;
-        });
-        counters.rumors_sent += u64::from(sent);
-        counters.rumor_bytes_sent += bytes;
+        counters.rumors_sent += u64::from(sent.get());
+        counters.rumor_bytes_sent += bytes.get();
         let (kept, settled) = outcome.unwrap_or((Kept::Yes, None));
         counters.limit_paths_dropped += u64::from(kept == Kept::No);
         if let (Some(from), Some(since)) = (from, settled) {

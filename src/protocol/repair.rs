@@ -19,6 +19,7 @@ use super::outbox;
 use super::peers::{Peer, Standing};
 use super::store::Record;
 use super::time::{Monotonic, Now};
+use super::timers::Due;
 use super::wire::{Frame, Rumor};
 
 /// The most ids asked about, or looked at for one frame, in one go.
@@ -116,7 +117,7 @@ impl Node {
             let at = now.monotonic + wait;
             peer.settling.pending.push_back((at, id));
             peer.settling.unsettled += 1;
-            self.due.at(at + GRAIN);
+            self.settle_due.at(at + GRAIN);
         }
     }
 
@@ -129,6 +130,11 @@ impl Node {
             let smoothed = peer.settling.smoothed.unwrap_or(sample);
             // As TCP does with round trips (RFC 6298): one eighth of what is new.
             peer.settling.smoothed = Some((smoothed * 7 + sample) / 8);
+        }
+        if peer.settling.unsettled == 0
+            && self.peers.iter().all(|peer| peer.settling.unsettled == 0)
+        {
+            self.settle_due = Due::never();
         }
     }
 
@@ -156,7 +162,7 @@ impl Node {
 
     /// Takes out the messages that a neighbour is to be asked about now.
     fn overdue(&mut self, now: Monotonic, node: NodeId) -> Vec<MessageId> {
-        let Self { peers, store, config, due, .. } = self;
+        let Self { peers, store, config, settle_due, .. } = self;
         let Some(peer) = peers.get_mut(node) else { return Vec::new() };
         let answer_time = peer.exchange.answer_time;
         let (link, settling) = (peer.link, &mut peer.settling);
@@ -195,7 +201,7 @@ impl Node {
         let first = settling.pending.front().map(|(at, _)| *at);
         let again = settling.retries.first_key_value().map(|((at, _), _)| *at);
         for at in first.into_iter().chain(again) {
-            due.at(at.max(now) + GRAIN);
+            settle_due.at(at.max(now) + GRAIN);
         }
         ids
     }
@@ -450,7 +456,7 @@ impl Node {
         let (Some(record), Some(peer)) = (store.get(id), peers.get(to)) else { return 0 };
         let (hops, so_far) = record.first_path();
         let nodes_max = config.limits.path_nodes_max;
-        let cut = outbox::extend_path(so_far, config.node, record.text.len(), nodes_max, path);
+        let cut = outbox::extend_path(so_far, config.node, record.text().len(), nodes_max, path);
         let rumor = Rumor {
             id,
             sent_at: record.sent_at,
@@ -458,7 +464,7 @@ impl Node {
             repaired: true,
             hops: hops.saturating_add(1),
             path,
-            text: &record.text,
+            text: record.text(),
         };
         let frame = outbox.encode(&Frame::Rumor(rumor));
         outbox.put(peer.addr, frame);

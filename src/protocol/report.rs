@@ -291,6 +291,8 @@ counters! {
     faults_applied,
     /// Texts refused at submission.
     limit_text_refused,
+    /// Times that texts handed in had to wait because of [`Limits::unsettled_max`].
+    limit_unsettled_held_up,
     /// Messages evicted by [`Limits::messages_max`].
     limit_messages_evicted,
     /// Messages evicted by [`Limits::retained_bytes_max`].

@@ -278,14 +278,15 @@ impl Rumor<'_> {
     /// Its numbers are in range, and its path leads from its origin to its sender in as many
     /// hops as it claims.
     fn is_sound(&self, sender: NodeId) -> bool {
-        let Ok(nodes) = path::check(self.path) else { return false };
-        let hops_fit = if path::is_cut(self.path) { self.hops > nodes } else { self.hops == nodes };
+        let Ok(path) = path::check(self.path) else { return false };
+        let hops_fit = if path.cut { self.hops > path.nodes } else { self.hops == path.nodes };
         self.id.sequence != 0
             && self.id.origin.node != NodeId(0)
             && (1..=RELAYS_MAX).contains(&self.relays)
             && !self.text.is_empty()
             && hops_fit
-            && path::ends(self.path) == Some((self.id.origin.node, sender))
+            && path.first == self.id.origin.node
+            && path.last == sender
     }
 }
 

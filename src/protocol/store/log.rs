@@ -1,0 +1,173 @@
+//! Messages in the order of their arrival, and where each lies.
+//!
+//! They come at one end and go at the other, so a message is found by its number in that order,
+//! in one step. They lie in chunks: a list in one piece would now and then be copied as a whole
+//! to a larger place, while whoever waits for a message waits for that, too.
+
+use std::collections::{HashMap, VecDeque};
+use std::hash::{BuildHasherDefault, Hasher};
+
+use super::super::ids::mix;
+use super::super::message::MessageId;
+use super::record::Record;
+
+/// The how manieth message to arrive it was, from 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in super::super) struct Slot(pub(super) u64);
+
+/// Messages in one chunk; the first chunk has fewer when some of them are gone.
+const CHUNK: u64 = 64;
+
+/// Messages, oldest first.
+#[derive(Debug, Default)]
+pub(super) struct Log {
+    chunks: VecDeque<VecDeque<Record>>,
+    first: u64,
+    end: u64,
+    numbers: HashMap<MessageId, u64, BuildHasherDefault<IdHasher>>,
+}
+
+impl Log {
+    /// How many there are.
+    pub(super) fn len(&self) -> usize {
+        usize::try_from(self.end - self.first).unwrap_or(usize::MAX)
+    }
+
+    /// The number of the oldest.
+    pub(super) fn first(&self) -> u64 {
+        self.first
+    }
+
+    /// The number that the next will have.
+    pub(super) fn end(&self) -> u64 {
+        self.end
+    }
+
+    /// Where this message lies.
+    pub(super) fn find(&self, id: MessageId) -> Option<Slot> {
+        self.numbers.get(&id).copied().map(Slot)
+    }
+
+    /// The chunk of a message, and its place in there.
+    fn place(&self, slot: Slot) -> Option<(usize, usize)> {
+        let number = (self.first..self.end).contains(&slot.0).then_some(slot.0)?;
+        let chunk = number / CHUNK;
+        let start = self.first.max(chunk * CHUNK);
+        let chunk = usize::try_from(chunk - self.first / CHUNK).ok()?;
+        Some((chunk, usize::try_from(number - start).ok()?))
+    }
+
+    /// The message with this number.
+    pub(super) fn get(&self, slot: Slot) -> Option<&Record> {
+        let (chunk, at) = self.place(slot)?;
+        self.chunks.get(chunk)?.get(at)
+    }
+
+    /// The message with this number, to be changed.
+    pub(super) fn get_mut(&mut self, slot: Slot) -> Option<&mut Record> {
+        let (chunk, at) = self.place(slot)?;
+        self.chunks.get_mut(chunk)?.get_mut(at)
+    }
+
+    /// Adds the newest.
+    pub(super) fn push(&mut self, record: Record) -> Slot {
+        if self.chunks.is_empty() || self.end.is_multiple_of(CHUNK) {
+            // Who holds few messages needs no whole chunk.
+            let room = if self.chunks.is_empty() { 0 } else { CHUNK };
+            self.chunks.push_back(VecDeque::with_capacity(usize::try_from(room).unwrap_or(0)));
+        }
+        let slot = Slot(self.end);
+        self.end += 1;
+        self.numbers.insert(record.id, slot.0);
+        if let Some(last) = self.chunks.back_mut() {
+            last.push_back(record);
+        }
+        slot
+    }
+
+    /// Takes the oldest out.
+    pub(super) fn pop_first(&mut self) -> Option<Record> {
+        let record = self.chunks.front_mut()?.pop_front()?;
+        self.first += 1;
+        if self.first.is_multiple_of(CHUNK) || self.first == self.end {
+            self.chunks.pop_front();
+        }
+        self.numbers.remove(&record.id);
+        Some(record)
+    }
+}
+
+/// Scatters ids, the same way in every run: the map is asked, never walked. Only members of the
+/// network can choose ids, and what they can have a node do is bounded elsewhere.
+#[derive(Debug, Default)]
+struct IdHasher(u64);
+
+impl Hasher for IdHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.write_u64(u64::from(*byte));
+        }
+    }
+
+    fn write_u32(&mut self, number: u32) {
+        self.write_u64(u64::from(number));
+    }
+
+    fn write_u64(&mut self, number: u64) {
+        self.0 = mix(self.0.rotate_left(32) ^ number);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::flood::LinkId;
+    use super::super::super::time::{Monotonic, Wall};
+    use super::super::record::Arrival;
+    use super::*;
+
+    fn record(sequence: u64) -> Record {
+        let arrival = Arrival {
+            text: "apple",
+            sent_at: Wall(1),
+            received_at: Wall(2),
+            arrived: Monotonic(2),
+            relays: 1,
+            repaired: false,
+            newest_link: LinkId(1),
+            hops: 1,
+            path: &[1],
+        };
+        Record::new(MessageId::new(1, 1, sequence), &arrival, 0)
+    }
+
+    #[test]
+    fn each_is_found_as_they_come_and_go() {
+        let mut log = Log::default();
+        let (mut first, mut end) = (0, 0);
+        for (come, go) in [(1, 1), (200, 10), (3, 150), (64, 40), (0, 66), (130, 129), (1, 2)] {
+            for _ in 0..come {
+                assert_eq!(log.push(record(end)), Slot(end));
+                end += 1;
+            }
+            for _ in 0..go {
+                assert_eq!(
+                    log.pop_first().map(|record| record.id.sequence),
+                    (first < end).then_some(first)
+                );
+                first = end.min(first + 1);
+            }
+            assert_eq!((log.first(), log.end(), log.len() as u64), (first, end, end - first));
+            for number in 0..end + 2 {
+                let held = (first..end).contains(&number);
+                let id = MessageId::new(1, 1, number);
+                assert_eq!(log.find(id), held.then_some(Slot(number)));
+                assert_eq!(log.get(Slot(number)).map(|record| record.id), held.then_some(id));
+                assert_eq!(log.get_mut(Slot(number)).is_some(), held);
+            }
+        }
+    }
+}
