@@ -342,9 +342,14 @@ impl Record {
     ///
     /// # Errors
     ///
-    /// As [`Record::find_up`], and if it does not answer as it should.
+    /// As [`Record::find_up`], and if it is paused or does not answer as it should.
     pub fn connect(&self, node: NodeId) -> Result<Client, Error> {
-        let addr = ports::control_addr(self.find_up(node)?.addr);
+        let found = self.find_up(node)?;
+        // The system would accept the connection for it, and nobody answer.
+        if found.process.is_stopped() {
+            return Err(Error::NodePaused(node));
+        }
+        let addr = ports::control_addr(found.addr);
         Client::connect(addr, &Token::of(&self.key), CONTROL_TIMEOUT)
             .map_err(|source| Error::Control { node, source })
     }

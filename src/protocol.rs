@@ -19,6 +19,8 @@ use std::time::Duration;
 use rand::SeedableRng;
 use rand::rngs::Xoshiro256PlusPlus;
 
+#[doc(hidden)]
+pub mod benching;
 mod config;
 mod faults;
 mod flood;
@@ -31,6 +33,7 @@ mod message;
 mod outbox;
 mod overlay;
 mod path;
+mod peer_list;
 mod peers;
 mod reconcile;
 #[cfg(test)]
@@ -138,7 +141,7 @@ impl Node {
         let shuffle_in = timers::between(&mut rng, Duration::ZERO, timing.shuffle_interval);
         let overlay = Overlay::new(
             config.neighbours.len(),
-            config.sample.clone(),
+            &config.sample,
             now.monotonic + shuffle_in,
             Unity::new(
                 Origin { node: config.node, incarnation: config.incarnation },
@@ -167,10 +170,12 @@ impl Node {
             config,
         };
         let until = now.monotonic + node.config.timing.first_contact_timeout;
-        for peer in node.config.neighbours.clone() {
+        for peer in std::mem::take(&mut node.config.neighbours) {
             node.peers.ensure(peer, Standing::Joining { until }, now.monotonic).original = true;
         }
         node.peers.relink();
+        // Both are kept elsewhere from now on.
+        node.config.sample = Vec::new();
         node.set_faults(&node.config.faults.clone());
         node.due.at(node.trickle.next());
         node
@@ -238,6 +243,7 @@ impl Node {
         self.send_replies(now);
         self.check_liveness(now);
         self.beat(now);
+        self.pass_root_on(now, None);
         self.shuffle(now);
         self.faults.note_due(&mut self.due);
         if let Some(until) = self.leaving {
@@ -263,6 +269,14 @@ impl Node {
         for packed in self.packed.drain(..) {
             out.push(packed.to.addr, packed.range);
         }
+    }
+
+    /// Gives back the memory that is kept for the next flush. For who drives very many nodes.
+    pub fn release_buffers(&mut self) {
+        self.outbox.release();
+        self.packed = Vec::new();
+        self.path = Vec::new();
+        self.events = Vec::new();
     }
 
     /// As [`Node::flush`], with injected faults in force.
@@ -345,7 +359,7 @@ impl Node {
                 node: peer.addr.node,
                 addr: peer.addr.addr,
                 state: peer.state()?,
-                neighbours: peer.neighbours.clone(),
+                neighbours: peer.neighbours.to_vec(),
                 unsettled: peer.settling.unsettled,
                 settle_time_us: peer
                     .settling
@@ -363,14 +377,14 @@ impl Node {
             node: self.config.node,
             incarnation: self.config.incarnation,
             peers: self.peers(),
-            sample: self.overlay.sample.clone(),
+            sample: self.overlay.sample.to_vec(),
             known_nodes: self.known_nodes(),
             messages: self.store.len() as u64,
             unread: self.store.unread(),
             retained_bytes: self.store.bytes() as u64,
             known_messages: self.store.account().count,
             missing: self.missing(),
-            limits: self.config.limits.clone(),
+            limits: (*self.config.limits).clone(),
             counters: self.counters.clone(),
         }
     }
@@ -378,8 +392,8 @@ impl Node {
     /// How many different nodes this one knows of.
     fn known_nodes(&self) -> u64 {
         let peers = self.peers.iter().map(|peer| peer.addr);
-        let theirs = self.peers.iter().flat_map(|peer| peer.neighbours.iter().copied());
-        let sample = self.overlay.sample.iter().copied();
+        let theirs = self.peers.iter().flat_map(|peer| peer.neighbours.iter());
+        let sample = self.overlay.sample.iter();
         let all: BTreeSet<NodeId> =
             peers.chain(theirs).chain(sample).map(|peer| peer.node).collect();
         all.len() as u64 - u64::from(all.contains(&self.config.node))

@@ -8,14 +8,15 @@
 //! It knows no real time, no socket and no thread. [`plan`] draws hostile scenarios at random,
 //! [`spread`] measures how messages spread.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use rand::rngs::Xoshiro256PlusPlus;
 use rand::{Rng, SeedableRng};
 
 use crate::protocol::{
-    Config, Counters, FaultRule, Holding, Key, Limits, MessageId, Node, NodeId, Now, Outputs,
-    PeerAddr, Refused, Status, Timing,
+    Counters, FaultRule, Holding, Key, Limits, MessageId, Node, NodeId, Now, Outputs, Refused,
+    Status, Timing,
 };
 use crate::topology::{self, Graph};
 
@@ -56,9 +57,9 @@ pub struct Options {
     /// How many other nodes each node is told of, as the launcher does.
     pub sample: usize,
     /// What nodes may use.
-    pub limits: Limits,
+    pub limits: Arc<Limits>,
     /// When they act.
-    pub timing: Timing,
+    pub timing: Arc<Timing>,
     /// How long a datagram takes without faults.
     pub latency: Duration,
     /// How long a node takes to get round to what came in; what comes meanwhile is taken in
@@ -81,8 +82,8 @@ impl Options {
             seed,
             neighbours: nodes.map(|node| topology::neighbours(graph, node)).collect(),
             sample: 16,
-            limits: Limits::default(),
-            timing: Timing::default(),
+            limits: Arc::default(),
+            timing: Arc::default(),
             latency: Duration::from_micros(100),
             drain_after: Duration::ZERO,
             receive_buffer_bytes_max: 4 << 20,
@@ -99,6 +100,7 @@ pub struct Simulation {
     queue: Queue,
     members: Vec<Member>,
     network: Network,
+    timing: Arc<Timing>,
     checker: Checker,
     trace: Trace,
     rng: Xoshiro256PlusPlus,
@@ -118,25 +120,23 @@ impl Simulation {
         let mut rng = Xoshiro256PlusPlus::seed_from_u64(options.seed);
         let network_rng = Xoshiro256PlusPlus::seed_from_u64(rng.next_u64());
         let nodes = u32::try_from(options.neighbours.len()).expect("nodes are numbered with u32");
-        let peer = |node| PeerAddr { node: NodeId(node), addr: network::addr_of(NodeId(node)) };
-        let mut members = Vec::new();
-        for (node, neighbours) in (1..=nodes).zip(&options.neighbours) {
+        let mut members = Vec::with_capacity(options.neighbours.len());
+        for (node, neighbours) in (1..=nodes).zip(options.neighbours) {
             let sample = topology::sample(nodes, node, options.sample, rng.next_u64());
-            let config = Config {
-                incarnation: 0,
-                neighbours: neighbours.iter().copied().map(peer).collect(),
-                sample: sample.into_iter().map(peer).collect(),
-                limits: options.limits.clone(),
-                timing: options.timing.clone(),
-                ..Config::new(NodeId(node), KEY, 0)
-            };
-            members.push(Member::new(config, rng.next_u64() >> 16));
+            members.push(Member {
+                neighbours: neighbours.into(),
+                sample: sample.into(),
+                limits: Arc::clone(&options.limits),
+                ahead: rng.next_u64() >> 16,
+                ..Member::new(NodeId(node))
+            });
         }
         Self {
             at: 0,
             queue: Queue::default(),
             members,
             network: Network::new(options.latency, network_rng),
+            timing: options.timing,
             checker: Checker::new(options.checks),
             trace: options.trace,
             rng,
@@ -220,7 +220,7 @@ impl Simulation {
     }
 
     /// A datagram arrives.
-    fn arrive(&mut self, from: u32, to: u32, bytes: Box<[u8]>) {
+    fn arrive(&mut self, from: u32, to: u32, bytes: Arc<[u8]>) {
         let at = self.at;
         self.trace.arrives(at, NodeId(from + 1), NodeId(to + 1), &bytes);
         let member = &mut self.members[to as usize];
@@ -286,12 +286,15 @@ impl Simulation {
         let member = &mut members[at];
         let Some(node) = member.node.as_mut() else { return };
         node.flush(now, out);
+        node.release_buffers();
         let ended = member.leaving && node.has_left(now);
         for event in &out.events {
             trace.happens(*time, members[at].id, event);
             checker.on_event(*time, &mut members[at], event);
         }
         checker.after_step(*time, &members[at]);
+        // Neighbours that get the same bytes share them.
+        let mut last: Option<(*const u8, Arc<[u8]>)> = None;
         let from = members[at].id;
         for (to, bytes) in out.datagrams() {
             let to = network::node_at(to).filter(|to| (to.0 as usize) <= members.len());
@@ -300,12 +303,17 @@ impl Simulation {
                 continue;
             };
             // A node that did not start yet counts as its first incarnation.
-            let lives = members[to.0 as usize - 1].config.incarnation.max(1);
+            let lives = members[to.0 as usize - 1].incarnation.max(1);
             checker.on_send(*time, &mut members[at], (to.0, lives), bytes);
             let Some(decided) = network.carry(from, to, bytes) else { continue };
-            let bytes = decided.changed.as_deref().unwrap_or(bytes);
+            let bytes: Arc<[u8]> = match (decided.changed, &last) {
+                (Some(changed), _) => changed.into(),
+                (None, Some((at, shared))) if *at == bytes.as_ptr() => Arc::clone(shared),
+                (None, _) => last.insert((bytes.as_ptr(), bytes.into())).1.clone(),
+            };
             for _ in 0..decided.copies {
-                let event = Event::Datagram { from: from.0 - 1, to: to.0 - 1, bytes: bytes.into() };
+                let bytes = Arc::clone(&bytes);
+                let event = Event::Datagram { from: from.0 - 1, to: to.0 - 1, bytes };
                 queue.schedule(*time + nanos(decided.delay), event);
             }
         }

@@ -169,6 +169,19 @@ fn no_networks_is_an_answer_too() {
 #[test]
 fn a_message_is_checked_before_a_network_is_looked_for() {
     let lab = Lab::new();
+    for text in ["--relay=3", "--relais", "--colour-blind"] {
+        let words = ["send-message", "1", text];
+        let error = lab.run_words(words).misuses(text);
+        assert!(error.contains(&format!("no option {text}")) && error.contains("`--`"), "{error}");
+    }
+    // Texts as any other: these get as far as looking for the network.
+    let texts: [&[&str]; 5] =
+        [&["--", "--relay=3"], &["-5 degrees"], &["- milk"], &["-- dash"], &["--x y"]];
+    for text in texts {
+        let words = [&["send-message", "1"], text].concat();
+        let error = lab.run_words(&words).fails("send-message");
+        assert!(error.contains("no network"), "{text:?}: {error}");
+    }
     let error = lab.run_words(["send-message", "1", ""]).misuses("an empty message");
     assert!(error.contains("the message is empty"), "{error}");
     let words = ["send-message".as_bytes(), b"1", b"\xff\xfe"].map(std::ffi::OsStr::from_bytes);
@@ -289,6 +302,27 @@ fn a_state_file_that_is_cut_short_or_of_another_version_is_left_alone() {
         let path = lab.state_home().join("gossip/default/network.json");
         assert_eq!(fs::read_to_string(&path).unwrap(), text, "nothing was changed");
     }
+}
+
+#[test]
+fn what_stands_in_the_place_of_a_state_file_keeps_nobody_waiting() {
+    let lab = Lab::new();
+    write_state(&lab, "");
+    let path = lab.state_home().join("gossip/default/network.json");
+    let refused = |what: &str| {
+        for line in NEED_A_NETWORK {
+            let error = lab.fails(line);
+            assert!(error.contains("no ordinary file"), "{what}, {line}: {error}");
+        }
+        assert!(lab.ok("list-networks").contains("broken: "), "{what}");
+        fs::remove_file(&path).unwrap();
+    };
+    fs::remove_file(&path).unwrap();
+    let (fifo, mode) = (rustix::fs::FileType::Fifo, rustix::fs::Mode::RUSR);
+    rustix::fs::mknodat(rustix::fs::CWD, &path, fifo, mode, 0).unwrap();
+    refused("a fifo");
+    std::os::unix::fs::symlink("/dev/zero", &path).unwrap();
+    refused("/dev/zero");
 }
 
 #[test]

@@ -163,7 +163,14 @@ fn a_paused_node_goes_on_where_it_was() {
     assert_eq!(node(&shown, 3)["state"], "paused");
     assert_eq!(node(&shown, 3)["pid"], pid);
     assert!(lab.ok("show-network").contains("3 of 4 up, 1 paused\n"));
+    assert!(lab.ok("list-networks").contains(" 3 of 4 up "));
+    assert_eq!(lab.json("list-networks")["networks"][0]["up"], 3);
     lab.ok("pause-node 3");
+    for line in ["get-messages 3", "send-message 3 plum", "list-peers 3"] {
+        let said = lab.fails(line);
+        assert!(said.starts_with("error: node 3 is paused\n"), "{said}");
+        assert!(said.contains("`gossip resume-node 3`"), "{said}");
+    }
     lab.ok("send-message 1 meanwhile");
     lab.ok("inject-faults --from 3 --duplicate 1%");
     assert_eq!(lab.ok("resume-node 3"), "node 3 resumed\n");

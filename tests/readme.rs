@@ -139,7 +139,8 @@ fn every_transcript_is_true() {
     assert!(steps.len() > 10, "the README shows few commands");
     for Step { command, output } in steps {
         // Nodes take a moment to notice things; looking again changes nothing.
-        let looks = ["get-messages", "list-", "show-"].iter().any(|verb| command.contains(verb));
+        let looks =
+            ["get-messages", "list-", "show-", "trace-"].iter().any(|verb| command.contains(verb));
         let deadline = clock::now().monotonic + PATIENCE / 3;
         loop {
             let said = run(&lab, &command);

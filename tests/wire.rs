@@ -87,7 +87,7 @@ impl Bench {
         let mut config = Config::new(NodeId(9), key(), 1);
         config.neighbours =
             [8, 10].map(|node| PeerAddr { node: NodeId(node), addr: addr(node) }).to_vec();
-        config.limits.packed_datagram_bytes_max = 1;
+        config.limits_mut().packed_datagram_bytes_max = 1;
         change(&mut config);
         Self { node: Node::new(config, at(0)), out: Outputs::default(), now: 0 }
     }
@@ -379,7 +379,7 @@ mod golden {
 
     #[test]
     fn one_neighbour_too_many_is_told_so() {
-        let mut bench = Bench::with(|config| config.limits.neighbours_max = 2);
+        let mut bench = Bench::with(|config| config.limits_mut().neighbours_max = 2);
         assert_eq!(bench.feed(11, &datagram(11, ASKING)), [(addr(11), datagram(9, UNLINK))]);
     }
 
@@ -434,7 +434,7 @@ mod golden {
 
     #[test]
     fn frames_for_one_receiver_share_a_datagram() {
-        let mut bench = Bench::with(|config| config.limits.packed_datagram_bytes_max = 8_192);
+        let mut bench = Bench::with(|config| config.limits_mut().packed_datagram_bytes_max = 8_192);
         let sent = bench.feed(8, &datagram_of(8, 1, &[RUMOR, PROBE, PROBE]));
         let both = datagram_of(9, 1, &[ANSWER, ANSWER]);
         assert_eq!(sent, [(addr(8), both), (addr(10), datagram(9, RELAYED))]);

@@ -72,7 +72,6 @@ impl Followers {
             let (number, process) = (node.node, node.process);
             let named = thread::Builder::new().name(format!("node-{number}"));
             let followed = named.stack_size(STACK_BYTES).spawn(move || {
-                yield_to_nodes();
                 follow(&shared, number, &tell);
                 let _ = tell.send((number, Told::Gone(process)));
             });
@@ -148,6 +147,7 @@ fn follow(record: &Record, node: NodeId, tell: &Sender<(NodeId, Told)>) -> Optio
     let mut teller = Teller { node, tell, lost: 0 };
     let mut events = subscribe(record, node)?;
     tell.send((node, Told::Followed)).ok()?;
+    yield_to_nodes();
     loop {
         match events.wait() {
             Ok(Response::Event { at, event, lost }) => {

@@ -13,7 +13,8 @@ use crate::network::Record;
 pub(super) fn run(global: &Global, record: Record, interrupt: &Interrupt) -> Result<(), Error> {
     let mut followers = Followers::new();
     followers.follow(record)?;
-    output::note("Ctrl-C stops the network");
+    // From when that is said, nothing is missed.
+    let mut unheard = followers.len();
     let zone = TimeZone::system();
     loop {
         select! {
@@ -21,9 +22,13 @@ pub(super) fn run(global: &Global, record: Record, interrupt: &Interrupt) -> Res
             recv(followers.told) -> told => {
                 let Ok(first) = told else { return Ok(()) };
                 let mut gone = Vec::new();
+                let before = unheard;
                 let text = followers.batch(first, |node, told| match told {
                     // The network has just been started, all of it.
-                    Told::Followed => String::new(),
+                    Told::Followed => {
+                        unheard = unheard.saturating_sub(1);
+                        String::new()
+                    }
                     told => {
                         if let Told::Gone(process) = told {
                             gone.push((node, process));
@@ -34,6 +39,10 @@ pub(super) fn run(global: &Global, record: Record, interrupt: &Interrupt) -> Res
                 output::result(&text)?;
                 for (node, process) in gone {
                     followers.forget(node, process);
+                    unheard = unheard.min(followers.len());
+                }
+                if before > 0 && unheard == 0 {
+                    output::note("Ctrl-C stops the network");
                 }
             }
         }

@@ -14,7 +14,7 @@ pub(super) fn run(global: &Global) -> Result<(), Error> {
     let mut networks: Vec<NetworkView> = Vec::new();
     for (name, record) in StateDir::from_env()?.list()? {
         let record = record.map_err(|error| error.to_string()).map(|record| {
-            let up = record.nodes.iter().filter(|node| !node.removed && record.is_up(node)).count();
+            let up = record.nodes.iter().filter(|node| record.is_running(node)).count();
             (record, up)
         });
         networks.push(NetworkView { name, record });

@@ -112,8 +112,8 @@ fn config(args: &Args) -> Result<Config, Error> {
     Ok(Config {
         incarnation: args.incarnation.unwrap_or(by_clock),
         neighbours: args.peers.clone(),
-        limits: settings.limits,
-        timing: settings.timing,
+        limits: settings.limits.into(),
+        timing: settings.timing.into(),
         ..Config::new(
             args.node,
             key::read(&args.key_file)?,

@@ -13,6 +13,7 @@ pub(super) const EXAMPLES: &str = "\
 Examples:
   gossip send-message 4 apple
   gossip send-message 8 \"ripe bananas\" --relays=3
+  gossip send-message 8 -- --this-is-no-option
 
 Prints the message's id: 8.1 is the first message of node 8. It returns once the node has
 accepted the message; every live node gets it from then on.";
@@ -34,6 +35,13 @@ pub(super) struct Args {
 /// Hands the message over, and prints the id that it got.
 pub(super) fn run(global: &Global, args: &Args) -> Result<(), Error> {
     let text = args.text.to_str().ok_or_else(not_utf8)?;
+    if looks_like_an_option(text) && !std::env::args_os().any(|word| word == "--") {
+        return Err(Error::misused(
+            format!("send-message has no option {text}"),
+            "a text that looks like one is taken for a slip of the finger",
+            "`gossip send-message --help` lists the options; to send this text, put `--` before it",
+        ));
+    }
     if text.is_empty() {
         return Err(Error::refused(args.node, &Refused::Empty));
     }
@@ -45,6 +53,13 @@ pub(super) fn run(global: &Global, args: &Args) -> Result<(), Error> {
         Response::Refused(refused) => Err(Error::refused(args.node, &refused)),
         _ => Err(Error::other_answer(args.node)),
     }
+}
+
+/// `--relay=3` is a slip of the finger; `-5 degrees` and `- milk` are texts.
+fn looks_like_an_option(text: &str) -> bool {
+    let name = text.strip_prefix("--").and_then(|rest| rest.split('=').next());
+    let letter = |c: char| c.is_ascii_alphanumeric() || c == '-';
+    name.is_some_and(|name| name.starts_with(char::is_alphabetic) && name.chars().all(letter))
 }
 
 fn not_utf8() -> Error {

@@ -50,13 +50,13 @@ pub(super) fn run(global: &Global, args: &Args) -> Result<(), Error> {
     allow(&record)?;
     let interrupt = interrupt::watch()?;
     let reader_left = output::reader_left();
-    follow::yield_to_nodes();
     let mut watch = Watch::new(global, args.count.unwrap_or(u64::MAX));
     watch.expected = record.nodes.iter().filter(|node| record.is_running(node)).count();
     if watch.expected == 0 {
         return Err(survey::no_answer(&record));
     }
     watch.followers.follow(record)?;
+    follow::yield_to_nodes();
     loop {
         select! {
             recv(interrupt.signals) -> _ => return Ok(()),

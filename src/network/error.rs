@@ -47,6 +47,8 @@ pub enum Error {
     },
     /// The node was removed.
     NodeRemoved(NodeId),
+    /// The node's process is stopped, and answers nothing until it goes on.
+    NodePaused(NodeId),
     /// The node is up, where it must not be.
     NodeUp {
         /// Which node.
@@ -212,6 +214,7 @@ impl fmt::Display for Error {
             Self::UnknownNode { node, .. } => write!(f, "there is no node {node}"),
             Self::NodeDown { node, .. } => write!(f, "node {node} is down"),
             Self::NodeRemoved(node) => write!(f, "node {node} was removed"),
+            Self::NodePaused(node) => write!(f, "node {node} is paused"),
             Self::NodeUp { node, .. } => write!(f, "node {node} is up"),
             Self::OtherKey(name) => write!(f, "network {name} has another key"),
             Self::StateBroken { path, .. } => write!(f, "cannot understand {}", path.display()),

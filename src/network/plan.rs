@@ -1,6 +1,7 @@
 //! What each node of a network is built from. Follows from a graph, a key and a seed alone.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use petgraph::graph::NodeIndex;
 use rand::SeedableRng;
@@ -44,10 +45,10 @@ pub(super) fn config(
     settings: &Settings,
 ) -> Config {
     let mut config = Config::new(node, key, node_seed(seed, node, incarnation));
-    config.limits = settings.limits.clone();
-    config.timing = settings.timing.clone();
+    config.limits = Arc::new(settings.limits.clone());
+    config.timing = Arc::new(settings.timing.clone());
     // A hub has as many links as the graph says, and as many again to close ranks with.
-    let limit = &mut config.limits.neighbours_max;
+    let limit = &mut config.limits_mut().neighbours_max;
     *limit = (*limit).max(2 * neighbours.len());
     Config { incarnation, neighbours, sample, ..config }
 }

@@ -5,7 +5,7 @@
 //! take no lock; whoever changes something holds it throughout.
 
 use std::fs::{self, DirBuilder, File, TryLockError};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::thread;
@@ -97,6 +97,19 @@ impl StateDir {
     }
 }
 
+/// What a file holds; nothing if it is something else, such as a pipe that keeps its reader
+/// waiting, or a device that never ends.
+fn read_file(path: &Path) -> io::Result<Option<Vec<u8>>> {
+    let not_waiting = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
+    let mut file = File::options().read(true).custom_flags(not_waiting).open(path)?;
+    if !file.metadata()?.is_file() {
+        return Ok(None);
+    }
+    let mut text = Vec::new();
+    file.read_to_end(&mut text)?;
+    Ok(Some(text))
+}
+
 /// A name becomes a directory: it must not lead elsewhere, nor hide.
 fn check_name(name: &str) -> Result<(), Error> {
     let fits = !name.is_empty() && name.len() <= NAME_CHARS_MAX && !name.starts_with('.');
@@ -135,8 +148,11 @@ impl NetworkDir {
     /// The record, if there is one.
     pub(super) fn read(&self) -> Result<Option<Record>, Error> {
         let path = self.record_file();
-        let text = match fs::read(&path) {
-            Ok(text) => text,
+        let text = match read_file(&path) {
+            Ok(Some(text)) => text,
+            Ok(None) => {
+                return Err(Error::StateBroken { path, reason: "it is no ordinary file".into() });
+            }
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(source) => return Err(Error::State { path, doing: "read", source }),
         };

@@ -2,6 +2,7 @@
 //!
 //! Defaults only; command-line options that change them are parsed elsewhere.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -36,10 +37,10 @@ pub struct Config {
     /// Other nodes it knows of, drawn uniformly from the whole network: the way back when its
     /// neighbours die together.
     pub sample: Vec<PeerAddr>,
-    /// What it may use.
-    pub limits: Limits,
+    /// What it may use. Shared, where one process has many nodes.
+    pub limits: Arc<Limits>,
     /// When it acts.
-    pub timing: Timing,
+    pub timing: Arc<Timing>,
     /// How it mistreats what it sends, from its first datagram on.
     pub faults: Vec<FaultRule>,
 }
@@ -55,10 +56,20 @@ impl Config {
             seed,
             neighbours: Vec::new(),
             sample: Vec::new(),
-            limits: Limits::default(),
-            timing: Timing::default(),
+            limits: Arc::default(),
+            timing: Arc::default(),
             faults: Vec::new(),
         }
+    }
+
+    /// What it may use, to be changed for this node alone.
+    pub fn limits_mut(&mut self) -> &mut Limits {
+        Arc::make_mut(&mut self.limits)
+    }
+
+    /// When it acts, to be changed for this node alone.
+    pub fn timing_mut(&mut self) -> &mut Timing {
+        Arc::make_mut(&mut self.timing)
     }
 }
 

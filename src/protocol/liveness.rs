@@ -212,7 +212,7 @@ impl Node {
             // It is out of the dead one's ranks for good: a long line of dead would else be
             // asked round and round. Should the dead one return, it tells its links anew.
             if let Some(dead) = self.peers.get_mut(dead) {
-                dead.neighbours.retain(|rank| rank.node != node);
+                dead.neighbours = dead.neighbours.iter().filter(|rank| rank.node != node).collect();
                 dead.neighbours_version = 0;
             }
             self.close_ranks(now, dead);

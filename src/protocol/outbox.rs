@@ -57,6 +57,12 @@ pub(super) struct Packed {
 }
 
 impl Outbox {
+    /// Gives back the memory kept for what is sent next.
+    pub(super) fn release(&mut self) {
+        debug_assert!(self.is_empty(), "what waits is packed first");
+        *self = Self::default();
+    }
+
     /// Whether nothing waits.
     pub(super) fn is_empty(&self) -> bool {
         self.items.is_empty()
@@ -239,7 +245,7 @@ mod tests {
     #[test]
     fn a_datagram_is_packed_no_larger_than_its_limit() {
         let mut config = config();
-        config.limits.packed_datagram_bytes_max = 100;
+        config.limits_mut().packed_datagram_bytes_max = 100;
         let mut outbox = Outbox::default();
         for node in 1..=30 {
             outbox.send(peer(2), &Frame::Vouch { node: NodeId(node * 100_000) });

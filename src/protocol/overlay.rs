@@ -9,6 +9,7 @@
 use super::Node;
 use super::ids::mix;
 use super::message::{NodeId, PeerAddr};
+use super::peer_list::PeerList;
 use super::peers::{Peer, Settling, Standing};
 use super::report::Event;
 use super::time::{Monotonic, Now};
@@ -22,13 +23,15 @@ pub(super) struct Overlay {
     /// How many links this node began with, or was told to have.
     pub(super) began_with: usize,
     /// Its links as told to its neighbours, and the version of that list.
-    told: Vec<PeerAddr>,
+    told: PeerList,
     told_spare: bool,
     version: u32,
     /// After a rewiring: the links to give up once the others stand.
     retiring: Vec<NodeId>,
     /// Other nodes, for when neighbours are not enough.
-    pub(super) sample: Vec<PeerAddr>,
+    pub(super) sample: PeerList,
+    /// Those it was told of when it started.
+    pub(super) first_sample: PeerList,
     /// Those sent away in the last shuffle, to be replaced first.
     pub(super) shuffled: Vec<NodeId>,
     pub(super) shuffle_at: Monotonic,
@@ -41,17 +44,18 @@ const LINKS_MIN: usize = 2;
 impl Overlay {
     pub(super) fn new(
         began_with: usize,
-        sample: Vec<PeerAddr>,
+        sample: &[PeerAddr],
         shuffle_at: Monotonic,
         unity: Unity,
     ) -> Self {
         Self {
             began_with,
-            told: Vec::new(),
+            told: PeerList::default(),
             told_spare: false,
             version: 0,
             retiring: Vec::new(),
-            sample,
+            sample: sample.into(),
+            first_sample: sample.into(),
             shuffled: Vec::new(),
             shuffle_at,
             unity,
@@ -101,7 +105,7 @@ impl Node {
         let beat = Beat { asking, version, seen: peer.neighbours_version };
         self.outbox.send(peer.addr, &Frame::Beat(beat));
         if peer.seen_version != version && peer.incarnation > 0 {
-            let list = self.overlay.told.clone();
+            let list = self.overlay.told.to_vec();
             let frame =
                 Frame::Neighbours(Neighbours { version, spare: self.overlay.told_spare, list });
             self.outbox.send(peer.addr, &frame);
@@ -136,7 +140,7 @@ impl Node {
             let second = links.remove(1);
             links.push(second);
         }
-        let told: Vec<PeerAddr> = links.into_iter().map(|(_, peer)| peer).collect();
+        let told: PeerList = links.into_iter().map(|(_, peer)| peer).collect();
         if told != self.overlay.told || spare != self.overlay.told_spare {
             self.overlay.told = told;
             self.overlay.told_spare = spare;
@@ -196,7 +200,7 @@ impl Node {
     pub(super) fn on_neighbours(&mut self, from: NodeId, theirs: &Neighbours) {
         let list_max = self.config.limits.neighbours_max;
         if let Some(peer) = self.peers.get_mut(from).filter(|peer| peer.is_linked()) {
-            peer.neighbours = theirs.list.iter().take(list_max).copied().collect();
+            peer.neighbours = theirs.list[..theirs.list.len().min(list_max)].into();
             peer.neighbours_version = theirs.version;
             peer.spare = theirs.spare;
         }
@@ -249,7 +253,7 @@ impl Node {
     /// known to be gone, or did not answer lately, is passed over.
     pub(super) fn close_ranks(&mut self, now: Now, lost: NodeId) {
         let Some(peer) = self.peers.get(lost) else { return };
-        let ranks: Vec<PeerAddr> = peer.neighbours.clone();
+        let ranks = peer.neighbours.to_vec();
         let me = ranks.iter().position(|rank| rank.node == self.config.node);
         if let Some(me) = me {
             let before = ranks[..me].iter().rev().find(|rank| self.may_answer(now, rank.node));
@@ -319,7 +323,6 @@ impl Node {
                 .iter()
                 .filter(|peer| self.may_answer(now, peer.node))
                 .filter(|peer| !self.peers.get(peer.node).is_some_and(Peer::is_linked))
-                .copied()
                 .collect();
             if candidates.is_empty() {
                 return;
@@ -345,8 +348,8 @@ impl Node {
         let last = |peer: &&Peer| {
             let link = rank(me, peer.addr.node);
             alive().any(|third| {
-                let shared = peer.neighbours.iter().any(|n| n.node == third.addr.node)
-                    && third.neighbours.iter().any(|n| n.node == peer.addr.node);
+                let shared = peer.neighbours.contains(third.addr.node)
+                    && third.neighbours.contains(peer.addr.node);
                 shared
                     && rank(me, third.addr.node) < link
                     && rank(third.addr.node, peer.addr.node) < link
@@ -435,7 +438,7 @@ impl Node {
     /// Tells the neighbours that this node leaves, and who they should turn to.
     pub(super) fn say_goodbye(&mut self) {
         let Overlay { version, told_spare: spare, told, .. } = &self.overlay;
-        let neighbours = Neighbours { version: *version, spare: *spare, list: told.clone() };
+        let neighbours = Neighbours { version: *version, spare: *spare, list: told.to_vec() };
         let neighbours = self.outbox.encode(&Frame::Neighbours(neighbours));
         let leave = self.outbox.encode(&Frame::Leave);
         for peer in self.peers.linked() {
@@ -595,7 +598,7 @@ mod tests {
 
     #[test]
     fn a_full_node_refuses_another_link() {
-        let mut table = Table::with(3, &[(1, 2)], |config| config.limits.neighbours_max = 1);
+        let mut table = Table::with(3, &[(1, 2)], |config| config.limits_mut().neighbours_max = 1);
         table.run(SECOND);
         let now = table.now();
         table.node(3).link(now, &[addr(1)]);

@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::flood::LinkId;
 use super::ids::{Account, IdSet};
 use super::message::{Incarnation, MessageId, NodeId, PeerAddr};
+use super::peer_list::PeerList;
 use super::report::PeerState;
 use super::time::Monotonic;
 
@@ -48,7 +49,7 @@ pub(super) struct Peer {
     /// The link is one this node began with, or was told to have.
     pub(super) original: bool,
     /// Its links, as it last told them, and their version; 0 for none.
-    pub(super) neighbours: Vec<PeerAddr>,
+    pub(super) neighbours: PeerList,
     pub(super) neighbours_version: u32,
     /// It could spare a link.
     pub(super) spare: bool,
@@ -106,7 +107,7 @@ impl Peer {
             spoke: None,
             stand_in_for: None,
             original: false,
-            neighbours: Vec::new(),
+            neighbours: PeerList::default(),
             neighbours_version: 0,
             spare: false,
             seen_version: 0,

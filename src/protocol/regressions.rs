@@ -58,7 +58,7 @@ fn rumor_of_own_origin() {
 
 #[test]
 fn offers_are_bounded() {
-    let mut table = Table::with(2, &[(1, 2)], |c| c.limits.id_ranges_max = 1000);
+    let mut table = Table::with(2, &[(1, 2)], |c| c.limits_mut().id_ranges_max = 1000);
     table.run(SECOND);
     for round in 0..5u64 {
         let ids: Vec<IdRange> = (0..1000u64)
@@ -151,7 +151,7 @@ fn bulk_ends() {
 #[test]
 fn revive_keeps_limit() {
     let mut table = Table::with(6, &(1..=6).map(|n| (n, n % 6 + 1)).collect::<Vec<_>>(), |c| {
-        c.limits.neighbours_max = 2
+        c.limits_mut().neighbours_max = 2
     });
     table.run(SECOND * 5);
     let asleep = table.nodes[2].take();
@@ -185,7 +185,7 @@ fn bytes_limit_holds_after_duplicates() {
     let mut table = Table::with(
         6,
         &[(1, 2), (2, 3), (3, 4), (4, 5), (5, 6), (6, 1), (1, 4), (2, 5), (3, 6)],
-        |c| c.limits.retained_bytes_max = 4_000,
+        |c| c.limits_mut().retained_bytes_max = 4_000,
     );
     table.run(SECOND);
     for _ in 0..20 {
@@ -235,8 +235,8 @@ fn a_peer_is_not_blamed_for_anothers_silence() {
 #[test]
 fn stand_ins_are_bounded() {
     let mut table = Table::with(2, &[(1, 2)], |c| {
-        c.limits.contacts_max = 8;
-        c.limits.neighbours_max = 8;
+        c.limits_mut().contacts_max = 8;
+        c.limits_mut().neighbours_max = 8;
     });
     table.run(SECOND);
     for round in 0..500u32 {
@@ -295,8 +295,9 @@ fn added_then_removed_ring_stays() {
 
 #[test]
 fn timing_that_contradicts_itself() {
-    let mut table =
-        Table::with(2, &[(1, 2)], |c| c.timing.settle_timeout_max = Duration::from_millis(10));
+    let mut table = Table::with(2, &[(1, 2)], |c| {
+        c.timing_mut().settle_timeout_max = Duration::from_millis(10)
+    });
     table.run(SECOND);
     table.send(1, "x");
 }

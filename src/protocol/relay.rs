@@ -313,7 +313,7 @@ mod tests {
 
     #[test]
     fn an_evicted_message_does_not_return() {
-        let mut table = Table::with(2, &[(1, 2)], |config| config.limits.messages_max = 2);
+        let mut table = Table::with(2, &[(1, 2)], |config| config.limits_mut().messages_max = 2);
         for text in ["a", "b", "c"] {
             table.send(1, text);
         }

@@ -35,7 +35,9 @@ impl Node {
             return;
         }
         let pick = timers::below(&mut self.rng, self.overlay.sample.len());
-        let partner = self.overlay.sample.swap_remove(pick);
+        let mut sample = self.overlay.sample.to_vec();
+        let partner = sample.swap_remove(pick);
+        self.overlay.sample = sample.as_slice().into();
         self.make_room_for_contact();
         let addr = self.peers.ensure(partner, Standing::Contact, now.monotonic).addr;
         let nodes = self.draw(partner.node);
@@ -51,13 +53,13 @@ impl Node {
     /// was cut off for long shuffled with nobody, and gave up one entry each time.
     pub(super) fn refill_sample(&mut self) {
         if self.overlay.sample.is_empty() {
-            self.overlay.sample.clone_from(&self.config.sample);
+            self.overlay.sample = self.overlay.first_sample.clone();
         }
     }
 
     /// Some entries to send to a node, which are to be replaced first by what comes back.
     fn draw(&mut self, partner: NodeId) -> Vec<PeerAddr> {
-        let mut entries = self.overlay.sample.clone();
+        let mut entries = self.overlay.sample.to_vec();
         entries.retain(|entry| entry.node != partner);
         while entries.len() > SHUFFLED {
             let at = timers::below(&mut self.rng, entries.len());
@@ -74,15 +76,16 @@ impl Node {
             let nodes = self.draw(from);
             self.outbox.send(asker, &Frame::Shuffle { nodes, answer: true });
         }
+        let mut sample = self.overlay.sample.to_vec();
         for entry in nodes.iter().take(SHUFFLED).chain([&asker]) {
-            self.keep(*entry);
+            self.keep(*entry, &mut sample);
         }
+        self.overlay.sample = sample.as_slice().into();
         self.overlay.shuffled.clear();
     }
 
     /// Takes an entry in: in the place of one that was given away, or of a random one.
-    fn keep(&mut self, entry: PeerAddr) {
-        let sample = &mut self.overlay.sample;
+    fn keep(&mut self, entry: PeerAddr, sample: &mut Vec<PeerAddr>) {
         if entry.node == self.config.node || sample.iter().any(|known| known.node == entry.node) {
             return;
         }
@@ -144,7 +147,7 @@ mod tests {
             let me = config.node.0;
             config.sample = (1..=8).map(|step| addr((me + step * 3) % 30 + 1)).collect();
             config.sample.retain(|peer| peer.node != config.node);
-            config.limits.sample_max = 8;
+            config.limits_mut().sample_max = 8;
         };
         let links: Vec<(u32, u32)> = (1..=30).map(|n| (n, n % 30 + 1)).collect();
         let mut table = Table::with(30, &links, sample);
@@ -166,7 +169,7 @@ mod tests {
 
     #[test]
     fn contacts_are_few_however_many_strangers_say_hello() {
-        let mut table = Table::with(2, &[(1, 2)], |config| config.limits.contacts_max = 5);
+        let mut table = Table::with(2, &[(1, 2)], |config| config.limits_mut().contacts_max = 5);
         table.run(Duration::from_secs(1));
         for stranger in 100..200 {
             table.feed(1, stranger, &[super::Frame::Probe { on_behalf_of: None }]);

@@ -30,6 +30,8 @@ const ROOT_TIMEOUT: Duration = Duration::from_secs(10);
 const SETTLED_AFTER: Duration = Duration::from_secs(10);
 /// Two names that still differ after this long belong to two pieces.
 const APART_FOR: Duration = Duration::from_secs(10);
+/// The least time between two roots passed on.
+const ROOT_PAUSE: Duration = Duration::from_millis(10);
 
 /// By which name this node's piece of the overlay goes.
 #[derive(Debug)]
@@ -47,6 +49,9 @@ pub(super) struct Unity {
     lost: Option<(Origin, u32)>,
     /// Since when nodes were seen that go by an earlier name.
     apart_since: Option<Monotonic>,
+    /// The neighbours are still to be told of the root, and not before this time.
+    owed: bool,
+    quiet_until: Monotonic,
 }
 
 impl Unity {
@@ -59,6 +64,8 @@ impl Unity {
             own_beat: 0,
             lost: None,
             apart_since: None,
+            owed: false,
+            quiet_until: now,
         }
     }
 
@@ -129,12 +136,29 @@ impl Node {
             unity.adopt(theirs.root, theirs.beat, now.monotonic);
         } else if !late && precedes(theirs.root, unity.root) {
             unity.adopt(theirs.root, theirs.beat, now.monotonic);
-            let root = self.root(now);
-            let frame = self.outbox.encode(&Frame::Root(root));
-            let others = self.peers.linked().filter(|peer| peer.addr.node != from);
-            for peer in others.filter(|peer| peer.incarnation > 0) {
-                self.outbox.put(peer.addr, frame);
-            }
+            unity.owed = true;
+            self.pass_root_on(now, Some(from));
+        }
+    }
+
+    /// Tells the neighbours of a new root: at once, unless they were told of another just now.
+    /// Where a whole network starts, better ones come in a dozen at a time.
+    pub(super) fn pass_root_on(&mut self, now: Now, from: Option<NodeId>) {
+        let unity = &mut self.overlay.unity;
+        if !unity.owed || self.leaving.is_some() {
+            return;
+        }
+        if unity.quiet_until > now.monotonic {
+            self.due.at(unity.quiet_until);
+            return;
+        }
+        unity.owed = false;
+        unity.quiet_until = now.monotonic + ROOT_PAUSE;
+        let root = self.root(now);
+        let frame = self.outbox.encode(&Frame::Root(root));
+        let others = self.peers.linked().filter(|peer| Some(peer.addr.node) != from);
+        for peer in others.filter(|peer| peer.incarnation > 0) {
+            self.outbox.put(peer.addr, frame);
         }
     }
 

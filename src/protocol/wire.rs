@@ -281,6 +281,7 @@ impl Rumor<'_> {
         let Ok(nodes) = path::check(self.path) else { return false };
         let hops_fit = if path::is_cut(self.path) { self.hops > nodes } else { self.hops == nodes };
         self.id.sequence != 0
+            && self.id.origin.node != NodeId(0)
             && (1..=RELAYS_MAX).contains(&self.relays)
             && !self.text.is_empty()
             && hops_fit
@@ -348,6 +349,8 @@ mod tests {
         ] {
             assert_eq!(open_with(9, bad), Err(Dropped::Malformed), "{bad:?}");
         }
+        let of_nobody = Rumor { id: MessageId::new(0, 1, 1), path: &[0, 9], hops: 40, ..good };
+        assert_eq!(open_with(9, of_nobody), Err(Dropped::Malformed), "node 0 looks like a cut");
         let cut = Rumor { path: &[8, 0, 9], hops: 40, ..good };
         assert_eq!(open_with(9, cut), Ok(1));
     }

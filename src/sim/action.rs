@@ -3,13 +3,14 @@
 //! An action that makes no sense at its time (a message from a node that is down) does nothing,
 //! so that a plan stays a plan when parts of it are left out.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use rand::Rng;
 
 use super::queue::Event;
-use super::{Life, Simulation, nanos};
-use crate::protocol::{FaultRule, Limits, Node, PeerAddr};
+use super::{KEY, Life, Simulation, nanos, network};
+use crate::protocol::{Config, FaultRule, Limits, Node, PeerAddr};
 
 /// One thing that is done.
 #[derive(Clone, Debug, PartialEq)]
@@ -105,11 +106,18 @@ impl Simulation {
         if member.is_alive() {
             return;
         }
-        member.config.incarnation += 1;
-        member.config.seed = self.rng.next_u64();
+        member.incarnation += 1;
         member.life = Life::Up;
-        let now = member.now(self.at);
-        let mut started = Node::new(member.config.clone(), now);
+        let peers = |nodes: &[u32]| nodes.iter().map(|node| network::peer(*node)).collect();
+        let config = Config {
+            incarnation: member.incarnation,
+            neighbours: peers(&member.neighbours),
+            sample: peers(&member.sample),
+            limits: Arc::clone(&member.limits),
+            timing: Arc::clone(&self.timing),
+            ..Config::new(member.id, KEY, self.rng.next_u64())
+        };
+        let mut started = Node::new(config, member.now(self.at));
         started.set_faults(&self.node_faults);
         member.node = Some(Box::new(started));
         self.arm(at);
@@ -117,20 +125,18 @@ impl Simulation {
 
     /// Changes what a node may use from its next start on.
     pub fn set_limits(&mut self, node: u32, limits: Limits) {
-        self.members[node as usize - 1].config.limits = limits;
+        self.members[node as usize - 1].limits = Arc::new(limits);
     }
 
     /// Changes who a node has as neighbours from its next start on.
     pub fn set_neighbours(&mut self, node: u32, neighbours: &[u32]) {
-        let peers = neighbours.iter().map(|peer| self.peer(*peer)).collect();
-        self.members[node as usize - 1].config.neighbours = peers;
+        self.members[node as usize - 1].neighbours = neighbours.into();
     }
 
     /// A node and its address.
     #[must_use]
     pub fn peer(&self, node: u32) -> PeerAddr {
-        let node = crate::protocol::NodeId(node);
-        PeerAddr { node, addr: super::network::addr_of(node) }
+        network::peer(node)
     }
 
     /// Kills a node.

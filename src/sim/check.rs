@@ -174,7 +174,7 @@ impl Checker {
                 return;
             }
             // Nothing is left over in the sender's next life.
-            let sender = from.id.0 << 8 | from.config.incarnation & 0xff;
+            let sender = from.id.0 << 8 | from.incarnation & 0xff;
             let copies = self.copies.entry((number, sender, receiver)).or_default();
             *copies += 1;
             let relays = self.sent[number as usize].relays;

@@ -2,8 +2,9 @@
 //! received by it.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
-use crate::protocol::{Config, MessageId, Monotonic, Node, NodeId, Now, Wall};
+use crate::protocol::{Incarnation, Limits, MessageId, Monotonic, Node, NodeId, Now, Wall};
 
 /// When the wall clocks of all nodes begin: 2026-01-01.
 const WALL_START: u64 = 1_767_225_600_000_000_000;
@@ -31,8 +32,12 @@ pub(super) struct Member {
     pub(super) id: NodeId,
     pub(super) life: Life,
     pub(super) node: Option<Box<Node>>,
-    /// How it starts; the incarnation is that of the latest start.
-    pub(super) config: Config,
+    /// The incarnation of its latest start; 0 before the first.
+    pub(super) incarnation: Incarnation,
+    /// Who it is told of when it starts, and what it may use then.
+    pub(super) neighbours: Box<[u32]>,
+    pub(super) sample: Box<[u32]>,
+    pub(super) limits: Arc<Limits>,
     /// Was told to leave.
     pub(super) leaving: bool,
     /// How far its monotonic clock is ahead of the simulation's: no two agree, as on no two hosts.
@@ -42,7 +47,7 @@ pub(super) struct Member {
     /// When its armed deadline is over; `u64::MAX` for none.
     pub(super) armed: u64,
     /// What it has not received yet: from whom, and which bytes.
-    pub(super) buffer: VecDeque<(u32, Box<[u8]>)>,
+    pub(super) buffer: VecDeque<(u32, Arc<[u8]>)>,
     pub(super) buffered_bytes: usize,
     pub(super) drain_scheduled: bool,
     /// Which messages were delivered to this incarnation, by their number.
@@ -52,14 +57,18 @@ pub(super) struct Member {
 }
 
 impl Member {
-    pub(super) fn new(config: Config, ahead: u64) -> Self {
+    /// One that knows nobody.
+    pub(super) fn new(id: NodeId) -> Self {
         Self {
-            id: config.node,
+            id,
             life: Life::Waiting,
             node: None,
-            config,
+            incarnation: 0,
+            neighbours: Box::default(),
+            sample: Box::default(),
+            limits: Arc::default(),
             leaving: false,
-            ahead,
+            ahead: 0,
             wall_off: 0,
             armed: u64::MAX,
             buffer: VecDeque::new(),
@@ -83,7 +92,7 @@ impl Member {
     }
 
     /// Puts a datagram into its receive buffer, if there is room.
-    pub(super) fn buffer(&mut self, from: u32, bytes: Box<[u8]>, bytes_max: usize) {
+    pub(super) fn buffer(&mut self, from: u32, bytes: Arc<[u8]>, bytes_max: usize) {
         let size = bytes.len() + BUFFERED_OVERHEAD_BYTES;
         if self.buffered_bytes + size <= bytes_max {
             self.buffered_bytes += size;
@@ -92,7 +101,7 @@ impl Member {
     }
 
     /// Takes the oldest datagram out of its receive buffer.
-    pub(super) fn unbuffer(&mut self) -> Option<(u32, Box<[u8]>)> {
+    pub(super) fn unbuffer(&mut self) -> Option<(u32, Arc<[u8]>)> {
         let (from, bytes) = self.buffer.pop_front()?;
         self.buffered_bytes -= bytes.len() + BUFFERED_OVERHEAD_BYTES;
         Some((from, bytes))

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use rand::rngs::Xoshiro256PlusPlus;
 
-use crate::protocol::{Decision, Effect, FaultRule, NodeId, decide};
+use crate::protocol::{Decision, Effect, FaultRule, NodeId, PeerAddr, decide};
 
 /// The first node's port; as the launcher counts them.
 const FIRST_PORT: u32 = 7001;
@@ -18,6 +18,11 @@ pub(super) fn addr_of(node: NodeId) -> SocketAddr {
     let ip = u32::from(Ipv4Addr::LOCALHOST) + index / NODES_PER_ADDRESS;
     let port = u16::try_from(FIRST_PORT + index % NODES_PER_ADDRESS).expect("at most 65,001");
     SocketAddr::from((Ipv4Addr::from(ip), port))
+}
+
+/// A node and its address.
+pub(super) fn peer(node: u32) -> PeerAddr {
+    PeerAddr { node: NodeId(node), addr: addr_of(NodeId(node)) }
 }
 
 /// Whose address this is; `None` if it is nobody's.

@@ -4,6 +4,7 @@
 
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
+use std::sync::Arc;
 
 use super::Action;
 
@@ -11,7 +12,7 @@ use super::Action;
 #[derive(Debug)]
 pub(super) enum Event {
     /// A datagram arrives.
-    Datagram { from: u32, to: u32, bytes: Box<[u8]> },
+    Datagram { from: u32, to: u32, bytes: Arc<[u8]> },
     /// A node's deadline is over, unless it was armed anew since.
     Deadline { member: u32 },
     /// A node gets round to what waits in its receive buffer.

@@ -1,5 +1,6 @@
 //! An experiment: how messages spread over a topology, what that costs, and how long it takes.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use rand::rngs::Xoshiro256PlusPlus;
@@ -115,7 +116,7 @@ impl Experiment {
         options.checks = Checks::Deliveries;
         // As the launcher does: a hub may have more neighbours than the default allows.
         let neighbours_max = Limits::default().neighbours_max.max(degree_max.unwrap_or(0) * 2);
-        options.limits = Limits { neighbours_max, ..Limits::default() };
+        options.limits = Arc::new(Limits { neighbours_max, ..Limits::default() });
         let mut simulation = Simulation::new(options);
         if self.effect != Effect::default() {
             simulation.set_faults(vec![FaultRule {

@@ -1,4 +1,4 @@
-//! A network namespace of a test's own, in which the kernel drops datagrams on input.
+//! A network namespace of a test's own, in which the kernel may drop datagrams on input.
 //!
 //! The test runs itself once more, inside: with its own loopback interface, its own processes
 //! and its own `/proc`. The namespace has no name, so nothing is left to clean up, and when the
@@ -6,15 +6,24 @@
 
 use std::process::Command;
 
-/// Set for the inner run: the percentage of datagrams to drop.
+/// Set for the inner run.
 const INSIDE: &str = "GOSSIP_TEST_INSIDE_NAMESPACE";
 
 /// Runs `body`, the body of the test `name`, where the kernel drops this percentage of all UDP
 /// datagrams on input.
 #[track_caller]
 pub(crate) fn with_loss(name: &str, percent: u8, body: impl FnOnce()) {
-    if std::env::var_os(INSIDE).is_some() {
+    inside(name, || {
         drop_datagrams(percent);
+        body();
+    });
+}
+
+/// Runs `body`, the body of the test `name`, where it has a loopback interface to itself.
+#[track_caller]
+pub(crate) fn inside(name: &str, body: impl FnOnce()) {
+    if std::env::var_os(INSIDE).is_some() {
+        run("ip link set lo up");
         return body();
     }
     let mut unshare = Command::new("unshare");
@@ -33,7 +42,6 @@ const HELP: &str = "This test needs root (or user namespaces), unshare, ip and n
 
 /// Has the kernel drop datagrams, in this namespace.
 fn drop_datagrams(percent: u8) {
-    run("ip link set lo up");
     run("nft add table inet faults");
     run("nft add chain inet faults input { type filter hook input priority 0 ; }");
     run(&format!(

@@ -48,11 +48,7 @@ pub(crate) struct Run {
 
 impl Lab {
     pub(crate) fn new() -> Self {
-        static NEXT: AtomicU32 = AtomicU32::new(0);
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let name = format!("gossip-lab-{}-{number}", std::process::id());
-        let directory = std::env::temp_dir().join(name);
-        fs::create_dir_all(&directory).unwrap();
+        let directory = make_directory();
         let (block, reserved) = reserve_ports();
         Self { directory, block, _reserved: reserved }
     }
@@ -245,6 +241,21 @@ pub(crate) fn wait_for(what: &str, holds: impl Fn() -> bool) {
     while !holds() {
         assert!(clock::now().monotonic < deadline, "waited in vain for {what}");
         thread::yield_now();
+    }
+}
+
+/// Makes a directory that no other test has. In a namespace of its own, another test may have the
+/// same process id.
+fn make_directory() -> PathBuf {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    loop {
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("gossip-lab-{}-{number}", std::process::id());
+        let directory = std::env::temp_dir().join(name);
+        match fs::create_dir(&directory) {
+            Ok(()) => return directory,
+            Err(error) => assert_eq!(error.kind(), std::io::ErrorKind::AlreadyExists, "{error}"),
+        }
     }
 }
 

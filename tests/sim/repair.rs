@@ -165,7 +165,7 @@ fn what_a_node_missed_costs_what_it_missed_and_not_what_all_hold() {
 #[test]
 fn what_is_gone_everywhere_keeps_nobody_busy() {
     let mut simulation = settled_with(RANDOM_3, 16, 2, |options| {
-        options.limits.messages_max = 100;
+        std::sync::Arc::make_mut(&mut options.limits).messages_max = 100;
     });
     send_paced(&mut simulation, 500, millis(5));
     // A newcomer knows nothing of what is gone.

@@ -8,7 +8,8 @@ const ANSWER_BYTES_MAX: usize = (64 << 10) + UDP_PAYLOAD_BYTES_MAX + 32_768;
 
 /// A node that has something to lose: joined, with messages of its own and of others.
 fn busy() -> Bench {
-    let mut bench = Bench::with(|config| config.limits.packed_datagram_bytes_max = 8_192).joined();
+    let mut bench =
+        Bench::with(|config| config.limits_mut().packed_datagram_bytes_max = 8_192).joined();
     bench.feed(8, &datagram(8, RUMOR));
     for _ in 0..5 {
         bench.node.send(at(0), &"x".repeat(30_000), 2).unwrap();

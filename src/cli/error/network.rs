@@ -21,7 +21,7 @@ impl From<E> for Error {
             }
             E::UnknownNode { .. } | E::NodeDown { .. } | E::NodeRemoved(_) => of_node(error),
             E::NodeUp { .. } | E::NotEnded { .. } | E::NotSignalled { .. } => of_node(error),
-            E::Impostor { .. } => of_node(error),
+            E::NodePaused(_) | E::Impostor { .. } => of_node(error),
             E::NoHome | E::StateBroken { .. } | E::StateVersion { .. } | E::State { .. } => {
                 of_state(error)
             }
@@ -126,6 +126,11 @@ fn of_node(error: E) -> Error {
             format!("node {node} is not part of the network any more"),
             "it was removed",
             format!("`gossip start-node {node}` brings it back; {nodes}"),
+        ),
+        E::NodePaused(node) => Error::failed(
+            format!("node {node} is paused"),
+            "its process is stopped where it was, and answers nothing",
+            format!("`gossip resume-node {node}` lets it go on; {nodes}"),
         ),
         E::NodeUp { node, pid } => Error::failed(
             format!("cannot start node {node}"),
@@ -308,6 +313,7 @@ mod tests {
             E::UnknownNode { node, known: None },
             E::NodeDown { node, pid: 9 },
             E::NodeRemoved(node),
+            E::NodePaused(node),
             E::NodeUp { node, pid: 9 },
             E::OtherKey("ring".into()),
             E::StateBroken { path: path(), reason: "end of file".into() },

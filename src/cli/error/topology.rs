@@ -30,8 +30,9 @@ impl From<E> for Error {
                 let others = nodes.saturating_sub(1);
                 let next = match others {
                     0 => "raise --num-nodes, or leave out the degree".into(),
-                    1 => "use degree 1, or raise --num-nodes".into(),
-                    _ => format!("use a degree from 1 to {others}, or raise --num-nodes"),
+                    // Two nodes may be a pair; of more, pairs would stay apart.
+                    1 | 2 => format!("use degree {others}, or raise --num-nodes"),
+                    _ => format!("use a degree from 2 to {others}, or raise --num-nodes"),
                 };
                 let why = format!("a node has at most {others} others to link to");
                 Self::misused(random(degree, nodes), why, next)
@@ -99,7 +100,11 @@ mod tests {
             text(E::DegreeTooHigh { degree: 9, nodes: 8 }),
             "error: cannot build a random topology of degree 9 with 8 nodes\n  \
              why:  a node has at most 7 others to link to\n  \
-             next: use a degree from 1 to 7, or raise --num-nodes"
+             next: use a degree from 2 to 7, or raise --num-nodes"
+        );
+        assert!(
+            text(E::DegreeTooHigh { degree: 3, nodes: 3 })
+                .ends_with("next: use degree 2, or raise --num-nodes")
         );
         for error in [
             E::NoNodes,

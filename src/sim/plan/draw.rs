@@ -76,7 +76,7 @@ impl Draw {
             options.drain_after = Duration::from_micros(self.rng.random_range(1..1_000));
         }
         if self.rng.random_bool(0.1) {
-            options.limits = self.tiny_limits();
+            options.limits = std::sync::Arc::new(self.tiny_limits());
         }
         options
     }

@@ -1,0 +1,749 @@
+-- A Wireshark dissector for the datagrams of gossip networks, wire version 1.
+--
+-- Put this file into Wireshark's folder for personal Lua plugins (`tshark -G folders` names it), or
+-- hand it to tshark: `tshark -X lua_script:scripts/gossip.lua -r FILE`. It was tried with Wireshark
+-- 3.4, 4.0 and 4.4, whose Lua is 5.2 or 5.4. For root, 4.4 and later run only what is in the global folder.
+--
+-- Read it beside docs/wire-format.md and src/protocol/wire.rs. It has their order: how numbers are
+-- written, what frames are made of, the frames, the datagram; then what Wireshark gets of it. Each
+-- frame is described once, in the table `frames`; its fields, its bytes and its place in the tree
+-- all follow from that, so `gossip.rumor.hops` is the part `hops` of the frame `rumor`.
+--
+-- What a node would refuse is flagged `gossip.malformed`, for the reasons of `wire.rs` and no
+-- others, but for the tag: the key that it was made with is not in the capture.
+
+local MAGIC, VERSION, TAG_BYTES = string.char(0x67, 0xc5), 1, 16
+local RELAYS_MAX = 16
+
+local proto = Proto("gossip", "Gossip")
+local fields = {} -- Every ProtoField by its name.
+
+--------------------------------------------------------------------------------------------------
+-- Bytes, numbers and how reading ends early
+--------------------------------------------------------------------------------------------------
+
+-- Reading ends early by an error that is a table: `cut` where the capture holds less than was
+-- sent, which is nobody's fault. Any other error is a mistake in this file, and is not caught.
+local function refuse(reason, ...)
+  error({ reason = reason:format(...) })
+end
+
+local Reader = {}
+Reader.__index = Reader
+
+-- Moves over so many bytes, and says where they begin.
+function Reader:take(count)
+  local from = self.at
+  if from + count > self.upto then refuse("it breaks off at byte %d", self.upto) end
+  if from + count > #self.bytes then
+    error({ cut = true, reason = "the capture holds only a part of it" })
+  end
+  self.at = from + count
+  return from
+end
+
+function Reader:byte()
+  return self.bytes:byte(self:take(1) + 1)
+end
+
+-- An unsigned number of so many bytes, at most four, little endian.
+function Reader:fixed(count)
+  local from, value = self:take(count), 0
+  for at = from + count, from + 1, -1 do value = value * 256 + self.bytes:byte(at) end
+  return value
+end
+
+local WIDTHS = { [0xfb] = 2, [0xfc] = 4, [0xfd] = 8 }
+
+-- A varint: a number of Lua's, or a UInt64 where the field has 64 bits. Longer forms than needed
+-- are accepted, as by nodes, but none that is wider than the field.
+function Reader:varint(bits)
+  local first = self:byte()
+  local width = first > 250 and WIDTHS[first] or 0
+  if (first > 250 and width == 0) or width * 8 > bits then
+    refuse("%02x begins no number of %d bits, at byte %d", first, bits, self.at - 1)
+  end
+  if width == 8 then
+    local low = self:fixed(4)
+    return UInt64.new(low, self:fixed(4))
+  end
+  local value = width == 0 and first or self:fixed(width)
+  return bits == 64 and UInt64.new(value) or value
+end
+
+-- The length of what follows, each of its elements at least one byte: so a claim that is too
+-- large is refused before anything is done about it.
+function Reader:length()
+  local from = self.at
+  local length, left = self:varint(64), self.upto - self.at
+  if length > UInt64.new(left) then
+    refuse("a length of %s at byte %d, and %d bytes are left", tostring(length), from, left)
+  end
+  return math.floor(length:tonumber())
+end
+
+function Reader:flag()
+  local value = self:byte()
+  if value > 1 then refuse("a flag of %d at byte %d", value, self.at - 1) end
+  return value == 1
+end
+
+-- Whether a string is UTF-8, as strictly as Rust has it: nothing overlong, no surrogates.
+local function is_utf8(text)
+  local at = 1
+  while at <= #text do
+    at = text:match("^[%z\1-\127]+()", at) or at
+    local a, b = text:byte(at, at + 1)
+    if not a then return true end
+    local more = (a >= 0xf0 and 3) or (a >= 0xe0 and 2) or 1
+    if a < 0xc2 or a > 0xf4 or not text:find("^" .. ("[\128-\191]"):rep(more), at + 1) then return false end
+    if (a == 0xe0 and b < 0xa0) or (a == 0xed and b > 0x9f) then return false end
+    if (a == 0xf0 and b < 0x90) or (a == 0xf4 and b > 0x8f) then return false end
+    at = at + more + 1
+  end
+  return true
+end
+
+--------------------------------------------------------------------------------------------------
+-- What frames are made of
+--------------------------------------------------------------------------------------------------
+
+-- A kind of part knows how it is declared (as which fields), read (from bytes) and shown (in the
+-- tree). What was read is a part: its kind, where it stands, its value, and by name the parts that
+-- it is made of.
+
+local function read(kind, reader)
+  local part = { kind = kind, from = reader.at }
+  kind.read(part, reader)
+  part.upto = reader.at
+  return part
+end
+
+local function bytes_of(part, tvb)
+  return tvb(part.from, part.upto - part.from)
+end
+
+-- "sent_at" to "Sent at".
+local function label(name)
+  return (name:gsub("_", " "):gsub("^%l", string.upper))
+end
+
+-- A part with one field, made by `field` from its name and label. Parts whose bytes Wireshark can
+-- read by itself are `raw`.
+local function leaf(field, read_value, raw)
+  return {
+    declare = function(abbr, name) fields[abbr] = field(abbr, label(name)) end,
+    read = function(part, reader) part.value = read_value(reader) end,
+    show = function(part, tree, tvb, abbr)
+      if raw then return tree:add(fields[abbr], bytes_of(part, tvb)) end
+      return tree:add(fields[abbr], bytes_of(part, tvb), part.value)
+    end,
+  }
+end
+
+local byte = leaf(ProtoField.uint8, Reader.byte)
+local flag = leaf(ProtoField.bool, Reader.flag, true)
+local u16 = leaf(ProtoField.uint16, function(reader) return reader:varint(16) end)
+local u32 = leaf(ProtoField.uint32, function(reader) return reader:varint(32) end)
+local u64 = leaf(ProtoField.uint64, function(reader) return reader:varint(64) end)
+local hash = leaf(function(abbr, name)
+  return ProtoField.uint64(abbr, name, base.HEX)
+end, function(reader) return reader:varint(64) end)
+
+-- A node that must be one: 0 never is.
+local node = leaf(ProtoField.uint32, function(reader)
+  local number = reader:varint(32)
+  if number == 0 then refuse("a node 0, at byte %d", reader.at - 1) end
+  return number
+end)
+
+-- Nanoseconds since 1970.
+local time = leaf(function(abbr, name)
+  return ProtoField.absolute_time(abbr, name, base.LOCAL)
+end, function(reader)
+  local ns, second = reader:varint(64), UInt64.new(1000000000)
+  return NSTime.new((ns / second):tonumber(), (ns % second):tonumber())
+end)
+
+-- A string. A zero byte would end it for Wireshark, so it is shown as a sign of its own.
+local text = leaf(ProtoField.string, function(reader)
+  local length = reader:length()
+  local from = reader:take(length)
+  local value = reader.bytes:sub(from + 1, from + length)
+  if value == "" then refuse("an empty text, at byte %d", from) end
+  if not is_utf8(value) then refuse("a text that is not UTF-8, at byte %d", from) end
+  return (value:gsub("%z", "␀"))
+end)
+
+-- The node numbers of a path, as one string and one by one. 0 marks where the middle was cut out.
+local path = {
+  declare = function(abbr, name)
+    fields[abbr] = ProtoField.string(abbr, label(name))
+    fields[abbr .. ".node"] = ProtoField.uint32(abbr .. ".node", "Node")
+  end,
+  read = function(part, reader)
+    local length = reader:length()
+    local upto = reader.at + length
+    local within = setmetatable({ bytes = reader.bytes, at = reader.at, upto = upto }, Reader)
+    local names = {}
+    part.nodes, part.cut = {}, false
+    while within.at < upto do
+      local hop = read(u32, within)
+      if hop.value > 0 then
+        part.nodes[#part.nodes + 1] = hop
+      elseif part.cut then
+        refuse("a path that is cut twice, at byte %d", hop.from)
+      else
+        part.cut = true
+      end
+      part.first, part.last = part.first or hop.value, hop.value
+      names[#names + 1] = hop.value > 0 and ("%d"):format(hop.value) or "…"
+    end
+    if #part.nodes == 0 then refuse("a path without nodes, at byte %d", reader.at) end
+    reader:take(length)
+    part.value = table.concat(names, " ➜ ")
+  end,
+  show = function(part, tree, tvb, abbr)
+    local item = tree:add(fields[abbr], bytes_of(part, tvb), part.value)
+    for _, hop in ipairs(part.nodes) do u32.show(hop, item, tvb, abbr .. ".node") end
+  end,
+}
+
+-- An address: `addr` where it is IPv4, `addr6` where it is IPv6.
+local address = {
+  declare = function(abbr, name)
+    fields[abbr] = ProtoField.ipv4(abbr, label(name))
+    fields[abbr .. "6"] = ProtoField.ipv6(abbr .. "6", label(name))
+  end,
+  read = function(part, reader)
+    part.variant = reader:varint(32)
+    if part.variant > 1 then refuse("an address that is neither IPv4 nor IPv6, at byte %d", part.from) end
+    part.octets = reader:take(part.variant == 0 and 4 or 16)
+  end,
+  show = function(part, tree, tvb, abbr)
+    tree:add(fields[part.variant == 0 and abbr or abbr .. "6"], tvb(part.octets, part.upto - part.octets))
+  end,
+}
+
+-- Named parts one after the other. Where all of them together have a value, such as `8.1` for an
+-- id, `field` makes the field that holds it.
+local function struct(parts, field, value, check)
+  local kind = {}
+  function kind.declare(abbr, name)
+    fields[abbr] = (field or ProtoField.none)(abbr, label(name))
+    for _, described in ipairs(parts) do
+      described[2].declare(abbr .. "." .. described[1], described[1])
+    end
+  end
+  function kind.read(part, reader)
+    for _, described in ipairs(parts) do part[described[1]] = read(described[2], reader) end
+    if check then check(part, reader) end
+    part.value = value and value(part)
+  end
+  function kind.show_parts(part, item, tvb, abbr)
+    for _, described in ipairs(parts) do
+      local name = described[1]
+      part[name].kind.show(part[name], item, tvb, abbr .. "." .. name)
+    end
+  end
+  function kind.show(part, tree, tvb, abbr)
+    local at = bytes_of(part, tvb)
+    local item = value and tree:add(fields[abbr], at, part.value) or tree:add(fields[abbr], at)
+    kind.show_parts(part, item, tvb, abbr)
+  end
+  return kind
+end
+
+-- As many parts of one kind as the number before them says; that number is in `…_count`.
+local function list(of)
+  return {
+    declare = function(abbr, name)
+      of.declare(abbr, name)
+      fields[abbr .. "_count"] = ProtoField.uint32(abbr .. "_count", label(name) .. " count")
+    end,
+    read = function(part, reader)
+      part.count = reader:length()
+      part.counted = reader.at
+      for at = 1, part.count do part[at] = read(of, reader) end
+    end,
+    show = function(part, tree, tvb, abbr)
+      tree:add(fields[abbr .. "_count"], tvb(part.from, part.counted - part.from), part.count)
+      for _, element in ipairs(part) do of.show(element, tree, tvb, abbr) end
+    end,
+  }
+end
+
+-- A part that may be missing: `given` then is nil.
+local function option(of)
+  local none = {}
+  return {
+    declare = function(abbr, name)
+      of.declare(abbr, name)
+      none[abbr] = label(name) .. ": none"
+    end,
+    read = function(part, reader)
+      if reader:flag() then part.given = read(of, reader) end
+    end,
+    show = function(part, tree, tvb, abbr)
+      if part.given then
+        of.show(part.given, tree, tvb, abbr)
+      else
+        tree:add(bytes_of(part, tvb), none[abbr])
+      end
+    end,
+  }
+end
+
+-- `8.1`, or `8.1@2` for the second incarnation of node 8.
+local function printed(origin, incarnation, sequence)
+  local of = incarnation == 1 and "" or ("@%d"):format(incarnation)
+  return ("%d.%s%s"):format(origin, tostring(sequence), of)
+end
+
+local id = struct({
+  { "origin", u32 },
+  { "incarnation", u32 },
+  { "sequence", u64 },
+}, ProtoField.string, function(part)
+  return printed(part.origin.value, part.incarnation.value, part.sequence.value)
+end)
+
+-- Ids of one origin: the first, and as many `more` as follow it.
+local id_range = struct({
+  { "origin", node },
+  { "incarnation", u32 },
+  { "first", u64 },
+  { "more", u64 },
+}, ProtoField.string, function(part)
+  local origin, incarnation, first = part.origin.value, part.incarnation.value, part.first.value
+  local one = printed(origin, incarnation, first)
+  if part.more.value == UInt64.new(0) then return one end
+  return one .. "–" .. printed(origin, incarnation, first + part.more.value)
+end, function(part)
+  local first = part.first.value
+  if first == UInt64.new(0) then refuse("a range that begins with 0, at byte %d", part.from) end
+  if first + part.more.value < first then refuse("a range beyond the last number, at byte %d", part.from) end
+end)
+
+-- A node and where it listens; its value is its number.
+local peer = struct({
+  { "node", node },
+  { "addr", address },
+  { "port", u16 },
+}, ProtoField.uint32, function(part)
+  return part.node.value
+end)
+
+local known = { { "count", u64 }, { "fingerprint", hash }, { "recent", list(id_range) } }
+local summary = struct(known)
+local page = struct({ { "first", id }, { "end", option(id) } })
+
+--------------------------------------------------------------------------------------------------
+-- Words for the Info column
+--------------------------------------------------------------------------------------------------
+
+local SHOWN_CHARACTERS, SHOWN_ELEMENTS, INFO_BYTES = 40, 4, 220
+
+-- A text on one line and not too long, with nothing in it that could drive a terminal: neither
+-- control characters nor those that turn the direction of writing.
+local function quoted(value)
+  local characters, shown = 0, {}
+  for character in value:gmatch("[%z\1-\127\194-\244][\128-\191]*") do
+    characters = characters + 1
+    if characters > SHOWN_CHARACTERS then
+      shown[#shown + 1] = "…"
+      break
+    end
+    if character:find("^%c") or character:find("^\194[\128-\159]$") then
+      character = ("\\x%02x"):format(character:byte(-1))
+    elseif character:find("^\226\128[\142\143\170-\174]$") or character:find("^\226\129[\166-\169]$") then
+      character = "\\u20" .. ("%02x"):format((character:byte(2) - 128) * 64 + character:byte(3) - 128)
+    end
+    shown[#shown + 1] = character
+  end
+  return "“" .. table.concat(shown) .. "”"
+end
+
+-- "8.1, 8.4–8.9 and 3 more", or `nothing` for no elements.
+local function enumerated(elements, nothing)
+  local shown = {}
+  for at = 1, math.min(#elements, SHOWN_ELEMENTS) do shown[at] = tostring(elements[at].value) end
+  if #elements == 0 then return nothing end
+  local more = #elements - #shown
+  return table.concat(shown, ", ") .. (more > 0 and (" and %d more"):format(more) or "")
+end
+
+-- A path, without most of its middle if it is long.
+local function trail(way)
+  if #way.nodes <= 6 then return way.value end
+  return ("%d ➜ … ➜ %d ➜ %d"):format(way.first, way.nodes[#way.nodes - 1].value, way.last)
+end
+
+local function nodes(elements, nothing)
+  local word = #elements == 1 and "node " or "nodes "
+  return #elements == 0 and nothing or word .. enumerated(elements)
+end
+
+local function how_much_is_known(part)
+  local count, recent = tostring(part.count.value), enumerated(part.recent, "")
+  if recent ~= "" then recent = ", lately " .. recent end
+  if count == "0" then return "knows " .. (recent == "" and "no message" or recent:gsub("^, lately ", "only ")) end
+  return "knows " .. count .. (count == "1" and " message" or " messages") .. recent
+end
+
+local function on_behalf_of(part)
+  return part.on_behalf_of.given and (" for node %d"):format(part.on_behalf_of.given.value) or ""
+end
+
+--------------------------------------------------------------------------------------------------
+-- The frames
+--------------------------------------------------------------------------------------------------
+
+-- A frame: its name, its parts, what the Info column says of it after "node 9", and what must hold
+-- that its parts do not ensure one by one.
+local function frame(name, parts, says, check)
+  return { name = name, says = says, body = struct(parts, nil, nil, check) }
+end
+
+-- Its numbers are in range, and its path leads from its origin to the sender in as many hops as
+-- it claims; in fewer where it was cut.
+local function check_rumor(rumor, reader)
+  local hops, relays, way = rumor.hops.value, rumor.relays.value, rumor.path
+  if rumor.id.sequence.value == UInt64.new(0) then refuse("a message number 0") end
+  if rumor.id.origin.value == 0 then refuse("a message of node 0") end
+  if relays < 1 or relays > RELAYS_MAX then refuse("a relays limit of %d", relays) end
+  local fit = hops == #way.nodes
+  if way.cut then fit = hops > #way.nodes end
+  if not fit then refuse("%d hops on the path %s", hops, trail(way)) end
+  if way.first ~= rumor.id.origin.value then refuse("%s on the path %s", rumor.id.value, trail(way)) end
+  if way.last ~= reader.sender then refuse("the path %s, sent by node %d", trail(way), reader.sender) end
+end
+
+local function say_rumor(rumor)
+  local what = ("%s %s"):format(rumor.id.value, quoted(rumor.text.value))
+  local how = rumor.repaired.value and ", repaired" or ""
+  if rumor.hops.value == 1 then return ("sends its %s%s"):format(what, how) end
+  return ("passes on %s%s, hop %d (%s)"):format(what, how, rumor.hops.value, trail(rumor.path))
+end
+
+local frames = {
+  [0] = frame("rumor", {
+    { "id", id },
+    { "sent_at", time },
+    { "relays", byte },
+    { "repaired", flag },
+    { "hops", u32 },
+    { "path", path },
+    { "text", text },
+  }, say_rumor, check_rumor),
+  [1] = frame("have", { { "range", list(id_range) } }, function(f)
+    return ("asks: have you %s?"):format(enumerated(f.range, "nothing"))
+  end),
+  [2] = frame("got", { { "range", list(id_range) } }, function(f)
+    return ("has %s"):format(enumerated(f.range, "nothing"))
+  end),
+  [3] = frame("want", { { "range", list(id_range) } }, function(f)
+    return ("wants %s"):format(enumerated(f.range, "nothing"))
+  end),
+  [4] = frame("summary", known, how_much_is_known),
+  [5] = frame("ranges", {
+    { "summary", summary },
+    { "page", page },
+    { "held", list(id_range) },
+    { "gone", list(id_range) },
+  }, function(f)
+    local gone = #f.gone > 0 and ("; gone are %s"):format(enumerated(f.gone)) or ""
+    return ("lists what it holds: %s%s"):format(enumerated(f.held, "nothing"), gone)
+  end),
+  [6] = frame("offer", {
+    { "summary", summary },
+    { "page", page },
+    { "wanting", flag },
+    { "held", list(id_range) },
+  }, function(f)
+    local wanting = f.wanting.value and " and lacks some of what was listed" or ""
+    return ("offers %s%s"):format(enumerated(f.held, "nothing"), wanting)
+  end),
+  [7] = frame("beat", { { "asking", flag }, { "version", u32 }, { "seen", u32 } }, function(f)
+    return f.asking.value and "asks for a link" or "keeps its link up"
+  end),
+  [8] = frame("neighbours", { { "version", u32 }, { "spare", flag }, { "peer", list(peer) } }, function(f)
+    return ("is linked to %s"):format(nodes(f.peer, "nobody"))
+  end),
+  [9] = frame("unlink", {}, function() return "drops the link" end),
+  [10] = frame("leave", {}, function() return "leaves the network" end),
+  [11] = frame("probe", { { "on_behalf_of", option(peer) } }, function(f)
+    return "asks for a sign of life" .. on_behalf_of(f)
+  end),
+  [12] = frame("answer", { { "on_behalf_of", option(peer) } }, function(f)
+    return "gives a sign of life" .. on_behalf_of(f)
+  end),
+  [13] = frame("probe_for", { { "target", peer } }, function(f)
+    return ("asks to have node %d probed"):format(f.target.value)
+  end),
+  [14] = frame("vouch", { { "node", node } }, function(f)
+    return ("heard from node %d just now"):format(f.node.value)
+  end),
+  [15] = frame("shuffle", { { "peer", list(peer) }, { "answer", flag } }, function(f)
+    return ("%s %s"):format(f.answer.value and "tells in turn of" or "tells of", nodes(f.peer, "nobody"))
+  end),
+  [16] = frame("root", {
+    { "node", node },
+    { "incarnation", u32 },
+    { "beat", u32 },
+    { "settled", flag },
+  }, function(f)
+    return ("follows the root %d"):format(f.node.value)
+  end),
+}
+
+--------------------------------------------------------------------------------------------------
+-- A datagram
+--------------------------------------------------------------------------------------------------
+
+-- Reads all of it into `datagram`; where that ends early, what was read is there. The order of the
+-- checks is that of `wire::open`.
+local function read_datagram(datagram, reader)
+  if reader.bytes:sub(1, #MAGIC) ~= MAGIC then refuse("it does not begin with 67 c5") end
+  reader:take(#MAGIC)
+  datagram.version = read(byte, reader)
+  if datagram.version.value ~= VERSION then
+    refuse("wire version %d; this dissector knows version %d", datagram.version.value, VERSION)
+  end
+  if reader.upto < reader.at + TAG_BYTES then refuse("it is too short for a tag") end
+  reader.upto = reader.upto - TAG_BYTES
+  datagram.sender = read(node, reader)
+  datagram.incarnation = read(u32, reader)
+  reader.sender = datagram.sender.value
+  if reader.at == reader.upto then refuse("it has no frame") end
+  while reader.at < reader.upto do
+    datagram.started = reader.at
+    local kind = read(u32, reader)
+    local described = frames[kind.value]
+    if not described then refuse("a frame of unknown kind %d, at byte %d", kind.value, kind.from) end
+    local body = read(described.body, reader)
+    body.from = kind.from
+    datagram.frames[#datagram.frames + 1] = { kind = kind, described = described, body = body }
+  end
+end
+
+-- Takes bytes apart, of which `length` were sent and some may not have been captured. What is wrong
+-- with them, or else nil, is in `problem`.
+local function parse(bytes, length)
+  local datagram = { frames = {}, started = 0 }
+  local reader = setmetatable({ bytes = bytes, at = 0, upto = length }, Reader)
+  local sound, problem = pcall(read_datagram, datagram, reader)
+  if not sound then
+    if type(problem) ~= "table" then error(problem, 0) end
+    datagram.problem = problem
+  end
+  return datagram
+end
+
+-- One line for the Info column.
+local function sentence(datagram)
+  local problem = datagram.problem
+  if problem and not problem.cut then return "malformed: " .. problem.reason end
+  local phrases, bytes = {}, 0
+  for at, one in ipairs(datagram.frames) do
+    local phrase = one.described.says(one.body)
+    bytes = bytes + #phrase
+    if at > 1 and bytes > INFO_BYTES then
+      phrases[#phrases + 1] = ("… %d more"):format(#datagram.frames - at + 1)
+      break
+    end
+    phrases[#phrases + 1] = phrase
+  end
+  if problem then phrases[#phrases + 1] = problem.reason end
+  if not datagram.sender then return table.concat(phrases, "; ") end
+  return ("node %d %s"):format(datagram.sender.value, table.concat(phrases, "; "))
+end
+
+--------------------------------------------------------------------------------------------------
+-- The copies of a message
+--------------------------------------------------------------------------------------------------
+
+local messages -- By id and time: the copies of a message so far.
+local copies -- By place in the capture: a copy that was met.
+local numbers -- By address: the node that was heard from there.
+
+-- Called before a capture is read, and again before it is read anew.
+function proto.init()
+  messages, copies, numbers = {}, {}, {}
+end
+
+local function place(address, port)
+  return ("%s %d"):format(tostring(address), port)
+end
+
+-- The copy of a message that stands here; noted when the capture is read for the first time, so
+-- that every later look at the packet says the same. Two networks may both have a message 8.1: they
+-- differ in the time.
+local function copy_of(rumor, tvb, pinfo)
+  local at = ("%d:%d"):format(pinfo.number, tvb:offset() + rumor.from)
+  if copies[at] then return copies[at] end
+  local name = rumor.id.value .. " " .. tostring(rumor.sent_at.value)
+  local message = messages[name] or {}
+  messages[name] = message
+  local copy = { number = #message + 1, packet = pinfo.number, time = pinfo.rel_ts, message = message }
+  message[copy.number] = copy
+  copies[at] = copy
+  return copy
+end
+
+-- A span of whole nanoseconds, as Wireshark has it: both parts have the sign.
+local function span(ns)
+  local sign, rest = ns < 0 and -1 or 1, math.abs(ns)
+  local seconds = math.floor(rest / 1e9)
+  return NSTime.new(sign * seconds, sign * math.floor(rest - seconds * 1e9))
+end
+
+for name, field in pairs({
+  copy = { ProtoField.uint32, "Copy number in this capture" },
+  first_seen_in = { ProtoField.framenum, "First seen in", base.NONE, frametype and frametype.NONE },
+  next_seen_in = { ProtoField.framenum, "Next seen in", base.NONE, frametype and frametype.NONE },
+  since_first_seen = { ProtoField.relative_time, "Since first seen" },
+  since_sent = { ProtoField.relative_time, "Since sent" },
+}) do
+  local abbr = "gossip.rumor." .. name
+  fields[abbr] = field[1](abbr, field[2], field[3], field[4])
+end
+
+-- Adds to a rumor's tree what this capture tells of its message.
+local function show_copy(rumor, item, tvb, pinfo)
+  local copy = copy_of(rumor, tvb, pinfo)
+  local first, following = copy.message[1], copy.message[copy.number + 1]
+  local function add(name, value) item:add(fields["gossip.rumor." .. name], value):set_generated() end
+  add("copy", copy.number)
+  if first ~= copy then
+    add("first_seen_in", first.packet)
+    add("since_first_seen", span(math.floor((copy.time - first.time) * 1e9 + 0.5)))
+  end
+  if following then add("next_seen_in", following.packet) end
+  -- The time of capture comes as a double, which holds today's dates to some microsecond.
+  local second = math.floor(pinfo.abs_ts)
+  local microsecond = math.floor((pinfo.abs_ts - second) * 1e6 + 0.5)
+  local sent = rumor.sent_at.value
+  add("since_sent", span((second - sent.secs) * 1e9 + microsecond * 1e3 - sent.nsecs))
+end
+
+--------------------------------------------------------------------------------------------------
+-- Wireshark
+--------------------------------------------------------------------------------------------------
+
+local kinds = {}
+for kind, described in pairs(frames) do
+  kinds[kind] = label(described.name)
+  described.body.declare("gossip." .. described.name, described.name)
+end
+fields["gossip.magic"] = ProtoField.uint16("gossip.magic", "Magic", base.HEX)
+fields["gossip.version"] = ProtoField.uint8("gossip.version", "Version")
+fields["gossip.sender"] = ProtoField.uint32("gossip.sender", "Sender")
+fields["gossip.incarnation"] = ProtoField.uint32("gossip.incarnation", "Incarnation")
+fields["gossip.receiver"] = ProtoField.uint32("gossip.receiver", "Receiver")
+fields["gossip.kind"] = ProtoField.uint32("gossip.kind", "Kind", base.DEC, kinds)
+fields["gossip.tag"] = ProtoField.bytes("gossip.tag", "Tag")
+
+local all = {}
+for _, field in pairs(fields) do all[#all + 1] = field end
+proto.fields = all
+
+local malformed = ProtoExpert.new(
+  "gossip.malformed",
+  "A node drops this datagram",
+  expert.group.MALFORMED,
+  expert.severity.ERROR
+)
+proto.experts = { malformed }
+
+-- The receiver is not in a datagram. But whoever listens at an address also sends from it.
+local function show_receiver(datagram, tree, pinfo)
+  if datagram.problem or pinfo.in_error_pkt then return end
+  numbers[place(pinfo.net_src, pinfo.src_port)] = datagram.sender.value
+  local receiver = numbers[place(pinfo.net_dst, pinfo.dst_port)]
+  if receiver then tree:add(fields["gossip.receiver"], receiver):set_generated() end
+end
+
+local function show_frame(one, tree, tvb, pinfo, whole)
+  local described, body = one.described, one.body
+  local abbr = "gossip." .. described.name
+  local item = tree:add(fields[abbr], bytes_of(body, tvb))
+  item:set_text(("%s: node %d %s"):format(label(described.name), whole.sender.value, described.says(body)))
+  u32.show(one.kind, item, tvb, "gossip.kind")
+  body.kind.show_parts(body, item, tvb, abbr)
+  -- What a node drops is no copy, nor is what an ICMP error quotes.
+  local counts = not whole.problem and not pinfo.in_error_pkt
+  if described.name == "rumor" and counts then show_copy(body, item, tvb, pinfo) end
+end
+
+local function show_problem(datagram, tree, tvb)
+  local problem = datagram.problem
+  local rest = tvb(math.min(datagram.started, tvb:len() - 1))
+  if problem.cut then
+    tree:add(rest, "Cut short: " .. problem.reason)
+  else
+    local says = "Malformed: " .. problem.reason
+    tree:add(rest, says):add_proto_expert_info(malformed, says)
+  end
+end
+
+local function show_tag(tree, tvb)
+  local item = tree:add(fields["gossip.tag"], tvb(tvb:len() - TAG_BYTES, TAG_BYTES))
+  item:append_text(" (not checked: the key is not in the capture)")
+end
+
+-- Whatever begins with the magic is ours.
+local function is_ours(tvb)
+  return tvb:len() >= #MAGIC and tvb:raw(0, #MAGIC) == MAGIC
+end
+
+local displaced = {} -- By port: who had it before.
+
+-- What another dissector stumbles over is no error of ours.
+local function ask(other, tvb, pinfo, tree)
+  local fine, said = pcall(other.call, other, tvb, pinfo, tree)
+  if fine then return said end
+  tree:add(tvb(), ("[%s: malformed packet]"):format(tostring(other)))
+  return tvb:len()
+end
+
+function proto.dissector(tvb, pinfo, tree)
+  local ours = is_ours(tvb)
+  local other = not ours and displaced[pinfo.match]
+  if other then return ask(other, tvb, pinfo, tree) end
+  local datagram = parse(tvb:raw(), tvb:reported_len())
+  local says = sentence(datagram)
+  if not pinfo.in_error_pkt then
+    pinfo.cols.protocol = "Gossip"
+    pinfo.cols.info = says
+  end
+  local item = tree:add(proto, tvb(), "Gossip, " .. says)
+  if ours then item:add(fields["gossip.magic"], tvb(0, #MAGIC)) end
+  for _, name in ipairs({ "version", "sender", "incarnation" }) do
+    local part = datagram[name]
+    if part then part.kind.show(part, item, tvb, "gossip." .. name) end
+  end
+  show_receiver(datagram, item, pinfo)
+  for _, one in ipairs(datagram.frames) do show_frame(one, item, tvb, pinfo, datagram) end
+  if datagram.problem then show_problem(datagram, item, tvb) end
+  -- Of another version, who knows where its tag is.
+  if datagram.sender and tvb:len() == tvb:reported_len() then show_tag(item, tvb) end
+  return tvb:len()
+end
+
+-- Known by its magic, it is found on any port that no other protocol has.
+proto:register_heuristic("udp", function(tvb, pinfo, tree)
+  if not is_ours(tvb) then return false end
+  proto.dissector(tvb, pinfo, tree)
+  return true
+end)
+
+-- Some ports do belong to others, which Wireshark asks first: RX has 7001 to 7009. Among the ports
+-- of a network that is started without --ports-origin, those are asked second. For other ports there
+-- are Decode As and the preference udp.try_heuristic_first.
+local ports = DissectorTable.get("udp.port")
+ports:add_for_decode_as(proto)
+for port = 7001, 8000 do
+  displaced[port] = ports:get_dissector(port)
+  if displaced[port] then ports:add(port, proto) end
+end

@@ -1,0 +1,18 @@
+//! The Wireshark dissector and the script that captures: `scripts/gossip.lua`, `scripts/capture`.
+//!
+//! What the dissector says is compared with what the program itself says: its source, its parser,
+//! and its nodes.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod capture;
+mod examples;
+#[path = "../harness/mod.rs"]
+mod harness;
+mod mutated;
+#[path = "../faults/namespace.rs"]
+#[allow(dead_code, reason = "no datagram is dropped here")]
+mod namespace;
+mod source;
+mod traffic;
+mod tshark;
