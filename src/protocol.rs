@@ -11,7 +11,7 @@
 //! Deliberately absent: any account of the whole network. A node knows its neighbours, theirs,
 //! and a small random sample.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use std::net::SocketAddr;
 use std::ops::Range;
 use std::time::Duration;
@@ -287,6 +287,9 @@ impl Node {
         self.packed = Vec::new();
         self.path = Vec::new();
         self.events = Vec::new();
+        for peer in self.peers.iter_mut().filter(|peer| peer.settling.unsettled == 0) {
+            peer.settling.pending = VecDeque::new();
+        }
     }
 
     /// As [`Node::flush`], with injected faults in force.

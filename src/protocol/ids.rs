@@ -85,6 +85,11 @@ pub(super) struct IdSet {
 }
 
 impl IdSet {
+    /// The empty set.
+    pub(super) const fn new() -> Self {
+        Self { origins: BTreeMap::new(), ranges: 0 }
+    }
+
     /// The number of ranges.
     pub(super) fn ranges(&self) -> usize {
         self.ranges

@@ -12,7 +12,7 @@ use rand::RngExt;
 
 use super::Node;
 use super::message::{Incarnation, NodeId, PeerAddr};
-use super::peers::{Exchange, Peer, Settling, Standing};
+use super::peers::{Noted, Peer, Settling, Standing};
 use super::report::Event;
 use super::time::{Monotonic, Now};
 use super::wire::Frame;
@@ -63,7 +63,7 @@ impl Node {
                 peer.standing = Standing::Contact;
             }
             peer.settling = Settling::default();
-            peer.exchange = Exchange::default();
+            peer.exchange = Noted::default();
             peer.neighbours_version = 0;
             peer.seen_version = 0;
         }
@@ -194,7 +194,7 @@ impl Node {
         self.events.push(Event::PeerDead { node });
         if let Some(peer) = self.peers.get_mut(node) {
             peer.settling = Settling::default();
-            peer.exchange = Exchange::default();
+            peer.exchange = Noted::default();
         }
         self.set_standing(node, Standing::Dead { since: now.monotonic, next });
         self.due.at(next);

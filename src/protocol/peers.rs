@@ -4,6 +4,7 @@
 //! `overlay` (who is alive, who is linked) and `repair` (who lacks what).
 
 use std::collections::{BTreeMap, VecDeque};
+use std::ops::{Deref, DerefMut};
 use std::time::Duration;
 
 use super::flood::LinkId;
@@ -60,7 +61,7 @@ pub(super) struct Peer {
     /// It gave no answer when it was asked for a link, at this time.
     pub(super) unanswered: Option<Monotonic>,
     pub(super) settling: Settling,
-    pub(super) exchange: Exchange,
+    pub(super) exchange: Noted,
 }
 
 /// Copies sent to a peer that did not come back yet.
@@ -79,7 +80,7 @@ pub(super) struct Settling {
 }
 
 /// The state of comparing notes with a peer.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Exchange {
     /// What it holds and this node lacks, not asked for yet.
     pub(super) offers: IdSet,
@@ -93,6 +94,36 @@ pub(super) struct Exchange {
     pub(super) listing_until: Option<Monotonic>,
     /// Whether the pages of the listing under way found anything so far.
     pub(super) found: bool,
+}
+
+impl Exchange {
+    const NOTHING: Self = Self {
+        offers: IdSet::new(),
+        asked: 0,
+        answer_time: Duration::ZERO,
+        agreed: Account { count: 0, fingerprint: 0 },
+        listing_until: None,
+        found: false,
+    };
+}
+
+/// An [`Exchange`] that takes no memory before there is something to note: mostly, there never is.
+#[derive(Debug, Default)]
+pub(super) struct Noted(Option<Box<Exchange>>);
+
+impl Deref for Noted {
+    type Target = Exchange;
+
+    fn deref(&self) -> &Exchange {
+        static NOTHING: Exchange = Exchange::NOTHING;
+        self.0.as_deref().unwrap_or(&NOTHING)
+    }
+}
+
+impl DerefMut for Noted {
+    fn deref_mut(&mut self) -> &mut Exchange {
+        self.0.get_or_insert_with(|| Box::new(Exchange::NOTHING))
+    }
 }
 
 impl Peer {
@@ -114,7 +145,7 @@ impl Peer {
             unlinked: None,
             unanswered: None,
             settling: Settling::default(),
-            exchange: Exchange::default(),
+            exchange: Noted::default(),
         }
     }
 

@@ -79,8 +79,9 @@ impl Node {
     pub(super) fn on_summary(&mut self, now: Now, from: NodeId, summary: &Summary) {
         let difference = self.difference(now, summary);
         let Some(peer) = self.peers.get_mut(from) else { return };
-        if difference == Account::default() {
-            peer.exchange.agreed = difference;
+        let none = Account::default();
+        if difference == none && peer.exchange.agreed != none {
+            peer.exchange.agreed = none;
         }
         if difference == peer.exchange.agreed {
             return;
