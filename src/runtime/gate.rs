@@ -121,7 +121,7 @@ mod tests {
     /// A node with a neighbour that takes four messages at a time, and never answers.
     fn node() -> Node {
         let mut config = Config::new(NodeId(1), Key([1; 32]), 1);
-        std::sync::Arc::make_mut(&mut config.limits).unsettled_max = 4;
+        config.limits_mut().unsettled_max = 4;
         let addr = ([127, 0, 0, 1], 7002).into();
         config.neighbours = vec![PeerAddr { node: NodeId(2), addr }];
         let mut node = Node::new(config, at(0));
