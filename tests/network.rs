@@ -158,7 +158,7 @@ fn any_text_arrives_as_it_was_sent_and_is_shown_without_harm() {
     lab.start("circular -n 3");
     let texts = [
         "-x",
-        "--not-a-flag",
+        "-- not a flag",
         "two\nlines\tand a tab\r",
         "\u{1b}[2J\u{1b}]0;title\u{7}",
         "\u{202e}gnp.exe\u{2066}\u{feff}\u{9b}31m",
