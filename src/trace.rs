@@ -177,7 +177,13 @@ impl Trace {
         };
         let nodes: Vec<TraceNode> = said.iter().enumerate().map(node).collect();
         let text_bytes = text.len();
-        let figures = figures::figures(id, (relays, text_bytes), &nodes, &overlay);
+        let paths: Vec<&Path> = said
+            .iter()
+            .filter_map(held)
+            .flat_map(|info| &info.paths)
+            .map(|kept| &kept.path)
+            .collect();
+        let figures = figures::figures(id, (relays, text_bytes), &nodes, &paths, &overlay);
         let links = overlay.links;
         Some(Self {
             network: network.to_owned(),

@@ -149,7 +149,7 @@ fn figures(figures: &Figures) -> String {
     let mut text = table(&columns, &rows);
     if !figures.complete {
         text.push_str(
-            "not all who passed it on could be asked: copies and bytes are of those who could\n",
+            "not all who may have passed it on told of it: copies and bytes are of those who did\n",
         );
     }
     text
@@ -312,7 +312,7 @@ pub(super) mod tests {
         let shown = text(&[trace(said)], &view(80));
         assert!(shown.contains("not known to have it: 4 nodes\n  evicted: "), "{shown}");
         assert!(shown.contains(": 3-4,6\n  down: 8\n"), "{shown}");
-        assert!(shown.contains("not all who passed it on could be asked"), "{shown}");
+        assert!(shown.contains("not all who may have passed it on told of it"), "{shown}");
     }
 
     #[test]
