@@ -101,7 +101,7 @@ fn traces(record: &Record, wanted: &[Wanted]) -> Result<Vec<Trace>, Error> {
     }
     let trace = |(at, id): (usize, &MessageId)| {
         let said = survey.said(at);
-        let traced = Trace::of(&record.name, *id, said.clone(), survey.partitions().to_vec());
+        let traced = Trace::of(&record.name, *id, said.clone(), survey.faults());
         traced.ok_or_else(|| not_held(*id, &said, survey.answered()))
     };
     ids.iter().enumerate().map(trace).collect()

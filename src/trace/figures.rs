@@ -285,12 +285,12 @@ fn plain_if_any<S: Serializer>(value: &Option<f64>, to: S) -> Result<S::Ok, S::E
 #[cfg(test)]
 mod tests {
     use super::super::testing::{held, ring, said, state};
-    use super::super::{NodeState, Said, Trace};
+    use super::super::{Faults, NodeState, Said, Trace};
     use super::*;
     use crate::protocol::{Holding, PathInfo};
 
     fn figures(said: Vec<Said>) -> Figures {
-        Trace::of("default", "1.1".parse().unwrap(), said, vec![]).unwrap().figures
+        Trace::of("default", "1.1".parse().unwrap(), said, Faults::default()).unwrap().figures
     }
 
     #[test]

@@ -214,7 +214,7 @@ fn micros(us: f64) -> String {
 pub(super) mod tests {
     use super::*;
     use crate::protocol::{Holding, MessageId, MessageInfo, PathInfo, PeerInfo, PeerState, Wall};
-    use crate::trace::{NodeState, Said};
+    use crate::trace::{Faults, NodeState, Said};
 
     /// A node that is up and has message 1.1 by this path, a hop every 100 µs.
     pub(super) fn held(path: &[u32], peers: &[u32]) -> Said {
@@ -265,7 +265,7 @@ pub(super) mod tests {
     }
 
     pub(super) fn trace(said: Vec<Said>) -> Trace {
-        Trace::of("default", MessageId::new(1, 1, 1), said, vec![]).unwrap()
+        Trace::of("default", MessageId::new(1, 1, 1), said, Faults::default()).unwrap()
     }
 
     pub(super) fn view(width: usize) -> View {
