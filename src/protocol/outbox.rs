@@ -113,8 +113,9 @@ impl Outbox {
         if !self.items.is_sorted_by_key(key) {
             self.items.sort_by_key(key);
         }
+        let mut last = None;
         for first_copies in [true, false] {
-            self.pack_those(first_copies, config, out, packed, counters);
+            self.pack_those(first_copies, &mut last, config, out, packed, counters);
         }
         self.items.clear();
         self.bytes.clear();
@@ -123,28 +124,28 @@ impl Outbox {
     }
 
     /// Packs what goes to receivers that get first copies, or to the others.
-    fn pack_those(
-        &self,
+    fn pack_those<'a>(
+        &'a self,
         first_copies: bool,
+        last: &mut Option<(&'a [Item], Range<usize>)>,
         config: &Config,
         out: &mut Outputs,
         packed: &mut Vec<Packed>,
         counters: &mut Counters,
     ) {
-        let mut last: Option<(&[Item], Range<usize>)> = None;
         let receivers = self.items.chunk_by(|a, b| a.to == b.to);
         for items in receivers.filter(|items| items.iter().any(|i| i.is_first) == first_copies) {
             let mut rest = items;
             while let Some(first) = rest.first() {
                 let (now, later) = rest.split_at(fitting(rest, config));
                 rest = later;
-                let range = match &last {
+                let range = match last {
                     Some((same, range)) if same_frames(same, now) => range.clone(),
                     _ => self.seal(now, config, out),
                 };
                 count(now, &range, counters);
                 packed.push(Packed { to: first.to, range: range.clone() });
-                last = Some((now, range));
+                *last = Some((now, range));
             }
         }
     }
