@@ -21,6 +21,7 @@ use rand::rngs::Xoshiro256PlusPlus;
 
 #[doc(hidden)]
 pub mod benching;
+mod by_origin;
 mod config;
 mod faults;
 mod flood;

@@ -12,6 +12,7 @@ use super::message::{NodeId, PeerAddr};
 use super::peer_list::PeerList;
 use super::peers::{Peer, Settling, Standing};
 use super::report::Event;
+use super::sample::Sample;
 use super::time::{Monotonic, Now};
 use super::timers;
 use super::unity::Unity;
@@ -28,10 +29,7 @@ pub(super) struct Overlay {
     version: u32,
     /// After a rewiring: the links to give up once the others stand.
     retiring: Vec<NodeId>,
-    /// Other nodes, for when neighbours are not enough.
-    pub(super) sample: PeerList,
-    /// Those it was told of when it started.
-    pub(super) first_sample: PeerList,
+    pub(super) sample: Sample,
     /// Those sent away in the last shuffle, to be replaced first.
     pub(super) shuffled: Vec<NodeId>,
     pub(super) shuffle_at: Monotonic,
@@ -54,8 +52,7 @@ impl Overlay {
             told_spare: false,
             version: 0,
             retiring: Vec::new(),
-            sample: sample.into(),
-            first_sample: sample.into(),
+            sample: Sample::new(sample),
             shuffled: Vec::new(),
             shuffle_at,
             unity,

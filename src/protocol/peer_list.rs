@@ -81,6 +81,14 @@ impl PeerList {
         }
     }
 
+    /// The peer at this place.
+    pub(super) fn get(&self, at: usize) -> Option<PeerAddr> {
+        match self {
+            Self::V4(peers) => peers.get(at).map(|peer| peer.full()),
+            Self::Mixed(peers) => peers.get(at).copied(),
+        }
+    }
+
     pub(super) fn to_vec(&self) -> Vec<PeerAddr> {
         self.iter().collect()
     }

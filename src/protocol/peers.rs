@@ -191,8 +191,8 @@ pub(super) struct Peers {
     list: Vec<Peer>,
     next_link: u32,
     /// The links of all peers that get copies, and where these are, in the same order.
-    links: Vec<LinkId>,
-    link_addrs: Vec<PeerAddr>,
+    links: Box<[LinkId]>,
+    link_addrs: PeerList,
 }
 
 impl Peers {
@@ -265,12 +265,9 @@ impl Peers {
 
     /// Brings the list of links up to date.
     pub(super) fn relink(&mut self) {
-        self.links.clear();
-        self.link_addrs.clear();
-        for peer in self.list.iter().filter(|peer| peer.gets_copies()) {
-            self.links.push(peer.link);
-            self.link_addrs.push(peer.addr);
-        }
+        let linked = || self.list.iter().filter(|peer| peer.gets_copies());
+        self.links = linked().map(|peer| peer.link).collect();
+        self.link_addrs = linked().map(|peer| peer.addr).collect();
     }
 
     /// The links that messages are pushed over.
@@ -281,7 +278,7 @@ impl Peers {
     /// Where such a link leads.
     pub(super) fn addr_of(&self, link: LinkId) -> Option<PeerAddr> {
         let at = self.links.iter().position(|other| *other == link)?;
-        Some(self.link_addrs[at])
+        self.link_addrs.get(at)
     }
 
     /// The peer at the other end of a link in use.

@@ -115,7 +115,10 @@ impl Node {
             // Not `clamp`, which panics where somebody set the least above the most.
             let wait = (settle * 4).min(timing.settle_timeout_max).max(timing.settle_timeout_min);
             let at = now.monotonic + wait;
-            peer.settling.pending.push_back((at, id));
+            let pending = &mut peer.settling.pending;
+            // Often it is one at a time.
+            pending.reserve_exact(usize::from(pending.capacity() == 0));
+            pending.push_back((at, id));
             peer.settling.unsettled += 1;
             self.settle_due.at(at + GRAIN);
         }

@@ -72,8 +72,10 @@ impl Log {
     /// Adds the newest.
     pub(super) fn push(&mut self, record: Record) -> Slot {
         if self.chunks.is_empty() || self.end.is_multiple_of(CHUNK) {
-            // Who holds few messages needs no whole chunk.
-            let room = if self.chunks.is_empty() { 0 } else { CHUNK };
+            // Who holds few messages needs no whole chunk, and who holds one message room for one.
+            let is_first = self.chunks.is_empty();
+            let room = if is_first { 1 } else { CHUNK };
+            self.chunks.reserve_exact(usize::from(is_first));
             self.chunks.push_back(VecDeque::with_capacity(usize::try_from(room).unwrap_or(0)));
         }
         let slot = Slot(self.end);
