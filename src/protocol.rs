@@ -36,6 +36,7 @@ mod overlay;
 mod path;
 mod peer_list;
 mod peers;
+mod rare;
 mod reconcile;
 #[cfg(test)]
 mod regressions;
@@ -66,8 +67,10 @@ use faults::FaultLab;
 use outbox::{Outbox, Packed};
 use overlay::Overlay;
 use peers::{Peer, Peers, Standing};
+use rare::Rare;
 use reconcile::Recent;
 use repair::Repair;
+use report::Tally;
 use store::Store;
 use timers::{Due, Trickle};
 use unity::Unity;
@@ -109,7 +112,7 @@ pub struct Node {
     store: Store,
     peers: Peers,
     overlay: Overlay,
-    repair: Repair,
+    repair: Rare<Repair>,
     recent: Recent,
     /// When summaries and heartbeats go out.
     trickle: Trickle,
@@ -120,8 +123,8 @@ pub struct Node {
     /// Told to leave: until when to wait for messages to settle.
     leaving: Option<Monotonic>,
     outbox: Outbox,
-    faults: FaultLab,
-    counters: Counters,
+    faults: Rare<FaultLab>,
+    counters: Tally,
     /// The limits that were told to be hit.
     limits_told: BTreeSet<&'static str>,
     events: Vec<Event>,
@@ -156,15 +159,15 @@ impl Node {
             store: Store::default(),
             peers: Peers::default(),
             overlay,
-            repair: Repair::default(),
+            repair: Rare::default(),
             recent: Recent::default(),
             trickle,
             due: Due::never(),
             settle_due: Due::never(),
             leaving: None,
             outbox: Outbox::default(),
-            faults: FaultLab::default(),
-            counters: Counters::default(),
+            faults: Rare::default(),
+            counters: Tally::default(),
             limits_told: BTreeSet::new(),
             events: Vec::new(),
             tells_messages: true,
@@ -319,7 +322,10 @@ impl Node {
     /// other senders are left out. None: no faults.
     pub fn set_faults(&mut self, rules: &[FaultRule]) {
         let mine = rules.iter().filter(|rule| rule.concerns_sender(self.config.node));
-        self.faults.set(mine.cloned().collect());
+        let mine: Vec<FaultRule> = mine.cloned().collect();
+        if self.faults.rules() != mine {
+            self.faults.set(mine);
+        }
     }
 
     /// Whether [`Event::Accepted`] and [`Event::Delivered`] are told, as they are at first. Each
@@ -399,7 +405,7 @@ impl Node {
             known_messages: self.store.account().count,
             missing: self.missing(),
             limits: (*self.config.limits).clone(),
-            counters: self.counters.clone(),
+            counters: self.counters.total(),
         }
     }
 
@@ -415,7 +421,7 @@ impl Node {
 
     /// Tells of each limit that was hit for the first time.
     fn tell_limits(&mut self) {
-        for (name, count) in self.counters.list() {
+        for (name, count) in self.counters.total().list() {
             if name.starts_with("limit_") && count > 0 && self.limits_told.insert(name) {
                 self.events.push(Event::LimitHit { limit: name.into() });
             }
@@ -442,8 +448,10 @@ impl Node {
 
     /// Counts what the driver's socket could not do: lost, like any other datagram.
     pub fn count_socket_errors(&mut self, sending: u64, receiving: u64) {
-        self.counters.send_errors += sending;
-        self.counters.receive_errors += receiving;
+        if sending + receiving > 0 {
+            self.counters.send_errors += sending;
+            self.counters.receive_errors += receiving;
+        }
     }
 
     /// Counts a datagram that was dropped.

@@ -341,7 +341,7 @@ impl Simulation {
     /// A node is gone.
     fn end(&mut self, at: usize, life: Life) {
         if let Some(node) = &self.members[at].node {
-            self.past.add(node.counters());
+            self.past.add(&node.counters());
         }
         self.members[at].end(life);
     }
@@ -415,7 +415,7 @@ impl Simulation {
     pub fn counters(&self) -> Counters {
         let mut sum = self.past.clone();
         for node in self.members.iter().filter_map(|member| member.node.as_ref()) {
-            sum.add(node.counters());
+            sum.add(&node.counters());
         }
         sum
     }

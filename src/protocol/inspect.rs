@@ -66,8 +66,8 @@ impl Node {
     }
 
     /// What it counted: [`Node::status`] in brief.
-    pub(crate) fn counters(&self) -> &Counters {
-        &self.counters
+    pub(crate) fn counters(&self) -> Counters {
+        self.counters.total()
     }
 
     /// Checks what must hold between any two inputs, after the flush: each limit, and that the

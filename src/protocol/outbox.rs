@@ -9,7 +9,7 @@ use std::ops::Range;
 
 use super::config::{Config, UDP_PAYLOAD_BYTES_MAX};
 use super::message::{NodeId, PeerAddr};
-use super::report::Counters;
+use super::report::Tally;
 use super::wire::{self, Frame, TAG_BYTES};
 use super::{Outputs, path};
 use crate::codec;
@@ -106,7 +106,7 @@ impl Outbox {
         config: &Config,
         out: &mut Outputs,
         packed: &mut Vec<Packed>,
-        counters: &mut Counters,
+        counters: &mut Tally,
     ) {
         // By receiver; frames were put in order, and each lies behind the one before it.
         let key = |item: &Item| (item.to.node, item.to.addr, item.frame.start);
@@ -119,7 +119,9 @@ impl Outbox {
         self.items.clear();
         self.bytes.clear();
         self.control_bytes = 0;
-        counters.limit_control_dropped += std::mem::take(&mut self.control_dropped);
+        if self.control_dropped > 0 {
+            counters.limit_control_dropped += std::mem::take(&mut self.control_dropped);
+        }
     }
 
     /// Packs what goes to receivers that get first copies, or to the others.
@@ -129,7 +131,7 @@ impl Outbox {
         config: &Config,
         out: &mut Outputs,
         packed: &mut Vec<Packed>,
-        counters: &mut Counters,
+        counters: &mut Tally,
     ) {
         let mut last: Option<(&[Item], Range<usize>)> = None;
         let receivers = self.items.chunk_by(|a, b| a.to == b.to);
@@ -179,7 +181,7 @@ fn same_frames(a: &[Item], b: &[Item]) -> bool {
 }
 
 /// Counts one datagram.
-fn count(items: &[Item], range: &Range<usize>, counters: &mut Counters) {
+fn count(items: &[Item], range: &Range<usize>, counters: &mut Tally) {
     counters.datagrams_sent += 1;
     counters.bytes_sent += range.len() as u64;
     if items.iter().any(|item| item.frame.rumor) {
@@ -230,8 +232,8 @@ mod tests {
         PeerAddr { node: NodeId(node), addr: ([127, 0, 0, 1], port).into() }
     }
 
-    fn pack(outbox: &mut Outbox, config: &Config) -> (Vec<(u32, Vec<u8>)>, Counters) {
-        let (mut out, mut packed, mut counters) = (Outputs::default(), vec![], Counters::default());
+    fn pack(outbox: &mut Outbox, config: &Config) -> (Vec<(u32, Vec<u8>)>, Tally) {
+        let (mut out, mut packed, mut counters) = (Outputs::default(), vec![], Tally::default());
         outbox.pack(config, &mut out, &mut packed, &mut counters);
         let bytes = |p: &Packed| (p.to.node.0, out.bytes[p.range.clone()].to_vec());
         (packed.iter().map(bytes).collect(), counters)
@@ -262,7 +264,7 @@ mod tests {
         outbox.put(peer(2), frame);
         outbox.put(peer(3), frame);
         let (mut out, mut packed) = (Outputs::default(), vec![]);
-        outbox.pack(&config(), &mut out, &mut packed, &mut Counters::default());
+        outbox.pack(&config(), &mut out, &mut packed, &mut Tally::default());
         assert_eq!(packed.len(), 2);
         assert_eq!(packed[0].range, packed[1].range);
     }

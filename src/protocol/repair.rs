@@ -17,6 +17,7 @@ use super::ids::{self, IdRange};
 use super::message::{MessageId, NodeId, PeerAddr};
 use super::outbox;
 use super::peers::{Peer, Standing};
+use super::rare::Nothing;
 use super::store::Record;
 use super::time::{Monotonic, Now};
 use super::timers::Due;
@@ -76,7 +77,22 @@ pub(super) enum Arrived {
     InBulk,
 }
 
+impl Nothing for Repair {
+    const NOTHING: &'static Self = &Self {
+        wanted: BTreeMap::new(),
+        replies: VecDeque::new(),
+        queued: BTreeSet::new(),
+        replies_from: Monotonic(0),
+        catching_up: false,
+    };
+}
+
 impl Repair {
+    /// Whether nothing is asked for, by nobody.
+    fn is_idle(&self) -> bool {
+        self.wanted.is_empty() && self.replies.is_empty()
+    }
+
     /// How many messages are asked for, wait to be sent, and are noted as waiting.
     pub(super) fn sizes(&self) -> (usize, usize, usize) {
         (self.wanted.len(), self.replies.len(), self.queued.len())
@@ -110,7 +126,7 @@ impl Node {
         for link in links {
             let timing = &self.config.timing;
             let Some(peer) = self.peers.by_link(*link) else { continue };
-            let assumed = peer.settling.assumed.unwrap_or(timing.settle_time_initial);
+            let assumed = peer.settling.losses.assumed.unwrap_or(timing.settle_time_initial);
             let settle = peer.settling.smoothed.unwrap_or(assumed);
             // Not `clamp`, which panics where somebody set the least above the most.
             let wait = (settle * 4).min(timing.settle_timeout_max).max(timing.settle_timeout_min);
@@ -176,10 +192,10 @@ impl Node {
         let mut ids = Vec::new();
         let (mut again_until, mut retries) = (now, Vec::new());
         while ids.len() < IDS_PER_FRAME_MAX {
-            let again = settling.retries.first_key_value();
+            let again = settling.losses.retries.first_key_value();
             let again = again.filter(|((at, _), _)| *at <= again_until);
             let (id, attempts) = if let Some((&(at, id), &attempts)) = again {
-                settling.retries.remove(&(at, id));
+                settling.losses.retries.remove(&(at, id));
                 (id, attempts)
             } else if settling.pending.front().is_some_and(|(at, _)| *at <= now) {
                 let Some((_, id)) = settling.pending.pop_front() else { break };
@@ -196,13 +212,15 @@ impl Node {
             }
         }
         // Not before: what was just asked about may be due again within that time.
-        settling.retries.extend(retries);
+        if !retries.is_empty() {
+            settling.losses.retries.extend(retries);
+        }
         // What settled meanwhile need not wake anybody.
         while settling.pending.front().is_some_and(|(_, id)| !unsettled(*id)) {
             settling.pending.pop_front();
         }
         let first = settling.pending.front().map(|(at, _)| *at);
-        let again = settling.retries.first_key_value().map(|((at, _), _)| *at);
+        let again = settling.losses.retries.first_key_value().map(|((at, _), _)| *at);
         for at in first.into_iter().chain(again) {
             settle_due.at(at.max(now) + GRAIN);
         }
@@ -318,6 +336,9 @@ impl Node {
     /// A message came in: nobody needs to ask for it any more. Says how it was asked for, and of
     /// whom; once the message is recorded, [`Node::pump`] is due for that peer.
     pub(super) fn arrived(&mut self, now: Now, id: MessageId) -> (Arrived, Option<NodeId>) {
+        if self.repair.wanted.is_empty() {
+            return (Arrived::Pushed, None);
+        }
         let Some(wanted) = self.repair.wanted.remove(&id) else { return (Arrived::Pushed, None) };
         self.counters.repairs_received += 1;
         if let Some(peer) = self.peers.get_mut(wanted.asked) {
@@ -335,6 +356,9 @@ impl Node {
 
     /// Asks again, or elsewhere, for what did not come in time.
     pub(super) fn ask_again(&mut self, now: Now) {
+        if self.repair.wanted.is_empty() {
+            return;
+        }
         let mut ask: BTreeMap<NodeId, Vec<MessageId>> = BTreeMap::new();
         let mut given_up = Vec::new();
         let wanted_max = self.config.limits.wanted_per_peer_max;
@@ -392,11 +416,13 @@ impl Node {
 
     /// A peer is gone: what it was asked for is asked of others at the next tick.
     pub(super) fn stop_asking(&mut self, now: Now, node: NodeId) {
-        for wanted in self.repair.wanted.values_mut().filter(|wanted| wanted.asked == node) {
-            wanted.until = now.monotonic;
+        if !self.repair.is_idle() {
+            for wanted in self.repair.wanted.values_mut().filter(|wanted| wanted.asked == node) {
+                wanted.until = now.monotonic;
+            }
+            self.repair.replies.retain(|(to, _)| *to != node);
+            self.repair.queued.retain(|(to, _)| *to != node);
         }
-        self.repair.replies.retain(|(to, _)| *to != node);
-        self.repair.queued.retain(|(to, _)| *to != node);
         self.due.at(now.monotonic);
     }
 
@@ -425,8 +451,8 @@ impl Node {
             ranges.first().map(|range| MessageId { origin: range.origin, sequence: range.first });
         let copies = id.and_then(|id| self.store.get(id)?.copies.get(peer.link));
         if peer.settling.smoothed.is_none() && copies.is_some_and(|copies| copies.sent > 0) {
-            let assumed = peer.settling.assumed.unwrap_or(initial);
-            peer.settling.assumed = Some(assumed * 3 / 4);
+            let assumed = peer.settling.losses.assumed.unwrap_or(initial);
+            peer.settling.losses.assumed = Some(assumed * 3 / 4);
         }
     }
 

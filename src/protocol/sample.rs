@@ -144,7 +144,7 @@ impl Node {
             .iter()
             .filter(|peer| peer.standing == Standing::Contact)
             .filter(|peer| now.monotonic.since(peer.heard) > memory)
-            .filter(|peer| peer.unlinked.is_none_or(|at| now.monotonic.since(at) > memory))
+            .filter(|peer| peer.changes.unlinked.is_none_or(|at| now.monotonic.since(at) > memory))
             .map(|peer| peer.addr.node)
             .collect();
         for node in idle {
