@@ -502,7 +502,9 @@ impl Node {
             record.bytes_sent += frame.len() as u64;
         });
         self.counters.repairs_sent += 1;
-        self.counters.limit_paths_cut += u64::from(cut);
+        if cut {
+            self.counters.limit_paths_cut += 1;
+        }
         frame.len()
     }
 }

@@ -223,7 +223,8 @@ macro_rules! counters {
             }
         }
 
-        /// [`Counters`] as a node keeps them: those that seldom count take no memory before.
+        /// [`Counters`] as a node keeps them: those that seldom count take no memory before. To add
+        /// zero to one of these would change nothing but that.
         #[derive(Debug, Default)]
         pub(super) struct Tally {
             $(pub(super) $often: u64,)*
