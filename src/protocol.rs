@@ -63,6 +63,7 @@ pub use report::{
 pub use time::{Monotonic, Now, Wall};
 pub use wire::{MAGIC, TAG_BYTES, VERSION};
 
+use config::Settings;
 use faults::FaultLab;
 use outbox::{Outbox, Packed};
 use overlay::Overlay;
@@ -107,7 +108,7 @@ impl Outputs {
 /// One node of the network.
 #[derive(Debug)]
 pub struct Node {
-    config: Config,
+    config: Settings,
     rng: Xoshiro256PlusPlus,
     store: Store,
     peers: Peers,
@@ -140,7 +141,7 @@ pub struct Node {
 impl Node {
     /// A node that starts now.
     #[must_use]
-    pub fn new(config: Config, now: Now) -> Self {
+    pub fn new(mut config: Config, now: Now) -> Self {
         let mut rng = Xoshiro256PlusPlus::seed_from_u64(config.seed);
         let timing = &config.timing;
         let trickle = Trickle::start(now.monotonic, timing.summary_interval_min);
@@ -154,6 +155,8 @@ impl Node {
                 now.monotonic,
             ),
         );
+        let neighbours = std::mem::take(&mut config.neighbours);
+        let faults = std::mem::take(&mut config.faults);
         let mut node = Self {
             rng,
             store: Store::default(),
@@ -174,16 +177,14 @@ impl Node {
             sequence: 0,
             path: Vec::new(),
             packed: Vec::new(),
-            config,
+            config: Settings::from(config),
         };
         let until = now.monotonic + node.config.timing.first_contact_timeout;
-        for peer in std::mem::take(&mut node.config.neighbours) {
+        for peer in neighbours {
             node.peers.ensure(peer, Standing::Joining { until }, now.monotonic).original = true;
         }
         node.peers.relink();
-        // Both are kept elsewhere from now on.
-        node.config.sample = Vec::new();
-        node.set_faults(&node.config.faults.clone());
+        node.set_faults(&faults);
         node.due.at(node.trickle.next());
         node
     }

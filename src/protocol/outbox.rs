@@ -7,7 +7,7 @@
 use std::net::SocketAddr;
 use std::ops::Range;
 
-use super::config::{Config, UDP_PAYLOAD_BYTES_MAX};
+use super::config::{Settings, UDP_PAYLOAD_BYTES_MAX};
 use super::message::{NodeId, PeerAddr};
 use super::report::Tally;
 use super::wire::{self, Frame, TAG_BYTES};
@@ -103,7 +103,7 @@ impl Outbox {
     /// Packs everything into datagrams, appended to `out`, and is empty again.
     pub(super) fn pack(
         &mut self,
-        config: &Config,
+        config: &Settings,
         out: &mut Outputs,
         packed: &mut Vec<Packed>,
         counters: &mut Tally,
@@ -128,7 +128,7 @@ impl Outbox {
     fn pack_those(
         &self,
         first_copies: bool,
-        config: &Config,
+        config: &Settings,
         out: &mut Outputs,
         packed: &mut Vec<Packed>,
         counters: &mut Tally,
@@ -152,7 +152,7 @@ impl Outbox {
     }
 
     /// Makes one datagram of these frames.
-    fn seal(&self, items: &[Item], config: &Config, out: &mut Outputs) -> Range<usize> {
+    fn seal(&self, items: &[Item], config: &Settings, out: &mut Outputs) -> Range<usize> {
         let start = out.bytes.len();
         wire::begin(&mut out.bytes, config.node, config.incarnation);
         for item in items {
@@ -164,7 +164,7 @@ impl Outbox {
 }
 
 /// How many of these frames to one receiver, the first at least, go into one datagram.
-fn fitting(items: &[Item], config: &Config) -> usize {
+fn fitting(items: &[Item], config: &Settings) -> usize {
     const HEADER_BYTES_MAX: usize = 13;
     let bytes_max = config.limits.packed_datagram_bytes_max.min(UDP_PAYLOAD_BYTES_MAX);
     let mut bytes = HEADER_BYTES_MAX + TAG_BYTES;
@@ -224,7 +224,9 @@ impl Outputs {
 
 #[cfg(test)]
 mod tests {
-    use super::super::config::Key;
+    use std::sync::Arc;
+
+    use super::super::config::{Config, Key};
     use super::*;
 
     fn peer(node: u32) -> PeerAddr {
@@ -232,15 +234,15 @@ mod tests {
         PeerAddr { node: NodeId(node), addr: ([127, 0, 0, 1], port).into() }
     }
 
-    fn pack(outbox: &mut Outbox, config: &Config) -> (Vec<(u32, Vec<u8>)>, Tally) {
+    fn pack(outbox: &mut Outbox, config: &Settings) -> (Vec<(u32, Vec<u8>)>, Tally) {
         let (mut out, mut packed, mut counters) = (Outputs::default(), vec![], Tally::default());
         outbox.pack(config, &mut out, &mut packed, &mut counters);
         let bytes = |p: &Packed| (p.to.node.0, out.bytes[p.range.clone()].to_vec());
         (packed.iter().map(bytes).collect(), counters)
     }
 
-    fn config() -> Config {
-        Config::new(NodeId(1), Key([1; 32]), 1)
+    fn config() -> Settings {
+        Config::new(NodeId(1), Key([1; 32]), 1).into()
     }
 
     #[test]
@@ -284,7 +286,7 @@ mod tests {
     #[test]
     fn a_datagram_is_packed_no_larger_than_its_limit() {
         let mut config = config();
-        config.limits_mut().packed_datagram_bytes_max = 100;
+        Arc::make_mut(&mut config.limits).packed_datagram_bytes_max = 100;
         let mut outbox = Outbox::default();
         for node in 1..=30 {
             outbox.send(peer(2), &Frame::Vouch { node: NodeId(node * 100_000) });
