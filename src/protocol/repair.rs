@@ -20,7 +20,7 @@ use super::peers::{Peer, Standing};
 use super::rare::Nothing;
 use super::store::Record;
 use super::time::{Monotonic, Now};
-use super::timers::Due;
+use super::timers::{Due, back_off};
 use super::wire::{Frame, Rumor};
 
 /// The most ids asked about, or looked at for one frame, in one go.
@@ -34,10 +34,6 @@ const GRAIN: Duration = Duration::from_millis(5);
 const ASK_AHEAD: Duration = Duration::from_millis(20);
 /// With more messages missing than this, a node is catching up, and does not pass on what it gets.
 const BULK: usize = 64;
-
-/// So many times the same thing is asked at the same interval; then the intervals grow. Random
-/// loss is no congestion: to back off at once would only make the unlucky wait.
-const STEADY_ATTEMPTS: u8 = 5;
 
 /// What a node does about missing messages.
 #[derive(Debug, Default)]
@@ -88,11 +84,6 @@ impl Nothing for Repair {
 }
 
 impl Repair {
-    /// Whether nothing is asked for, by nobody.
-    fn is_idle(&self) -> bool {
-        self.wanted.is_empty() && self.replies.is_empty()
-    }
-
     /// How many messages are asked for, wait to be sent, and are noted as waiting.
     pub(super) fn sizes(&self) -> (usize, usize, usize) {
         (self.wanted.len(), self.replies.len(), self.queued.len())
@@ -336,10 +327,9 @@ impl Node {
     /// A message came in: nobody needs to ask for it any more. Says how it was asked for, and of
     /// whom; once the message is recorded, [`Node::pump`] is due for that peer.
     pub(super) fn arrived(&mut self, now: Now, id: MessageId) -> (Arrived, Option<NodeId>) {
-        if self.repair.wanted.is_empty() {
-            return (Arrived::Pushed, None);
-        }
-        let Some(wanted) = self.repair.wanted.remove(&id) else { return (Arrived::Pushed, None) };
+        let is_wanted = self.repair.wanted.contains_key(&id);
+        let wanted = is_wanted.then(|| self.repair.wanted.remove(&id)).flatten();
+        let Some(wanted) = wanted else { return (Arrived::Pushed, None) };
         self.counters.repairs_received += 1;
         if let Some(peer) = self.peers.get_mut(wanted.asked) {
             peer.exchange.asked = peer.exchange.asked.saturating_sub(1);
@@ -416,7 +406,7 @@ impl Node {
 
     /// A peer is gone: what it was asked for is asked of others at the next tick.
     pub(super) fn stop_asking(&mut self, now: Now, node: NodeId) {
-        if !self.repair.is_idle() {
+        if self.repair.sizes() != (0, 0, 0) {
             for wanted in self.repair.wanted.values_mut().filter(|wanted| wanted.asked == node) {
                 wanted.until = now.monotonic;
             }
@@ -507,12 +497,6 @@ impl Node {
         }
         frame.len()
     }
-}
-
-/// The same wait a few times, then half as long again each time, up to about 17 times the first.
-fn back_off(first: Duration, attempts: u8) -> Duration {
-    let growing = u32::from(attempts.saturating_sub(STEADY_ATTEMPTS).min(7));
-    first * 3u32.pow(growing) / 2u32.pow(growing)
 }
 
 #[cfg(test)]
