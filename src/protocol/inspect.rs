@@ -116,7 +116,7 @@ impl Node {
                 return Err(format!("messages unsettled with node {node}, which is gone"));
             }
         }
-        let replies = self.repair_replies_waiting();
+        let replies = self.repair.sizes().1;
         let most = self.config.limits.repair_replies_max;
         if replies > most {
             return Err(format!("{replies} replies wait, {most} is the limit"));

@@ -100,11 +100,6 @@ impl Node {
         offered.saturating_add(self.repair.wanted.len() as u64)
     }
 
-    /// How many replies wait to be sent.
-    pub(super) fn repair_replies_waiting(&self) -> usize {
-        self.repair.replies.len()
-    }
-
     /// Messages sent that some living neighbour is not known to have.
     #[must_use]
     pub fn unsettled(&self) -> u64 {
