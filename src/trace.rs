@@ -20,7 +20,7 @@ mod testing;
 mod tree;
 
 pub use figures::{Coverage, Figure, Figures, Point, Times};
-pub use overlay::{Link, LinkState, NodeState, Overlay};
+pub use overlay::{Faults, Link, LinkState, NodeState, Overlay, applies};
 pub use tree::{Branch, Tree};
 
 /// What one node, asked or not, is known to say.
@@ -111,11 +111,13 @@ pub struct Receipt {
 pub enum Lacks {
     /// It knows of it and holds it no more, or never took it: a limit stood in the way.
     Evicted,
-    /// A partition in force lies between it and all who have it.
+    /// No link in use leads to anybody who has it, and faults in force, such as a partition, let
+    /// nothing through between it and one of these at least.
     CutOff,
     /// No link in use leads to anybody who has it.
     Unlinked,
-    /// It can be reached, and will get it.
+    /// Links in use lead to somebody who has it. It will get it, unless every way leads through
+    /// a node that is paused or silent: then once that one answers again.
     NotYet,
     /// Its process is stopped, so it cannot be asked.
     Paused,
@@ -133,7 +135,7 @@ impl Lacks {
     pub fn words(self) -> &'static str {
         match self {
             Self::Evicted => "evicted: had it, or was not allowed to take it, by one of its limits",
-            Self::CutOff => "cut off by a partition",
+            Self::CutOff => "cut off by a fault",
             Self::Unlinked => "no link leads to a node that has it",
             Self::NotYet => "not yet",
             Self::Paused => "paused, so it cannot be asked",
@@ -147,18 +149,13 @@ impl Lacks {
 impl Trace {
     /// Puts together what the nodes say of a message. `None` where none of them holds it.
     ///
-    /// `partitions` are those in force, each with its groups of nodes.
+    /// `faults` are those in force.
     #[must_use]
-    pub fn of(
-        network: &str,
-        id: MessageId,
-        mut said: Vec<Said>,
-        partitions: Vec<Vec<NodeRanges>>,
-    ) -> Option<Self> {
+    pub fn of(network: &str, id: MessageId, mut said: Vec<Said>, faults: Faults) -> Option<Self> {
         said.sort_by_key(|said| said.node);
         let any = said.iter().find_map(held)?;
         let (text, sent_at, relays) = (any.text.clone(), any.sent_at, any.relays);
-        let overlay = Overlay::of(&said, &partitions);
+        let overlay = Overlay::of(&said, faults);
         let origin = id.origin.node;
         let distances = overlay.distances(&[origin]);
         let holders: Vec<NodeId> =
@@ -166,7 +163,7 @@ impl Trace {
         let reached = overlay.distances(&holders);
         let node = |(at, said): (usize, &Said)| {
             let receipt = held(said).map(|info| Receipt::of(info, sent_at));
-            let lacks = receipt.is_none().then(|| lacks(said, reached[at], &partitions, &holders));
+            let lacks = receipt.is_none().then(|| lacks(said, reached[at], faults, &holders));
             TraceNode {
                 node: said.node,
                 state: said.state,
@@ -177,7 +174,13 @@ impl Trace {
         };
         let nodes: Vec<TraceNode> = said.iter().enumerate().map(node).collect();
         let text_bytes = text.len();
-        let figures = figures::figures(id, (relays, text_bytes), &nodes, &overlay);
+        let paths: Vec<&Path> = said
+            .iter()
+            .filter_map(held)
+            .flat_map(|info| &info.paths)
+            .map(|kept| &kept.path)
+            .collect();
+        let figures = figures::figures(id, (relays, text_bytes), &nodes, &paths, &overlay);
         let links = overlay.links;
         Some(Self {
             network: network.to_owned(),
@@ -189,7 +192,7 @@ impl Trace {
             figures,
             nodes,
             links,
-            partitions,
+            partitions: faults.partitions.to_vec(),
         })
     }
 
@@ -250,12 +253,7 @@ fn held(said: &Said) -> Option<&MessageInfo> {
 }
 
 /// Why a node does not have what others have; `reached` says whether a link leads to one of them.
-fn lacks(
-    said: &Said,
-    reached: Option<u32>,
-    partitions: &[Vec<NodeRanges>],
-    holders: &[NodeId],
-) -> Lacks {
+fn lacks(said: &Said, reached: Option<u32>, faults: Faults, holders: &[NodeId]) -> Lacks {
     match said.state {
         NodeState::Removed => return Lacks::Removed,
         NodeState::Down => return Lacks::Down,
@@ -268,8 +266,8 @@ fn lacks(
         Some(Holding::Gone) => Lacks::Evicted,
         Some(_) if reached.is_some() => Lacks::NotYet,
         Some(_) => {
-            let apart = |holder: &NodeId| overlay::apart(partitions, said.node, *holder);
-            if holders.iter().any(apart) { Lacks::CutOff } else { Lacks::Unlinked }
+            let cut = |holder: &NodeId| faults.cut(said.node.0, holder.0);
+            if holders.iter().any(cut) { Lacks::CutOff } else { Lacks::Unlinked }
         }
     }
 }
@@ -286,13 +284,14 @@ mod tests {
 
     const ID: &str = "1.1";
 
-    fn trace(said: Vec<Said>, partitions: Vec<Vec<NodeRanges>>) -> Trace {
-        Trace::of("default", ID.parse().unwrap(), said, partitions).unwrap()
+    fn trace(said: Vec<Said>, partitions: &[Vec<NodeRanges>]) -> Trace {
+        let faults = Faults { partitions, rules: &[] };
+        Trace::of("default", ID.parse().unwrap(), said, faults).unwrap()
     }
 
     #[test]
     fn a_ring_is_put_together() {
-        let trace = trace(ring(8, 1), vec![]);
+        let trace = trace(ring(8, 1), &[]);
         assert_eq!((trace.nodes.len(), trace.links.len()), (8, 8));
         let five = trace.node(NodeId(5)).unwrap().receipt.as_ref().unwrap();
         assert_eq!((five.hops, five.after_us, five.from), (4, 400.5, Some(NodeId(4))));
@@ -305,7 +304,7 @@ mod tests {
     #[test]
     fn nobody_has_it() {
         let said = vec![said(1, Some(Holding::Unknown), &[]), said(2, Some(Holding::Gone), &[])];
-        assert_eq!(Trace::of("default", ID.parse().unwrap(), said, vec![]), None);
+        assert_eq!(Trace::of("default", ID.parse().unwrap(), said, Faults::default()), None);
     }
 
     #[test]
@@ -322,7 +321,7 @@ mod tests {
             state(said(9, None, &[]), NodeState::Silent),
         ];
         nodes.reverse();
-        let lacking = trace(nodes, vec![vec![vec![(1, 6)], vec![(7, 7)]]]).lacking();
+        let lacking = trace(nodes, &[vec![vec![(1, 6)], vec![(7, 7)]]]).lacking();
         let of = |lacks| lacking.get(&lacks).map(|nodes| nodes[0].0);
         let expected = [
             (Lacks::NotYet, 2),

@@ -109,6 +109,37 @@ fn rounds_are_compared_in_pairs() {
 }
 
 #[test]
+fn what_could_not_be_measured_is_no_number() {
+    let mut figure = Figure::new(
+        "throughput/one/32".into(),
+        "messages/s",
+        Better::Higher,
+        "by hand",
+        &[vec![], vec![f64::NAN], vec![4000.0]],
+        &[vec![1000.0], vec![], vec![2000.0]],
+    );
+    assert_eq!((figure.ours.count, &figure.ours.rounds), (1, &vec![4000.0]));
+    assert_eq!(figure.ratio.unwrap().median, 2.0, "of the one round that both measured");
+    figure.note("of nothing", 0.0 / f64::from(u32::try_from(figure.notes.len()).unwrap()));
+    assert!(figure.notes.is_empty());
+
+    let nothing = |peaks: &[Vec<f64>]| {
+        let mut report = read("nothing", &run(&[])).unwrap();
+        let figure = Figure::new("x".into(), "1/s", Better::Higher, "by hand", peaks, &[vec![]]);
+        assert!(figure.ratio.is_none(), "{figure:?}");
+        report.figures.push(figure);
+        report
+    };
+    let report = nothing(&[vec![f64::INFINITY]]);
+    assert!(!report.figures[0].is_measured());
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("written.json");
+    report.write(&path).unwrap();
+    let again = Report::read(&path).unwrap();
+    let told = compare::compare(&nothing(&[vec![5.0]]), &again);
+    assert!(told.ends_with("  0 within the noise, 1 not measured this time\n"), "{told}");
+}
+
+#[test]
 fn the_bare_forwarder_floods_a_ring() {
     let sockets: Vec<UdpSocket> = (0..6).map(|_| UdpSocket::bind("127.0.0.1:0").unwrap()).collect();
     let ports: Vec<u16> = sockets.iter().map(|s| s.local_addr().unwrap().port()).collect();

@@ -124,7 +124,7 @@ fn who_has_it_not_is_told_with_the_reason() {
     assert_eq!(lacking(&said["traces"][0]), expected.map(|(node, why)| (node, why.to_owned())));
     let text = lab.ok(&format!("trace-message {missed}"));
     for line in
-        ["  cut off by a partition: 5,8\n", "  paused, so it cannot be asked: 6\n", "  down: 7\n"]
+        ["  cut off by a fault: 5,8\n", "  paused, so it cannot be asked: 6\n", "  down: 7\n"]
     {
         assert!(text.contains(line), "{line}: {text}");
     }

@@ -166,15 +166,25 @@ fn a_reader_who_leaves_ends_it_though_nothing_happens() {
 fn people_see_one_line_for_each_event() {
     let lab = Lab::new();
     lab.start("circular -n 2");
-    let mut child = lab.command("watch-network -n 2").spawn().unwrap();
+    let mut child = lab.command("watch-network").spawn().unwrap();
+    let shown = lines(child.stdout.take().unwrap());
     let note = lines(child.stderr.take().unwrap()).recv_timeout(PATIENCE).unwrap();
     assert_eq!(note, "watching 2 nodes of network default; Ctrl-C ends it");
     lab.run_words(["send-message", "1", "two\nlines\x1b[2J"]).ok("send");
-    let shown = finish(child).ok("watch-network");
-    let lines: Vec<&str> = shown.lines().collect();
-    assert_eq!(lines.len(), 2, "{shown}");
-    assert!(lines[0].ends_with("  node 1  sends 1.1: two\\nlines\\u{1b}[2J"), "{shown}");
-    assert!(lines[1].contains("  node 2  got 1.1 from 1, 1 hop, "), "{shown}");
+    // Who tells first is not certain, nor that nobody tells of anything else.
+    let sends = |line: &String| line.ends_with("  node 1  sends 1.1: two\\nlines\\u{1b}[2J");
+    let got = |line: &String| line.contains("  node 2  got 1.1 from 1, 1 hop, ");
+    let mut seen: Vec<String> = Vec::new();
+    while !(seen.iter().any(sends) && seen.iter().any(got)) {
+        let Ok(line) = shown.recv_timeout(PATIENCE) else {
+            panic!("waited in vain, and saw {seen:?}");
+        };
+        seen.push(line);
+    }
+    let of_it = seen.iter().filter(|line| line.contains(" 1.1")).count();
+    assert_eq!(of_it, 2, "{seen:?}");
+    harness::signal(i32::try_from(child.id()).unwrap(), Signal::INT);
+    assert_eq!(finish(child).code, Some(0));
 }
 
 fn subscribe(lab: &Lab, node: u32) -> Subscription {
@@ -186,7 +196,7 @@ const MESSAGES: u64 = 600;
 const TEXT_BYTES: usize = 50_000;
 
 #[test]
-fn who_does_not_read_loses_events_and_slows_nobody() {
+fn who_does_not_read_loses_events_and_hears_of_it() {
     let lab = Lab::new();
     lab.start("circular -n 2");
     let (mut idle, mut watcher) = (subscribe(&lab, 2), Watcher::new(&lab, ""));
@@ -203,7 +213,9 @@ fn who_does_not_read_loses_events_and_slows_nobody() {
     });
     let (mut seen, mut missed) = (0, 0);
     while seen + missed < MESSAGES {
-        match idle.wait().unwrap() {
+        // Nodes hang up on whoever takes nothing for long, as this one did if the load took long.
+        let Ok(told) = idle.wait() else { break };
+        match told {
             Response::Event { event, lost, .. } => {
                 seen += u64::from(matches!(event, Event::Delivered { .. }));
                 missed += lost;
@@ -213,7 +225,7 @@ fn who_does_not_read_loses_events_and_slows_nobody() {
             other => panic!("{other:?}"),
         }
     }
-    assert!(seen > 0 && missed > 0, "{seen} seen, {missed} lost");
+    assert!(seen > 0 && seen < MESSAGES, "{seen} seen, {missed} lost");
     // The program that was stopped is told, too.
     watcher.signal(Signal::CONT);
     let lost = watcher.until(|event| event["event"] == "lost");

@@ -16,8 +16,8 @@ pub(crate) fn compare(old: &Report, new: &Report) -> String {
             "  one of the two was a quick run, which differs from a full one by more than noise\n";
     }
     let mut same = 0;
-    for figure in &new.figures {
-        let Some(before) = old.figures.iter().find(|old| old.name == figure.name) else {
+    for figure in measured(new) {
+        let Some(before) = measured(old).find(|old| old.name == figure.name) else {
             let _ = writeln!(text, "  {}: new", figure.name);
             continue;
         };
@@ -28,10 +28,15 @@ pub(crate) fn compare(old: &Report, new: &Report) -> String {
             None => same += 1,
         }
     }
-    let left_out = |old: &&Figure| new.figures.iter().all(|new| new.name != old.name);
-    let missing = old.figures.iter().filter(left_out).count();
+    let left_out = |old: &&Figure| measured(new).all(|new| new.name != old.name);
+    let missing = measured(old).filter(left_out).count();
     let _ = writeln!(text, "  {same} within the noise, {missing} not measured this time");
     text
+}
+
+/// The figures that say something.
+fn measured(report: &Report) -> impl Iterator<Item = &Figure> {
+    report.figures.iter().filter(|figure| figure.is_measured())
 }
 
 /// The line of a figure, if it changed.
@@ -40,7 +45,9 @@ fn changed(old: &Figure, new: &Figure) -> Option<String> {
         (Some(old), Some(new)) => ("× bare".to_owned(), old.median, new.median),
         _ => (new.unit.clone(), old.ours.median, new.ours.median),
     };
-    let (change, noise) = (after / before - 1.0, old.noise + new.noise);
+    // Nothing before and nothing now is no change.
+    let change = if before == after { 0.0 } else { after / before - 1.0 };
+    let noise = old.noise + new.noise;
     if change.abs() <= noise {
         return None;
     }

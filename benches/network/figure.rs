@@ -134,13 +134,14 @@ impl Figure {
         ours: &[Vec<f64>],
         bare: &[Vec<f64>],
     ) -> Self {
+        let ratios = pairs(ours, bare);
         let ours = Series::of(ours);
         let bare = (!bare.is_empty()).then(|| Series::of(bare));
-        let ratios: Vec<f64> = bare.iter().flat_map(|bare| pairs(&ours, bare)).collect();
         let ratio = bare
             .as_ref()
             .filter(|_| !ratios.is_empty())
-            .map(|bare| Ratio { median: median(&ratios), p99: ours.p99 / bare.p99 });
+            .map(|bare| Ratio { median: median(&ratios), p99: ours.p99 / bare.p99 })
+            .filter(|ratio| ratio.p99.is_finite());
         let noise = noise(if bare.is_some() { &ratios } else { &ours.rounds });
         Self {
             name,
@@ -155,29 +156,46 @@ impl Figure {
         }
     }
 
+    /// Notes what was seen; nothing where nothing was, which JSON has no number for.
     pub(crate) fn note(&mut self, name: &str, value: f64) {
-        self.notes.insert(name.to_owned(), value);
+        if value.is_finite() {
+            self.notes.insert(name.to_owned(), value);
+        }
+    }
+
+    /// Whether there is anything to tell or to compare.
+    pub(crate) fn is_measured(&self) -> bool {
+        self.ours.count > 0
     }
 }
 
 impl Series {
     /// Rounds in which nothing could be measured are left out.
     fn of(rounds: &[Vec<f64>]) -> Self {
-        let all: Vec<f64> = rounds.iter().flatten().copied().collect();
-        let measured = rounds.iter().filter(|round| !round.is_empty());
+        let all: Vec<f64> = rounds.iter().flat_map(|round| finite(round)).collect();
         Self {
             median: median(&all),
             p99: quantile(&all, 0.99),
             count: all.len(),
-            rounds: measured.map(|round| median(round)).collect(),
+            rounds: rounds.iter().filter_map(|round| middle(round)).collect(),
         }
     }
 }
 
-/// Each round of ours, divided by the round of bare that followed it.
-fn pairs(ours: &Series, bare: &Series) -> Vec<f64> {
-    let pairs = ours.rounds.iter().zip(&bare.rounds);
-    pairs.map(|(ours, bare)| ours / bare).filter(|ratio| ratio.is_finite()).collect()
+/// Each round of ours, divided by the round of bare that followed it, where both measured something.
+fn pairs(ours: &[Vec<f64>], bare: &[Vec<f64>]) -> Vec<f64> {
+    let ratio = |(ours, bare): (&Vec<f64>, &Vec<f64>)| Some(middle(ours)? / middle(bare)?);
+    ours.iter().zip(bare).filter_map(ratio).filter(|ratio| ratio.is_finite()).collect()
+}
+
+fn finite(values: &[f64]) -> Vec<f64> {
+    values.iter().copied().filter(|value| value.is_finite()).collect()
+}
+
+/// The median of a round; `None` where nothing could be measured.
+fn middle(round: &[f64]) -> Option<f64> {
+    let round = finite(round);
+    (!round.is_empty()).then(|| median(&round))
 }
 
 /// By how much rounds differ, as a share of their median: the distance between the extremes; half

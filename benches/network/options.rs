@@ -39,6 +39,9 @@ pub(crate) struct Options {
     /// How long the load lasts that decides on a throughput, in seconds
     #[arg(long, value_name = "S")]
     pub(crate) seconds: Option<f64>,
+    /// Messages a second for watch, 0: as many as the nodes take [default: 100,0]
+    #[arg(long, value_name = "R", value_delimiter = ',')]
+    pub(crate) rates: Vec<u32>,
     /// Say what changed since an older run by more than the noise; with two files, measure nothing
     #[arg(long, value_name = "OLD.json [NEW.json]", num_args = 1..=2)]
     pub(crate) compare: Vec<PathBuf>,

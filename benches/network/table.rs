@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::io::Write as _;
 
-use crate::figure::{Figure, Machine, Report};
+use crate::figure::{Figure, Machine, Report, Series};
 use crate::lab::Outcome;
 
 /// The columns.
@@ -65,14 +65,15 @@ fn taken_at(machine: &Machine) -> String {
 }
 
 fn row(figure: &Figure) -> [String; 9] {
-    let bare = |of: fn(&crate::figure::Series) -> f64| figure.bare.as_ref().map(of);
+    let ours = |of: fn(&Series) -> f64| figure.is_measured().then(|| of(&figure.ours));
+    let bare = |of: fn(&Series) -> f64| figure.bare.as_ref().filter(|bare| bare.count > 0).map(of);
     let ratio = |of: fn(&crate::figure::Ratio) -> f64| figure.ratio.as_ref().map(of);
     let cell = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), short);
     [
         figure.name.clone(),
         figure.unit.clone(),
-        short(figure.ours.median),
-        short(figure.ours.p99),
+        cell(ours(|ours| ours.median)),
+        cell(ours(|ours| ours.p99)),
         cell(bare(|bare| bare.median)),
         cell(bare(|bare| bare.p99)),
         ratio(|ratio| ratio.median).map_or("-".into(), |ratio| format!("{ratio:.2}")),

@@ -95,7 +95,7 @@ fn of(options: &Options, lab: &Lab, feed: Feed, nodes: u32) -> Outcome<Figure> {
             }
         }
     }
-    let rates = searches.map(|search| search.best.map_or(guess / 10.0, |best| best.carried));
+    let rates = searches.map(|search| search.best.map(|best| best.carried));
     let rounds = options.rounds_or(2, 0);
     // Each round starts a little above what the search found, and comes down to what holds.
     let (mut ours, mut bare) = (Vec::new(), Vec::new());
@@ -103,15 +103,17 @@ fn of(options: &Options, lab: &Lab, feed: Feed, nodes: u32) -> Outcome<Figure> {
     for _ in 0..rounds.max(1) {
         for (side, rate) in SIDES.into_iter().zip(rates) {
             let probe = if rounds == 0 && long <= short {
-                Probe { carried: rate, ..empty() }
+                Probe { carried: rate.unwrap_or(0.0), ..empty() }
             } else {
-                confirm(lab, &name, side, feed, nodes, rate, long)?
+                confirm(lab, &name, side, feed, nodes, rate.unwrap_or(guess / 10.0), long)?
             };
+            // Where no rate was carried, there is none to tell.
+            let measured = Some(probe.carried).filter(|carried| *carried > 0.0);
             if side == Side::Ours {
-                ours.push(vec![probe.carried]);
+                ours.push(measured.into_iter().collect());
                 last = Some(probe);
             } else {
-                bare.push(vec![probe.carried]);
+                bare.push(measured.into_iter().collect());
             }
         }
     }
@@ -153,7 +155,7 @@ fn confirm(
 /// Offers twice the peak to both, and notes what became of it.
 fn overload(lab: &Lab, figure: &mut Figure, feed: Feed, nodes: u32, seconds: f64) -> Outcome<()> {
     let peaks = [Some(&figure.ours), figure.bare.as_ref()].map(|of| of.map_or(0.0, |of| of.median));
-    for (side, peak) in SIDES.into_iter().zip(peaks) {
+    for (side, peak) in SIDES.into_iter().zip(peaks).filter(|(_, peak)| *peak > 0.0) {
         let mut network = lab.start(side, KIND, nodes)?;
         let time = Duration::from_secs_f64(seconds);
         let carried = network.load(lab, feed, 2.0 * peak, time)?;
@@ -231,6 +233,8 @@ fn tell(name: &str, side: Side, probe: &Probe) {
         late
     } else if probe.complete {
         "complete".to_owned()
+    } else if missing.is_nan() {
+        "nothing accepted".to_owned()
     } else {
         format!("{:.2} % missing", missing * 100.0)
     };

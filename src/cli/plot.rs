@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use clap::ValueEnum;
 
 use super::render::{faults as fault_text, kind_text, network::NodeView, plot as render};
-use super::{Error, Global, output, show};
-use crate::network::{Fault, Record, StateDir};
+use super::{Error, Global, output, show, survey};
+use crate::network::{Record, StateDir};
 use crate::picture::overlay::{Member, Overlay};
 use crate::picture::{Picture, dot};
 use crate::topology::Kind;
@@ -125,21 +125,16 @@ pub(super) fn overlay(record: &Record, views: &[NodeView]) -> Overlay {
             .map(|peer| (peer.node.0, peer.state))
             .collect(),
     };
-    let mut overlay = Overlay {
+    let (partitions, rules) = survey::faults(record);
+    Overlay {
         name: record.name.clone(),
         kind: kind_text(record),
         ring: is_ring(record),
         nodes: views.iter().map(member).collect(),
+        partitions,
+        rules,
         faults: record.faults.iter().map(fault_text::one).collect(),
-        ..Overlay::default()
-    };
-    for fault in &record.faults {
-        match fault {
-            Fault::Partition(groups) => overlay.partitions.push(groups.clone()),
-            Fault::Effect(rule) => overlay.rules.push(rule.clone()),
-        }
     }
-    overlay
 }
 
 /// Whether it began as a ring, and was not rewired since.

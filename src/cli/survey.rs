@@ -6,9 +6,9 @@ use crate::control::client::{self, Client};
 use crate::control::{Request, Response};
 use crate::network::{Fault, NodeRecord, Record};
 use crate::protocol::{
-    Holding, MessageId, MessageInfo, MessageQuery, NodeId, NodeRanges, PeerInfo, Which,
+    FaultRule, Holding, MessageId, MessageInfo, MessageQuery, NodeId, NodeRanges, PeerInfo, Which,
 };
-use crate::trace::{Overlay, Said};
+use crate::trace::{Faults, Said};
 
 /// How many of a node's last messages are looked at to find the one that was sent last: they
 /// arrive in another order than they were sent. So few that they fit a page.
@@ -21,8 +21,9 @@ type Answer = (Vec<PeerInfo>, Vec<Holding>);
 pub(super) struct Survey {
     /// All nodes, by number.
     nodes: Vec<(NodeId, NodeState, Option<Answer>)>,
-    /// The partitions in force.
+    /// The partitions in force, and the other faults.
     partitions: Vec<Vec<NodeRanges>>,
+    rules: Vec<FaultRule>,
 }
 
 impl Survey {
@@ -42,7 +43,8 @@ impl Survey {
             };
             nodes.push((node.node, state, answer));
         }
-        Self { nodes, partitions: partitions(record) }
+        let (partitions, rules) = faults(record);
+        Self { nodes, partitions, rules }
     }
 
     /// How many nodes answered.
@@ -61,15 +63,9 @@ impl Survey {
         self.nodes.iter().map(said).collect()
     }
 
-    /// The links between the nodes as they are now.
-    #[allow(dead_code, reason = "for the commands that draw the overlay")]
-    pub(super) fn overlay(&self) -> Overlay {
-        Overlay::of(&self.said(usize::MAX), &self.partitions)
-    }
-
-    /// The partitions in force.
-    pub(super) fn partitions(&self) -> &[Vec<NodeRanges>] {
-        &self.partitions
+    /// The faults in force.
+    pub(super) fn faults(&self) -> Faults<'_> {
+        Faults { partitions: &self.partitions, rules: &self.rules }
     }
 }
 
@@ -119,12 +115,16 @@ fn state_without_answer(record: &Record, node: &NodeRecord) -> NodeState {
     }
 }
 
-fn partitions(record: &Record) -> Vec<Vec<NodeRanges>> {
-    let groups = |fault: &Fault| match fault {
-        Fault::Partition(groups) => Some(groups.clone()),
-        Fault::Effect(_) => None,
-    };
-    record.faults.iter().filter_map(groups).collect()
+/// The partitions in force, and the other faults.
+pub(super) fn faults(record: &Record) -> (Vec<Vec<NodeRanges>>, Vec<FaultRule>) {
+    let (mut partitions, mut rules) = (Vec::new(), Vec::new());
+    for fault in &record.faults {
+        match fault {
+            Fault::Partition(groups) => partitions.push(groups.clone()),
+            Fault::Effect(rule) => rules.push(rule.clone()),
+        }
+    }
+    (partitions, rules)
 }
 
 /// Asks one node; `None` if it answers something else.

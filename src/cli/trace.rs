@@ -26,8 +26,12 @@ Asks all live nodes when, from whom and over which path they got a message. Time
 sending. The tree shows who infected whom: a run of nodes without a branch on one line, nodes that
 infected nobody behind one another; without --full it is cut to what fits a screen.
 
+Nodes that were added or started again after the sending got the message when they came: they count
+like all others, so times to reach the last few of the nodes may be minutes.
+
 A figure's floor is what no protocol can do without: as many hops as links lie between the origin
-and the farthest node, one copy for each node but the origin, the text once for each of them. Its
+and the farthest node, one copy for each node but the origin, the text once for each of them. Where
+links have changed since so that less was enough, no floor is given. Its
 theory is the flood without loss over the links in use now: 2·|E|·R copies where every node has two
 neighbours or more, exactly so many fewer where there are leaves; and times of so many hops as the
 nearest so many nodes are away, each as long as the median hop. Bytes are those of the copies'
@@ -97,7 +101,7 @@ fn traces(record: &Record, wanted: &[Wanted]) -> Result<Vec<Trace>, Error> {
     }
     let trace = |(at, id): (usize, &MessageId)| {
         let said = survey.said(at);
-        let traced = Trace::of(&record.name, *id, said.clone(), survey.partitions().to_vec());
+        let traced = Trace::of(&record.name, *id, said.clone(), survey.faults());
         traced.ok_or_else(|| not_held(*id, &said, survey.answered()))
     };
     ids.iter().enumerate().map(trace).collect()

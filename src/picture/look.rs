@@ -3,7 +3,7 @@
 //! Nothing is told by colour alone: whatever is out of order also has another line. The colours
 //! are told apart with any kind of colour vision, and numbers can be read on each of them.
 
-use crate::protocol::{Effect, NodeRanges};
+use crate::protocol::NodeRanges;
 
 /// How a node looks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -269,11 +269,6 @@ impl LinkLook {
 /// Whether these ranges cover this node; no ranges cover all.
 pub(super) fn covers(ranges: &NodeRanges, node: u32) -> bool {
     ranges.is_empty() || ranges.iter().any(|(first, last)| (*first..=*last).contains(&node))
-}
-
-/// Whether it lets nothing through.
-pub(super) fn cuts(effect: &Effect) -> bool {
-    effect.loss >= 1.0
 }
 
 #[cfg(test)]

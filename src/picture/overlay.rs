@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::look::{self, Colour, LinkLook, NodeLook, Sample};
 use super::{Link, Node, Picture, counted};
 use crate::protocol::{FaultRule, NodeRanges, PeerState};
-use crate::trace::NodeState;
+use crate::trace::{Faults, NodeState, applies};
 
 /// What is known of a network.
 #[derive(Clone, Debug, Default)]
@@ -112,15 +112,9 @@ impl Overlay {
         self.nodes.iter().flat_map(each).filter(|(a, b)| a != b).collect()
     }
 
+    /// The trace of a message says the same.
     fn is_cut(&self, (a, b): (u32, u32)) -> bool {
-        let between = self.partitions.iter().any(|groups| {
-            matches!((group_of(groups, a), group_of(groups, b)), (Some(a), Some(b)) if a != b)
-        });
-        // What a partition does can be asked for rule by rule as well.
-        let lost = |from, to| {
-            self.rules.iter().any(|rule| applies(rule, from, to) && look::cuts(&rule.effect))
-        };
-        between || (lost(a, b) && lost(b, a))
+        Faults { partitions: &self.partitions, rules: &self.rules }.cut(a, b)
     }
 
     fn is_faulty(&self, (a, b): (u32, u32)) -> bool {
@@ -223,10 +217,6 @@ impl Tie {
             Self { used: Use::Planned, .. } => LinkLook::Plain,
         }
     }
-}
-
-fn applies(rule: &FaultRule, from: u32, to: u32) -> bool {
-    look::covers(&rule.from, from) && look::covers(&rule.to, to)
 }
 
 fn group_of(groups: &[NodeRanges], node: u32) -> Option<usize> {

@@ -3,12 +3,12 @@
 use crate::protocol::{
     Holding, MessageId, MessageInfo, NodeId, PathInfo, PeerInfo, PeerState, Wall,
 };
-use crate::trace::{NodeState, Said, Trace};
+use crate::trace::{Faults, NodeState, Said, Trace};
 
 /// A ring of so many nodes that message 1.1 went round both ways, 100 µs a hop.
 pub(super) fn ring(nodes: u32) -> Trace {
     let said = (1..=nodes).map(|node| said(node, nodes)).collect();
-    Trace::of("default", MessageId::new(1, 1, 1), said, Vec::new()).unwrap()
+    Trace::of("default", MessageId::new(1, 1, 1), said, Faults::default()).unwrap()
 }
 
 fn said(node: u32, nodes: u32) -> Said {

@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use serde::{Serialize, Serializer};
 
-use super::{Overlay, Receipt, TraceNode, expect};
+use super::{Lacks, Overlay, Receipt, TraceNode, expect};
 use crate::metrics::{Delivery, Spread};
-use crate::protocol::{MessageId, NodeId};
+use crate::protocol::{MessageId, NodeId, Path};
 
 /// So many points of the coverage over time are given.
 const POINTS: u32 = 101;
@@ -39,7 +39,8 @@ pub struct Coverage {
     /// The nodes that have it, the origin included.
     pub have: u64,
     /// The nodes that could have it: all but those that are down or were removed. The origin
-    /// counts in any case, as it was when it sent the message.
+    /// counts in any case, as it was when it sent the message; if it was started again since, it
+    /// counts once more, as anybody else.
     pub nodes: u64,
     /// The share.
     pub value: f64,
@@ -73,8 +74,8 @@ pub struct Point {
 pub struct Figures {
     /// Who has it.
     pub coverage: Coverage,
-    /// Whether all nodes that are known to have passed it on could be asked. If not, copies and
-    /// bytes are what the others sent, and compared with nothing.
+    /// Whether all nodes that may have passed it on told what they sent. If not, copies and bytes
+    /// are what the others sent, and compared with nothing.
     pub complete: bool,
     /// How long it took to reach so many nodes.
     pub time_to_us: Times,
@@ -106,7 +107,9 @@ impl Figure {
         Self { value, floor: None, theory: None, to_floor: None, to_theory: None }
     }
 
+    /// A floor above what was measured is none: it is of an overlay that has changed since.
     fn floor(self, floor: Option<f64>) -> Self {
+        let floor = floor.filter(|floor| *floor <= self.value);
         let to_floor = floor.filter(|floor| *floor > 0.0).map(|floor| self.value / floor);
         Self { floor, to_floor, ..self }
     }
@@ -117,11 +120,13 @@ impl Figure {
     }
 }
 
-/// The figures of a message with this relays limit and a text of so many bytes.
+/// The figures of a message with this relays limit and a text of so many bytes, of which nodes
+/// kept these paths.
 pub(super) fn figures(
     id: MessageId,
     (relays, text_bytes): (u8, usize),
     nodes: &[TraceNode],
+    paths: &[&Path],
     overlay: &Overlay,
 ) -> Figures {
     let origin = id.origin.node;
@@ -134,13 +139,13 @@ pub(super) fn figures(
         .iter()
         .filter(|node| node.receipt.as_ref().is_some_and(|receipt| receipt.hops > 0))
         .collect();
-    let complete = starts_here && is_complete(&receipts);
+    let complete = starts_here && is_complete(nodes, &receipts, paths);
     let repairs: u64 = all().map(|receipt| u64::from(receipt.repairs_sent)).sum();
     let copies = repairs + all().map(|receipt| u64::from(receipt.copies_sent)).sum::<u64>();
     let living = nodes.iter().filter(|node| node.state.lives()).count() as u64;
     let spread = Spread::new(
         1,
-        living + u64::from(!starts_here),
+        living + u64::from(!is_as_it_was(nodes, origin)),
         copies,
         reached.iter().filter_map(|node| delivery(node)).collect(),
     );
@@ -186,10 +191,33 @@ fn delivery(node: &TraceNode) -> Option<Delivery> {
     Some(Delivery { after, hops: receipt.hops })
 }
 
-/// Whether all that stand on a first copy's path tell of the message themselves.
-fn is_complete(receipts: &BTreeMap<NodeId, &Receipt>) -> bool {
-    let mut on_paths = receipts.values().flat_map(|receipt| receipt.path.iter().flatten());
-    on_paths.all(|node| receipts.contains_key(node))
+/// Whether a node lives, and has not been started again since it sent a message, as far as known.
+fn is_as_it_was(nodes: &[TraceNode], origin: NodeId) -> bool {
+    let Some(node) = nodes.iter().find(|node| node.node == origin) else { return false };
+    match &node.receipt {
+        // A later life gets the message back like anybody else.
+        Some(receipt) => receipt.hops == 0,
+        // A later life that has not got it back yet never met it.
+        None => matches!(node.lacks, Some(Lacks::Paused | Lacks::Silent | Lacks::Evicted)),
+    }
+}
+
+/// Whether all who may have sent copies told how many.
+fn is_complete(
+    nodes: &[TraceNode],
+    receipts: &BTreeMap<NodeId, &Receipt>,
+    paths: &[&Path],
+) -> bool {
+    // These may have it, or may have had it, and may have passed it on.
+    let untold = |lacks| matches!(lacks, Lacks::Paused | Lacks::Silent | Lacks::Evicted);
+    if nodes.iter().filter_map(|node| node.lacks).any(untold) {
+        return false;
+    }
+    // Who ended counts only if it passed the message on: then it stands on a path of somebody who
+    // got that copy, though maybe not in the part that a long path keeps.
+    let ended = nodes.iter().any(|node| !node.state.lives());
+    let told = |node: &Option<NodeId>| node.map_or(!ended, |node| receipts.contains_key(&node));
+    paths.iter().flat_map(|path| path.iter()).all(told)
 }
 
 /// The median time of one hop along deliveries.
@@ -257,12 +285,12 @@ fn plain_if_any<S: Serializer>(value: &Option<f64>, to: S) -> Result<S::Ok, S::E
 #[cfg(test)]
 mod tests {
     use super::super::testing::{held, ring, said, state};
-    use super::super::{NodeState, Said, Trace};
+    use super::super::{Faults, NodeState, Said, Trace};
     use super::*;
-    use crate::protocol::Holding;
+    use crate::protocol::{Holding, PathInfo};
 
     fn figures(said: Vec<Said>) -> Figures {
-        Trace::of("default", "1.1".parse().unwrap(), said, vec![]).unwrap().figures
+        Trace::of("default", "1.1".parse().unwrap(), said, Faults::default()).unwrap().figures
     }
 
     #[test]
@@ -316,6 +344,76 @@ mod tests {
         let again = figures(nodes);
         assert_eq!((again.coverage.have, again.coverage.nodes), (9, 9));
         assert!(!again.complete);
+    }
+
+    #[test]
+    fn a_living_origin_that_does_not_tell_counts_once() {
+        let untold = [
+            state(said(1, None, &[]), NodeState::Paused),
+            state(said(1, None, &[]), NodeState::Silent),
+            said(1, Some(Holding::Gone), &[2, 8]),
+        ];
+        for origin in untold {
+            let mut nodes = ring(8, 1);
+            nodes[0] = origin;
+            let figures = figures(nodes);
+            assert_eq!((figures.coverage.have, figures.coverage.nodes), (8, 8));
+            assert!(!figures.complete);
+        }
+        // Started again, it has yet to get its own message back.
+        let mut nodes = ring(8, 1);
+        nodes[0] = said(1, Some(Holding::Unknown), &[2, 8]);
+        let again = figures(nodes);
+        assert_eq!((again.coverage.have, again.coverage.nodes), (8, 9));
+    }
+
+    #[test]
+    fn who_infected_nobody_may_have_sent_copies_all_the_same() {
+        // Node 5 got the message from node 4 and sent it to node 6, which had it already.
+        let untold = [
+            state(said(5, None, &[]), NodeState::Paused),
+            state(said(5, None, &[]), NodeState::Silent),
+            said(5, Some(Holding::Gone), &[4, 6]),
+        ];
+        for leaf in untold {
+            let mut nodes = ring(8, 1);
+            nodes[4] = leaf;
+            let figures = figures(nodes);
+            assert_eq!((figures.complete, figures.copies), (false, Figure::of(14.0)));
+        }
+        for ended in [NodeState::Down, NodeState::Removed] {
+            let mut nodes = ring(8, 1);
+            nodes[4] = state(said(5, None, &[]), ended);
+            assert!(figures(nodes.clone()).complete, "nobody got a copy from it");
+            keep(&mut nodes[5], &[Some(1), Some(2), Some(3), Some(4), Some(5), Some(6)]);
+            assert_eq!(figures(nodes).copies, Figure::of(14.0));
+            let mut nodes = ring(8, 1);
+            nodes[4] = state(said(5, None, &[]), ended);
+            keep(&mut nodes[5], &[Some(1), None, None, None, None, Some(6)]);
+            assert!(!figures(nodes).complete, "it may be one of those that were cut out");
+        }
+        let mut nodes = ring(8, 1);
+        keep(&mut nodes[5], &[Some(1), None, None, None, None, Some(6)]);
+        assert!(figures(nodes).complete, "whoever they were, all tell");
+    }
+
+    /// Makes a node keep one more path.
+    fn keep(said: &mut Said, path: &[Option<u32>]) {
+        let Some(Holding::Held(info)) = &mut said.holding else { panic!("{said:?}") };
+        let hops = u32::try_from(path.len() - 1).unwrap();
+        let path = path.iter().map(|node| node.map(NodeId)).collect();
+        info.paths.push(PathInfo { hops, path });
+    }
+
+    #[test]
+    fn an_overlay_that_has_grown_since_gives_no_floor() {
+        // The link that the message took from node 1 to node 5 is gone.
+        let mut nodes = ring(8, 1);
+        nodes[4] = held(5, &[1, 5], 2, &[4, 6]);
+        nodes[3] = held(4, &[1, 5, 4], 2, &[3, 5]);
+        nodes[5] = held(6, &[1, 5, 6], 2, &[5, 7]);
+        let last = figures(nodes).last_delivery_hop;
+        assert_eq!((last.value, last.floor, last.to_floor), (2.0, None, None));
     }
 
     #[test]

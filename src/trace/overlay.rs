@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use serde::Serialize;
 
 use super::Said;
-use crate::protocol::{NodeId, NodeRanges, PeerState};
+use crate::protocol::{FaultRule, NodeId, NodeRanges, PeerState};
 
 /// How a node is seen from outside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -49,11 +49,11 @@ impl NodeState {
 pub enum LinkState {
     /// In use.
     Alive,
-    /// In use, and one end probes the other, which is silent.
+    /// In use, and one end waits for the other to answer.
     Suspected,
     /// One end is down, or is taken for dead by the other.
     Lost,
-    /// A partition in force lies between its ends.
+    /// A partition in force lies between its ends, or faults lose all that crosses it.
     Cut,
 }
 
@@ -91,7 +91,7 @@ impl Overlay {
     /// What the nodes, sorted by number, say of their links. A link that only one end tells of
     /// counts: the other end may have had no answer to give.
     #[must_use]
-    pub fn of(said: &[Said], partitions: &[Vec<NodeRanges>]) -> Self {
+    pub fn of(said: &[Said], faults: Faults) -> Self {
         let nodes: Vec<_> = said.iter().map(|said| (said.node, said.state)).collect();
         let mut seen: BTreeMap<(NodeId, NodeId), Vec<PeerState>> = BTreeMap::new();
         for one in said {
@@ -107,7 +107,7 @@ impl Overlay {
             if at(u).is_none() || at(v).is_none() {
                 continue;
             }
-            let cut = apart(partitions, u, v);
+            let cut = faults.cut(u.0, v.0);
             if let Some(state) = link_state(&states, lives(u) && lives(v), cut) {
                 links.push(Link { u, v, state });
             }
@@ -153,7 +153,7 @@ impl Overlay {
 /// What two ends say of their link, put together; `None` where it is none (any more).
 fn link_state(states: &[PeerState], both_live: bool, cut: bool) -> Option<LinkState> {
     let any = |wanted| states.contains(&wanted);
-    if states.iter().all(|state| matches!(state, PeerState::Joining | PeerState::Removed)) {
+    if states.iter().all(|state| *state == PeerState::Removed) {
         return None;
     }
     Some(match () {
@@ -162,31 +162,60 @@ fn link_state(states: &[PeerState], both_live: bool, cut: bool) -> Option<LinkSt
         // One end may have noticed before the other that all is well again.
         () if any(PeerState::Alive) && !any(PeerState::Suspected) => LinkState::Alive,
         () if any(PeerState::Alive) || any(PeerState::Suspected) => LinkState::Suspected,
+        // Planned links carry messages before they are confirmed.
+        () if any(PeerState::Joining) => LinkState::Suspected,
         () => LinkState::Lost,
     })
 }
 
-/// Whether one of these partitions lies between two nodes.
-pub(super) fn apart(partitions: &[Vec<NodeRanges>], a: NodeId, b: NodeId) -> bool {
-    partitions.iter().any(|groups| {
-        let group = |node: NodeId| {
-            groups.iter().position(|group| {
-                group.iter().any(|(first, last)| (*first..=*last).contains(&node.0))
-            })
+/// The faults in force.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Faults<'a> {
+    /// The partitions, each a list of groups.
+    pub partitions: &'a [Vec<NodeRanges>],
+    /// What else is done to what nodes send.
+    pub rules: &'a [FaultRule],
+}
+
+impl Faults<'_> {
+    /// Whether nothing passes between two nodes, either way.
+    #[must_use]
+    pub fn cut(&self, a: u32, b: u32) -> bool {
+        let between = |groups: &Vec<NodeRanges>| {
+            let group = |node| groups.iter().position(|group| holds(group, node));
+            // Who is in no group is cut off from nobody.
+            matches!((group(a), group(b)), (Some(a), Some(b)) if a != b)
         };
-        // Who is in no group is cut off from nobody.
-        matches!((group(a), group(b)), (Some(a), Some(b)) if a != b)
-    })
+        // What a partition does can be asked for rule by rule as well.
+        let lost = |from, to| {
+            let lost = |rule: &FaultRule| rule.effect.loss >= 1.0 && applies(rule, from, to);
+            self.rules.iter().any(lost)
+        };
+        self.partitions.iter().any(between) || (lost(a, b) && lost(b, a))
+    }
+}
+
+/// Whether a rule is about what one node sends to another.
+#[must_use]
+pub fn applies(rule: &FaultRule, from: u32, to: u32) -> bool {
+    let covers = |ranges: &NodeRanges, node| ranges.is_empty() || holds(ranges, node);
+    covers(&rule.from, from) && covers(&rule.to, to)
+}
+
+fn holds(ranges: &NodeRanges, node: u32) -> bool {
+    ranges.iter().any(|(first, last)| (*first..=*last).contains(&node))
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::testing::{ring, said, state};
     use super::*;
+    use crate::protocol::Effect;
 
     #[test]
     fn a_link_is_told_of_once_whoever_tells() {
-        let overlay = Overlay::of(&[said(1, None, &[2]), said(2, None, &[1, 3])], &[]);
+        let overlay =
+            Overlay::of(&[said(1, None, &[2]), said(2, None, &[1, 3])], Faults::default());
         // Node 3 is none of the network's.
         let link = Link { u: NodeId(1), v: NodeId(2), state: LinkState::Alive };
         assert_eq!(overlay.links, [link]);
@@ -197,7 +226,7 @@ mod tests {
         let mut nodes = ring(6, 1);
         nodes[2] = state(said(3, None, &[]), NodeState::Down);
         let cut: Vec<NodeRanges> = vec![vec![(1, 4)], vec![(5, 5)]];
-        let overlay = Overlay::of(&nodes, &[cut]);
+        let overlay = Overlay::of(&nodes, Faults { partitions: &[cut], rules: &[] });
         let states: Vec<_> =
             overlay.links.iter().map(|link| (link.u.0, link.v.0, link.state)).collect();
         assert_eq!(
@@ -213,5 +242,31 @@ mod tests {
         );
         let distances = overlay.distances(&[NodeId(1)]);
         assert_eq!(distances, [Some(0), Some(1), None, None, Some(2), Some(1)]);
+    }
+
+    #[test]
+    fn what_loses_everything_both_ways_cuts() {
+        let lose = |from: u32, loss| FaultRule {
+            from: vec![(from, from)],
+            to: Vec::new(),
+            effect: Effect { loss, ..Effect::default() },
+        };
+        let state = |rules: &[FaultRule]| {
+            let said = [said(1, None, &[2]), said(2, None, &[1])];
+            Overlay::of(&said, Faults { partitions: &[], rules }).links[0].state
+        };
+        assert_eq!(state(&[lose(1, 1.0), lose(2, 1.0)]), LinkState::Cut);
+        assert_eq!(state(&[lose(1, 1.0)]), LinkState::Alive, "the other way is open");
+        assert_eq!(state(&[lose(1, 0.9), lose(2, 1.0)]), LinkState::Alive);
+    }
+
+    #[test]
+    fn a_link_that_is_not_confirmed_yet_is_in_use() {
+        let mut nodes = [said(1, None, &[2]), said(2, None, &[1])];
+        for node in &mut nodes {
+            node.peers[0].state = PeerState::Joining;
+        }
+        let overlay = Overlay::of(&nodes, Faults::default());
+        assert_eq!(overlay.links[0].state, LinkState::Suspected);
     }
 }

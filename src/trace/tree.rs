@@ -128,11 +128,11 @@ impl Growing {
 #[cfg(test)]
 mod tests {
     use super::super::testing::{held, ring, said, state};
-    use super::super::{NodeState, Said, Trace};
+    use super::super::{Faults, NodeState, Said, Trace};
     use super::*;
 
     fn tree(said: Vec<Said>) -> Tree {
-        Trace::of("default", "1.1".parse().unwrap(), said, vec![]).unwrap().tree()
+        Trace::of("default", "1.1".parse().unwrap(), said, Faults::default()).unwrap().tree()
     }
 
     /// `1(2 3(4))`

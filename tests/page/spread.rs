@@ -4,7 +4,7 @@ use gossip::protocol::{
     Holding, MessageId, MessageInfo, NodeId, PathInfo, PeerInfo, PeerState, Wall,
 };
 use gossip::topology::{Graph, measure, neighbours};
-use gossip::trace::{NodeState, Said, Trace};
+use gossip::trace::{Faults, NodeState, Said, Trace};
 
 const SENT: u64 = 1_785_499_402_000_000_000;
 
@@ -41,7 +41,7 @@ pub(crate) fn trace(
         }),
         peers: neighbours(graph, node).into_iter().map(peer).collect(),
     });
-    Trace::of("made-up", id, said.collect(), Vec::new()).unwrap()
+    Trace::of("made-up", id, said.collect(), Faults::default()).unwrap()
 }
 
 fn info(id: MessageId, text: &str, path: &[u32], links: usize) -> MessageInfo {

@@ -3,7 +3,7 @@
 use gossip::protocol::{MessageId, NodeId};
 use gossip::sim::{Life, Simulation};
 use gossip::topology::{Kind, measure};
-use gossip::trace::{Lacks, NodeState, Said, Trace};
+use gossip::trace::{Faults, Lacks, NodeState, Said, Trace};
 
 use super::harness::{RANDOM_3, RING, graph, secs, settled};
 
@@ -25,7 +25,7 @@ fn trace(simulation: &Simulation, id: MessageId) -> Trace {
         }
     };
     let said = (1..=simulation.nodes()).map(said).collect();
-    Trace::of("simulated", id, said, vec![]).unwrap()
+    Trace::of("simulated", id, said, Faults::default()).unwrap()
 }
 
 #[test]

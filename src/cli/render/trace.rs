@@ -149,7 +149,7 @@ fn figures(figures: &Figures) -> String {
     let mut text = table(&columns, &rows);
     if !figures.complete {
         text.push_str(
-            "not all who passed it on could be asked: copies and bytes are of those who could\n",
+            "not all who may have passed it on told of it: copies and bytes are of those who did\n",
         );
     }
     text
@@ -214,7 +214,7 @@ fn micros(us: f64) -> String {
 pub(super) mod tests {
     use super::*;
     use crate::protocol::{Holding, MessageId, MessageInfo, PathInfo, PeerInfo, PeerState, Wall};
-    use crate::trace::{NodeState, Said};
+    use crate::trace::{Faults, NodeState, Said};
 
     /// A node that is up and has message 1.1 by this path, a hop every 100 µs.
     pub(super) fn held(path: &[u32], peers: &[u32]) -> Said {
@@ -265,7 +265,7 @@ pub(super) mod tests {
     }
 
     pub(super) fn trace(said: Vec<Said>) -> Trace {
-        Trace::of("default", MessageId::new(1, 1, 1), said, vec![]).unwrap()
+        Trace::of("default", MessageId::new(1, 1, 1), said, Faults::default()).unwrap()
     }
 
     pub(super) fn view(width: usize) -> View {
@@ -312,7 +312,7 @@ pub(super) mod tests {
         let shown = text(&[trace(said)], &view(80));
         assert!(shown.contains("not known to have it: 4 nodes\n  evicted: "), "{shown}");
         assert!(shown.contains(": 3-4,6\n  down: 8\n"), "{shown}");
-        assert!(shown.contains("not all who passed it on could be asked"), "{shown}");
+        assert!(shown.contains("not all who may have passed it on told of it"), "{shown}");
     }
 
     #[test]

@@ -38,8 +38,13 @@ class Spread {
     return low;
   }
 
+  /** The same with the origin, which had it though it may not tell (any more). */
+  have(count) {
+    return count + this.message.figures.coverage.have - this.deliveries.length;
+  }
+
   coverage(count) {
-    return Math.min(1, count / Math.max(1, this.message.figures.coverage.nodes));
+    return this.have(count) / Math.max(1, this.message.figures.coverage.nodes);
   }
 
   /** The time of the next delivery, or of the one before. */

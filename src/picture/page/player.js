@@ -46,15 +46,16 @@ function seek(to) {
   position = Math.min(pace.length, Math.max(0, to));
   const time = pace.moment(position);
   const count = spread.count(time);
+  const have = spread.have(count);
   graph.at(time, playing !== null);
   curve.at(time);
   const coverage = percent(spread.coverage(count));
   const nodes = spread.message.figures.coverage.nodes;
   element("time").textContent = span(time);
   element("coverage").textContent = coverage;
-  element("have").textContent = `${count} of ${nodes}`;
+  element("have").textContent = `${have} of ${nodes}`;
   if (document.activeElement !== slider || playing === null) {
-    slider.setAttribute("aria-valuetext", `${span(time)}, ${count} of ${nodes} nodes`);
+    slider.setAttribute("aria-valuetext", `${span(time)}, ${have} of ${nodes} nodes`);
   }
   slider.value = position;
 }
