@@ -21,6 +21,7 @@ use rand::rngs::Xoshiro256PlusPlus;
 
 #[doc(hidden)]
 pub mod benching;
+mod by_origin;
 mod config;
 mod faults;
 mod flood;
@@ -35,6 +36,7 @@ mod overlay;
 mod path;
 mod peer_list;
 mod peers;
+mod rare;
 mod reconcile;
 #[cfg(test)]
 mod regressions;
@@ -61,12 +63,15 @@ pub use report::{
 pub use time::{Monotonic, Now, Wall};
 pub use wire::{MAGIC, TAG_BYTES, VERSION};
 
+use config::Settings;
 use faults::FaultLab;
 use outbox::{Outbox, Packed};
 use overlay::Overlay;
 use peers::{Peer, Peers, Standing};
+use rare::Rare;
 use reconcile::Recent;
 use repair::Repair;
+use report::Tally;
 use store::Store;
 use timers::{Due, Trickle};
 use unity::Unity;
@@ -103,12 +108,12 @@ impl Outputs {
 /// One node of the network.
 #[derive(Debug)]
 pub struct Node {
-    config: Config,
+    config: Settings,
     rng: Xoshiro256PlusPlus,
     store: Store,
     peers: Peers,
     overlay: Overlay,
-    repair: Repair,
+    repair: Rare<Repair>,
     recent: Recent,
     /// When summaries and heartbeats go out.
     trickle: Trickle,
@@ -119,8 +124,8 @@ pub struct Node {
     /// Told to leave: until when to wait for messages to settle.
     leaving: Option<Monotonic>,
     outbox: Outbox,
-    faults: FaultLab,
-    counters: Counters,
+    faults: Rare<FaultLab>,
+    counters: Tally,
     /// The limits that were told to be hit.
     limits_told: BTreeSet<&'static str>,
     events: Vec<Event>,
@@ -136,7 +141,7 @@ pub struct Node {
 impl Node {
     /// A node that starts now.
     #[must_use]
-    pub fn new(config: Config, now: Now) -> Self {
+    pub fn new(mut config: Config, now: Now) -> Self {
         let mut rng = Xoshiro256PlusPlus::seed_from_u64(config.seed);
         let timing = &config.timing;
         let trickle = Trickle::start(now.monotonic, timing.summary_interval_min);
@@ -150,36 +155,36 @@ impl Node {
                 now.monotonic,
             ),
         );
+        let neighbours = std::mem::take(&mut config.neighbours);
+        let faults = std::mem::take(&mut config.faults);
         let mut node = Self {
             rng,
             store: Store::default(),
             peers: Peers::default(),
             overlay,
-            repair: Repair::default(),
+            repair: Rare::default(),
             recent: Recent::default(),
             trickle,
             due: Due::never(),
             settle_due: Due::never(),
             leaving: None,
             outbox: Outbox::default(),
-            faults: FaultLab::default(),
-            counters: Counters::default(),
+            faults: Rare::default(),
+            counters: Tally::default(),
             limits_told: BTreeSet::new(),
             events: Vec::new(),
             tells_messages: true,
             sequence: 0,
             path: Vec::new(),
             packed: Vec::new(),
-            config,
+            config: Settings::from(config),
         };
         let until = now.monotonic + node.config.timing.first_contact_timeout;
-        for peer in std::mem::take(&mut node.config.neighbours) {
+        for peer in neighbours {
             node.peers.ensure(peer, Standing::Joining { until }, now.monotonic).original = true;
         }
         node.peers.relink();
-        // Both are kept elsewhere from now on.
-        node.config.sample = Vec::new();
-        node.set_faults(&node.config.faults.clone());
+        node.set_faults(&faults);
         node.due.at(node.trickle.next());
         node
     }
@@ -318,7 +323,10 @@ impl Node {
     /// other senders are left out. None: no faults.
     pub fn set_faults(&mut self, rules: &[FaultRule]) {
         let mine = rules.iter().filter(|rule| rule.concerns_sender(self.config.node));
-        self.faults.set(mine.cloned().collect());
+        let mine: Vec<FaultRule> = mine.cloned().collect();
+        if self.faults.rules() != mine {
+            self.faults.set(mine);
+        }
     }
 
     /// Whether [`Event::Accepted`] and [`Event::Delivered`] are told, as they are at first. Each
@@ -398,7 +406,7 @@ impl Node {
             known_messages: self.store.account().count,
             missing: self.missing(),
             limits: (*self.config.limits).clone(),
-            counters: self.counters.clone(),
+            counters: self.counters.total(),
         }
     }
 
@@ -414,7 +422,7 @@ impl Node {
 
     /// Tells of each limit that was hit for the first time.
     fn tell_limits(&mut self) {
-        for (name, count) in self.counters.list() {
+        for (name, count) in self.counters.total().list() {
             if name.starts_with("limit_") && count > 0 && self.limits_told.insert(name) {
                 self.events.push(Event::LimitHit { limit: name.into() });
             }
@@ -441,8 +449,10 @@ impl Node {
 
     /// Counts what the driver's socket could not do: lost, like any other datagram.
     pub fn count_socket_errors(&mut self, sending: u64, receiving: u64) {
-        self.counters.send_errors += sending;
-        self.counters.receive_errors += receiving;
+        if sending + receiving > 0 {
+            self.counters.send_errors += sending;
+            self.counters.receive_errors += receiving;
+        }
     }
 
     /// Counts a datagram that was dropped.

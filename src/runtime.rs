@@ -42,8 +42,6 @@ use subscribers::Subscribers;
 pub const RECEIVE_BUFFER_BYTES: usize = 4 << 20;
 /// The most datagrams taken in before what they caused is sent.
 const DRAIN_MAX: usize = 64;
-/// A datagram that came within this time of asking for one was there before.
-const AT_ONCE: Duration = Duration::from_micros(5);
 /// The most commands served between two looks at the socket.
 const COMMANDS_PER_TURN: usize = 16;
 /// The most commands that wait.
@@ -237,20 +235,15 @@ impl Runtime {
     /// between a message and its copies. One that was there already shows that the node is
     /// behind; then all that wait are taken in, so that what they lead to shares datagrams.
     fn receive(&mut self, buffer: &mut [u8]) -> Now {
-        let asked_at = clock::monotonic();
-        let flags = self.arm(asked_at);
-        let Some(mut now) = self.take_in(buffer, flags) else {
-            self.idle = true;
-            return clock::now();
-        };
-        self.idle = false;
-        if now.monotonic.since(asked_at) < AT_ONCE {
-            for _ in 1..DRAIN_MAX {
-                let Some(later) = self.take_in(buffer, RecvFlags::DONTWAIT) else { break };
-                now = later;
-            }
+        let waiting =
+            (0..DRAIN_MAX).map_while(|_| self.take_in(buffer, RecvFlags::DONTWAIT)).last();
+        if let Some(now) = waiting {
+            return now;
         }
-        now
+        let flags = self.arm(clock::monotonic());
+        let came = self.take_in(buffer, flags);
+        self.idle = came.is_none();
+        came.unwrap_or_else(clock::now)
     }
 
     /// Takes in one datagram, and says when; `None` if there was none.

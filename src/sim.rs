@@ -101,6 +101,8 @@ pub struct Simulation {
     members: Vec<Member>,
     network: Network,
     timing: Arc<Timing>,
+    /// How many other nodes each node is told of.
+    sample: usize,
     checker: Checker,
     trace: Trace,
     rng: Xoshiro256PlusPlus,
@@ -122,10 +124,9 @@ impl Simulation {
         let nodes = u32::try_from(options.neighbours.len()).expect("nodes are numbered with u32");
         let mut members = Vec::with_capacity(options.neighbours.len());
         for (node, neighbours) in (1..=nodes).zip(options.neighbours) {
-            let sample = topology::sample(nodes, node, options.sample, rng.next_u64());
             members.push(Member {
                 neighbours: neighbours.into(),
-                sample: sample.into(),
+                sample_seed: rng.next_u64(),
                 limits: Arc::clone(&options.limits),
                 ahead: rng.next_u64() >> 16,
                 ..Member::new(NodeId(node))
@@ -137,6 +138,7 @@ impl Simulation {
             members,
             network: Network::new(options.latency, network_rng),
             timing: options.timing,
+            sample: options.sample,
             checker: Checker::new(options.checks),
             trace: options.trace,
             rng,
@@ -339,7 +341,7 @@ impl Simulation {
     /// A node is gone.
     fn end(&mut self, at: usize, life: Life) {
         if let Some(node) = &self.members[at].node {
-            self.past.add(node.counters());
+            self.past.add(&node.counters());
         }
         self.members[at].end(life);
     }
@@ -413,7 +415,7 @@ impl Simulation {
     pub fn counters(&self) -> Counters {
         let mut sum = self.past.clone();
         for node in self.members.iter().filter_map(|member| member.node.as_ref()) {
-            sum.add(node.counters());
+            sum.add(&node.counters());
         }
         sum
     }

@@ -73,6 +73,23 @@ impl Config {
     }
 }
 
+/// What a node keeps of its [`Config`] for good: the rest is needed when it starts.
+#[derive(Debug)]
+pub(super) struct Settings {
+    pub(super) node: NodeId,
+    pub(super) incarnation: Incarnation,
+    pub(super) key: Key,
+    pub(super) limits: Arc<Limits>,
+    pub(super) timing: Arc<Timing>,
+}
+
+impl From<Config> for Settings {
+    fn from(config: Config) -> Self {
+        let Config { node, incarnation, key, limits, timing, .. } = config;
+        Self { node, incarnation, key, limits, timing }
+    }
+}
+
 /// The largest payload of a UDP datagram over IPv4: 65,535 less 20 bytes of IP and 8 of UDP.
 pub const UDP_PAYLOAD_BYTES_MAX: usize = 65_507;
 

@@ -12,6 +12,7 @@ use rand::{Rng, RngExt};
 use serde::{Deserialize, Serialize};
 
 use super::message::NodeId;
+use super::rare::Nothing;
 use super::time::Monotonic;
 use super::timers::{self, Due};
 
@@ -122,6 +123,10 @@ pub(super) struct FaultLab {
     rules: Vec<FaultRule>,
     held: BTreeMap<(Monotonic, u64), (SocketAddr, Vec<u8>)>,
     count: u64,
+}
+
+impl Nothing for FaultLab {
+    const NOTHING: &'static Self = &Self { rules: Vec::new(), held: BTreeMap::new(), count: 0 };
 }
 
 impl FaultLab {

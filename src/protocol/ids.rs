@@ -4,10 +4,10 @@
 //! nodes compare sets by [`Account`]: a sum over ids, so it does not depend on order, and the
 //! difference of two accounts is the account of what one side has and the other has not.
 
-use std::collections::BTreeMap;
-
 use serde::{Deserialize, Serialize};
+use smallvec::SmallVec;
 
+use super::by_origin::ByOrigin;
 use super::message::{MessageId, NodeId, Origin};
 
 /// The ids `first` to `first + more` of one origin.
@@ -80,14 +80,15 @@ pub(super) fn mix(value: u64) -> u64 {
 /// A set of ids, kept as sorted ranges that neither overlap nor touch.
 #[derive(Clone, Debug, Default)]
 pub(super) struct IdSet {
-    origins: BTreeMap<Origin, Vec<(u64, u64)>>,
+    /// First and last numbers; mostly one range, which then needs no memory of its own.
+    origins: ByOrigin<SmallVec<[(u64, u64); 1]>>,
     ranges: usize,
 }
 
 impl IdSet {
     /// The empty set.
     pub(super) const fn new() -> Self {
-        Self { origins: BTreeMap::new(), ranges: 0 }
+        Self { origins: ByOrigin::new(), ranges: 0 }
     }
 
     /// The number of ranges.
@@ -102,7 +103,7 @@ impl IdSet {
 
     /// Whether this id is in it.
     pub(super) fn contains(&self, id: MessageId) -> bool {
-        self.origins.get(&id.origin).is_some_and(|ranges| {
+        self.origins.get(id.origin).is_some_and(|ranges| {
             let at = ranges.partition_point(|range| range.1 < id.sequence);
             ranges.get(at).is_some_and(|range| range.0 <= id.sequence)
         })
@@ -119,7 +120,7 @@ impl IdSet {
     /// Adds one id.
     pub(super) fn insert(&mut self, id: MessageId) {
         // Mostly the one after the last.
-        let last = self.origins.get_mut(&id.origin).and_then(|ranges| ranges.last_mut());
+        let last = self.origins.get_mut(id.origin).and_then(|ranges| ranges.last_mut());
         if let Some(last) = last.filter(|last| last.1.checked_add(1) == Some(id.sequence)) {
             last.1 = id.sequence;
             return;
@@ -129,7 +130,7 @@ impl IdSet {
 
     /// Adds all ids from `first` to `last`.
     pub(super) fn insert_range(&mut self, origin: Origin, first: u64, last: u64) {
-        let ranges = self.origins.entry(origin).or_default();
+        let ranges = self.origins.or_default(origin);
         let before = ranges.len();
         // The ranges that overlap or touch the new one melt into it.
         let start = ranges.partition_point(|range| range.1.saturating_add(1) < first);
@@ -146,7 +147,7 @@ impl IdSet {
 
     /// Takes one id out.
     pub(super) fn remove(&mut self, id: MessageId) {
-        let Some(ranges) = self.origins.get_mut(&id.origin) else { return };
+        let Some(ranges) = self.origins.get_mut(id.origin) else { return };
         let at = ranges.partition_point(|range| range.1 < id.sequence);
         let Some(range) = ranges.get(at).copied().filter(|range| range.0 <= id.sequence) else {
             return;
@@ -155,16 +156,17 @@ impl IdSet {
         let right = (id.sequence < range.1).then(|| (id.sequence + 1, range.1));
         let parts = left.into_iter().chain(right);
         self.ranges = self.ranges - 1 + parts.clone().count();
-        ranges.splice(at..=at, parts);
+        ranges.remove(at);
+        ranges.insert_many(at, parts);
         if ranges.is_empty() {
-            self.origins.remove(&id.origin);
+            self.origins.remove(id.origin);
         }
     }
 
     /// Takes the first id out.
     pub(super) fn pop_first(&mut self) -> Option<MessageId> {
-        let (origin, ranges) = self.origins.iter().next()?;
-        let id = MessageId { origin: *origin, sequence: ranges.first()?.0 };
+        let IdRange { origin, first, .. } = self.iter().next()?;
+        let id = MessageId { origin, sequence: first };
         self.remove(id);
         Some(id)
     }
@@ -173,7 +175,7 @@ impl IdSet {
     pub(super) fn common_with(&self, range: IdRange) -> impl Iterator<Item = IdRange> {
         let last = range.last().unwrap_or(0);
         let origin = range.origin;
-        let known = self.origins.get(&origin).map_or(&[][..], Vec::as_slice);
+        let known = self.origins.get(origin).map_or(&[][..], SmallVec::as_slice);
         known[known.partition_point(|known| known.1 < range.first)..]
             .iter()
             .take_while(move |known| known.0 <= last)
@@ -206,9 +208,9 @@ impl IdSet {
 
     /// All ranges from `from` on, in order.
     pub(super) fn iter_from(&self, from: Origin) -> impl Iterator<Item = IdRange> {
-        self.origins.range(from..).flat_map(|(origin, ranges)| {
-            ranges.iter().map(|(first, last)| IdRange {
-                origin: *origin,
+        self.origins.iter_from(from).flat_map(|(origin, ranges)| {
+            ranges.iter().map(move |(first, last)| IdRange {
+                origin,
                 first: *first,
                 more: last - first,
             })

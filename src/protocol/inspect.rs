@@ -66,8 +66,8 @@ impl Node {
     }
 
     /// What it counted: [`Node::status`] in brief.
-    pub(crate) fn counters(&self) -> &Counters {
-        &self.counters
+    pub(crate) fn counters(&self) -> Counters {
+        self.counters.total()
     }
 
     /// Checks what must hold between any two inputs, after the flush: each limit, and that the
@@ -116,7 +116,7 @@ impl Node {
                 return Err(format!("messages unsettled with node {node}, which is gone"));
             }
         }
-        let replies = self.repair_replies_waiting();
+        let replies = self.repair.sizes().1;
         let most = self.config.limits.repair_replies_max;
         if replies > most {
             return Err(format!("{replies} replies wait, {most} is the limit"));

@@ -12,7 +12,8 @@ use rand::RngExt;
 
 use super::Node;
 use super::message::{Incarnation, NodeId, PeerAddr};
-use super::peers::{Noted, Peer, Settling, Standing};
+use super::peers::{Peer, Settling, Standing};
+use super::rare::Rare;
 use super::report::Event;
 use super::time::{Monotonic, Now};
 use super::wire::Frame;
@@ -63,7 +64,7 @@ impl Node {
                 peer.standing = Standing::Contact;
             }
             peer.settling = Settling::default();
-            peer.exchange = Noted::default();
+            peer.exchange = Rare::default();
             peer.neighbours_version = 0;
             peer.seen_version = 0;
         }
@@ -194,7 +195,7 @@ impl Node {
         self.events.push(Event::PeerDead { node });
         if let Some(peer) = self.peers.get_mut(node) {
             peer.settling = Settling::default();
-            peer.exchange = Noted::default();
+            peer.exchange = Rare::default();
         }
         self.set_standing(node, Standing::Dead { since: now.monotonic, next });
         self.due.at(next);
@@ -209,9 +210,9 @@ impl Node {
             self.bury(now, node);
             return;
         }
-        peer.unlinked = Some(now.monotonic);
-        peer.unanswered = Some(now.monotonic);
-        let instead_of = peer.stand_in_for.take();
+        peer.changes.unlinked = Some(now.monotonic);
+        peer.changes.unanswered = Some(now.monotonic);
+        let instead_of = peer.changes.stand_in_for.take();
         self.set_standing(node, Standing::Contact);
         if let Some(dead) = instead_of {
             // It is out of the dead one's ranks for good: a long line of dead would else be
@@ -234,7 +235,7 @@ impl Node {
         let stand_ins: Vec<NodeId> = self
             .peers
             .linked()
-            .filter(|peer| peer.stand_in_for == Some(node))
+            .filter(|peer| peer.changes.stand_in_for == Some(node))
             .map(|peer| peer.addr.node)
             .collect();
         for stand_in in stand_ins {

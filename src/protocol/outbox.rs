@@ -7,9 +7,9 @@
 use std::net::SocketAddr;
 use std::ops::Range;
 
-use super::config::{Config, UDP_PAYLOAD_BYTES_MAX};
+use super::config::{Settings, UDP_PAYLOAD_BYTES_MAX};
 use super::message::{NodeId, PeerAddr};
-use super::report::Counters;
+use super::report::Tally;
 use super::wire::{self, Frame, TAG_BYTES};
 use super::{Outputs, path};
 use crate::codec;
@@ -103,54 +103,57 @@ impl Outbox {
     /// Packs everything into datagrams, appended to `out`, and is empty again.
     pub(super) fn pack(
         &mut self,
-        config: &Config,
+        config: &Settings,
         out: &mut Outputs,
         packed: &mut Vec<Packed>,
-        counters: &mut Counters,
+        counters: &mut Tally,
     ) {
         // By receiver; frames were put in order, and each lies behind the one before it.
         let key = |item: &Item| (item.to.node, item.to.addr, item.frame.start);
         if !self.items.is_sorted_by_key(key) {
             self.items.sort_by_key(key);
         }
+        let mut last = None;
         for first_copies in [true, false] {
-            self.pack_those(first_copies, config, out, packed, counters);
+            self.pack_those(first_copies, &mut last, config, out, packed, counters);
         }
         self.items.clear();
         self.bytes.clear();
         self.control_bytes = 0;
-        counters.limit_control_dropped += std::mem::take(&mut self.control_dropped);
+        if self.control_dropped > 0 {
+            counters.limit_control_dropped += std::mem::take(&mut self.control_dropped);
+        }
     }
 
     /// Packs what goes to receivers that get first copies, or to the others.
-    fn pack_those(
-        &self,
+    fn pack_those<'a>(
+        &'a self,
         first_copies: bool,
-        config: &Config,
+        last: &mut Option<(&'a [Item], Range<usize>)>,
+        config: &Settings,
         out: &mut Outputs,
         packed: &mut Vec<Packed>,
-        counters: &mut Counters,
+        counters: &mut Tally,
     ) {
-        let mut last: Option<(&[Item], Range<usize>)> = None;
         let receivers = self.items.chunk_by(|a, b| a.to == b.to);
         for items in receivers.filter(|items| items.iter().any(|i| i.is_first) == first_copies) {
             let mut rest = items;
             while let Some(first) = rest.first() {
                 let (now, later) = rest.split_at(fitting(rest, config));
                 rest = later;
-                let range = match &last {
+                let range = match last {
                     Some((same, range)) if same_frames(same, now) => range.clone(),
                     _ => self.seal(now, config, out),
                 };
                 count(now, &range, counters);
                 packed.push(Packed { to: first.to, range: range.clone() });
-                last = Some((now, range));
+                *last = Some((now, range));
             }
         }
     }
 
     /// Makes one datagram of these frames.
-    fn seal(&self, items: &[Item], config: &Config, out: &mut Outputs) -> Range<usize> {
+    fn seal(&self, items: &[Item], config: &Settings, out: &mut Outputs) -> Range<usize> {
         let start = out.bytes.len();
         wire::begin(&mut out.bytes, config.node, config.incarnation);
         for item in items {
@@ -162,7 +165,7 @@ impl Outbox {
 }
 
 /// How many of these frames to one receiver, the first at least, go into one datagram.
-fn fitting(items: &[Item], config: &Config) -> usize {
+fn fitting(items: &[Item], config: &Settings) -> usize {
     const HEADER_BYTES_MAX: usize = 13;
     let bytes_max = config.limits.packed_datagram_bytes_max.min(UDP_PAYLOAD_BYTES_MAX);
     let mut bytes = HEADER_BYTES_MAX + TAG_BYTES;
@@ -179,7 +182,7 @@ fn same_frames(a: &[Item], b: &[Item]) -> bool {
 }
 
 /// Counts one datagram.
-fn count(items: &[Item], range: &Range<usize>, counters: &mut Counters) {
+fn count(items: &[Item], range: &Range<usize>, counters: &mut Tally) {
     counters.datagrams_sent += 1;
     counters.bytes_sent += range.len() as u64;
     if items.iter().any(|item| item.frame.rumor) {
@@ -222,7 +225,9 @@ impl Outputs {
 
 #[cfg(test)]
 mod tests {
-    use super::super::config::Key;
+    use std::sync::Arc;
+
+    use super::super::config::{Config, Key};
     use super::*;
 
     fn peer(node: u32) -> PeerAddr {
@@ -230,15 +235,15 @@ mod tests {
         PeerAddr { node: NodeId(node), addr: ([127, 0, 0, 1], port).into() }
     }
 
-    fn pack(outbox: &mut Outbox, config: &Config) -> (Vec<(u32, Vec<u8>)>, Counters) {
-        let (mut out, mut packed, mut counters) = (Outputs::default(), vec![], Counters::default());
+    fn pack(outbox: &mut Outbox, config: &Settings) -> (Vec<(u32, Vec<u8>)>, Tally) {
+        let (mut out, mut packed, mut counters) = (Outputs::default(), vec![], Tally::default());
         outbox.pack(config, &mut out, &mut packed, &mut counters);
         let bytes = |p: &Packed| (p.to.node.0, out.bytes[p.range.clone()].to_vec());
         (packed.iter().map(bytes).collect(), counters)
     }
 
-    fn config() -> Config {
-        Config::new(NodeId(1), Key([1; 32]), 1)
+    fn config() -> Settings {
+        Config::new(NodeId(1), Key([1; 32]), 1).into()
     }
 
     #[test]
@@ -262,7 +267,7 @@ mod tests {
         outbox.put(peer(2), frame);
         outbox.put(peer(3), frame);
         let (mut out, mut packed) = (Outputs::default(), vec![]);
-        outbox.pack(&config(), &mut out, &mut packed, &mut Counters::default());
+        outbox.pack(&config(), &mut out, &mut packed, &mut Tally::default());
         assert_eq!(packed.len(), 2);
         assert_eq!(packed[0].range, packed[1].range);
     }
@@ -282,7 +287,7 @@ mod tests {
     #[test]
     fn a_datagram_is_packed_no_larger_than_its_limit() {
         let mut config = config();
-        config.limits_mut().packed_datagram_bytes_max = 100;
+        Arc::make_mut(&mut config.limits).packed_datagram_bytes_max = 100;
         let mut outbox = Outbox::default();
         for node in 1..=30 {
             outbox.send(peer(2), &Frame::Vouch { node: NodeId(node * 100_000) });

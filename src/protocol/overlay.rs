@@ -12,6 +12,7 @@ use super::message::{NodeId, PeerAddr};
 use super::peer_list::PeerList;
 use super::peers::{Peer, Settling, Standing};
 use super::report::Event;
+use super::sample::Sample;
 use super::time::{Monotonic, Now};
 use super::timers;
 use super::unity::Unity;
@@ -28,10 +29,7 @@ pub(super) struct Overlay {
     version: u32,
     /// After a rewiring: the links to give up once the others stand.
     retiring: Vec<NodeId>,
-    /// Other nodes, for when neighbours are not enough.
-    pub(super) sample: PeerList,
-    /// Those it was told of when it started.
-    pub(super) first_sample: PeerList,
+    pub(super) sample: Sample,
     /// Those sent away in the last shuffle, to be replaced first.
     pub(super) shuffled: Vec<NodeId>,
     pub(super) shuffle_at: Monotonic,
@@ -54,8 +52,7 @@ impl Overlay {
             told_spare: false,
             version: 0,
             retiring: Vec::new(),
-            sample: sample.into(),
-            first_sample: sample.into(),
+            sample: Sample::new(sample),
             shuffled: Vec::new(),
             shuffle_at,
             unity,
@@ -181,7 +178,7 @@ impl Node {
     fn accept(&mut self, now: Now, node: NodeId, asking: bool) -> bool {
         let Some(peer) = self.peers.get(node) else { return false };
         let memory = self.config.timing.unlinked_memory;
-        let unlinked = peer.unlinked.is_some_and(|at| now.monotonic.since(at) < memory);
+        let unlinked = peer.changes.unlinked.is_some_and(|at| now.monotonic.since(at) < memory);
         let full = self.peers.linked().count() >= self.config.limits.neighbours_max;
         if full {
             self.counters.limit_neighbours_refused += 1;
@@ -240,8 +237,8 @@ impl Node {
 
     fn drop_link(&mut self, now: Now, node: NodeId) {
         let Some(peer) = self.peers.get_mut(node) else { return };
-        peer.unlinked = Some(now.monotonic);
-        peer.stand_in_for = None;
+        peer.changes.unlinked = Some(now.monotonic);
+        peer.changes.stand_in_for = None;
         peer.original = false;
         peer.settling = Settling::default();
         self.counters.links_dropped += 1;
@@ -272,7 +269,7 @@ impl Node {
             && self.peers.get(node).is_none_or(|peer| match peer.standing {
                 Standing::Dead { .. } | Standing::Removed => false,
                 Standing::Contact => {
-                    peer.unanswered.is_none_or(|at| now.monotonic.since(at) >= memory)
+                    peer.changes.unanswered.is_none_or(|at| now.monotonic.since(at) >= memory)
                 }
                 _ => true,
             })
@@ -285,7 +282,7 @@ impl Node {
         }
         let until = now.monotonic + self.config.timing.stand_in_timeout;
         let peer = self.peers.ensure(addr, Standing::Contact, now.monotonic);
-        peer.stand_in_for = Some(lost);
+        peer.changes.stand_in_for = Some(lost);
         peer.original = false;
         peer.heard = now.monotonic;
         self.counters.links_made += 1;
@@ -373,7 +370,7 @@ impl Node {
             let linked = self.peers.get(addr.node).is_some_and(Peer::is_linked);
             let peer = self.peers.ensure(*addr, Standing::Contact, now.monotonic);
             peer.original = true;
-            peer.stand_in_for = None;
+            peer.changes.stand_in_for = None;
             if !linked {
                 peer.heard = now.monotonic;
                 self.overlay.began_with += 1;
@@ -399,7 +396,7 @@ impl Node {
             // A dead one that is not meant to be a neighbour any more is none when it returns.
             if matches!(peer.standing, Standing::Dead { .. }) {
                 peer.standing = Standing::Contact;
-                peer.unlinked = Some(now.monotonic);
+                peer.changes.unlinked = Some(now.monotonic);
             }
         }
         self.link(now, peers);

@@ -4,13 +4,13 @@
 //! `overlay` (who is alive, who is linked) and `repair` (who lacks what).
 
 use std::collections::{BTreeMap, VecDeque};
-use std::ops::{Deref, DerefMut};
 use std::time::Duration;
 
 use super::flood::LinkId;
 use super::ids::{Account, IdSet};
 use super::message::{Incarnation, MessageId, NodeId, PeerAddr};
 use super::peer_list::PeerList;
+use super::rare::{Nothing, Rare};
 use super::report::PeerState;
 use super::time::Monotonic;
 
@@ -45,8 +45,6 @@ pub(super) struct Peer {
     pub(super) heard: Monotonic,
     /// When its last datagram came in; `None` until one did.
     pub(super) spoke: Option<Monotonic>,
-    /// The peer in whose stead this link was made.
-    pub(super) stand_in_for: Option<NodeId>,
     /// The link is one this node began with, or was told to have.
     pub(super) original: bool,
     /// Its links, as it last told them, and their version; 0 for none.
@@ -56,12 +54,9 @@ pub(super) struct Peer {
     pub(super) spare: bool,
     /// The version of this node's links that it has seen.
     pub(super) seen_version: u32,
-    /// This node gave the link up, or got no answer when it asked for one, at this time.
-    pub(super) unlinked: Option<Monotonic>,
-    /// It gave no answer when it was asked for a link, at this time.
-    pub(super) unanswered: Option<Monotonic>,
+    pub(super) changes: Rare<Changes>,
     pub(super) settling: Settling,
-    pub(super) exchange: Noted,
+    pub(super) exchange: Rare<Exchange>,
 }
 
 /// Copies sent to a peer that did not come back yet.
@@ -69,18 +64,43 @@ pub(super) struct Peer {
 pub(super) struct Settling {
     /// How long copies take to come back, smoothed.
     pub(super) smoothed: Option<Duration>,
-    /// What is assumed until then, where losses taught something already.
-    pub(super) assumed: Option<Duration>,
     /// Messages sent, in order, and when to ask about them. Settled ones are skipped lazily.
     pub(super) pending: VecDeque<(Monotonic, MessageId)>,
-    /// Messages asked about already, and when to ask again.
-    pub(super) retries: BTreeMap<(Monotonic, MessageId), u8>,
     /// How many messages are sent and not settled.
     pub(super) unsettled: u32,
+    pub(super) losses: Rare<Losses>,
+}
+
+/// What the loss of copies taught and led to.
+#[derive(Debug, Default)]
+pub(super) struct Losses {
+    /// How long copies are assumed to take to come back, until that was measured.
+    pub(super) assumed: Option<Duration>,
+    /// Messages asked about already, and when to ask again.
+    pub(super) retries: BTreeMap<(Monotonic, MessageId), u8>,
+}
+
+impl Nothing for Losses {
+    const NOTHING: &'static Self = &Self { assumed: None, retries: BTreeMap::new() };
+}
+
+/// What became of the link to a peer.
+#[derive(Debug, Default)]
+pub(super) struct Changes {
+    /// The peer in whose stead this link was made.
+    pub(super) stand_in_for: Option<NodeId>,
+    /// This node gave the link up, or got no answer when it asked for one, at this time.
+    pub(super) unlinked: Option<Monotonic>,
+    /// It gave no answer when it was asked for a link, at this time.
+    pub(super) unanswered: Option<Monotonic>,
+}
+
+impl Nothing for Changes {
+    const NOTHING: &'static Self = &Self { stand_in_for: None, unlinked: None, unanswered: None };
 }
 
 /// The state of comparing notes with a peer.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Exchange {
     /// What it holds and this node lacks, not asked for yet.
     pub(super) offers: IdSet,
@@ -96,8 +116,8 @@ pub(super) struct Exchange {
     pub(super) found: bool,
 }
 
-impl Exchange {
-    const NOTHING: Self = Self {
+impl Nothing for Exchange {
+    const NOTHING: &'static Self = &Self {
         offers: IdSet::new(),
         asked: 0,
         answer_time: Duration::ZERO,
@@ -105,25 +125,6 @@ impl Exchange {
         listing_until: None,
         found: false,
     };
-}
-
-/// An [`Exchange`] that takes no memory before there is something to note: mostly, there never is.
-#[derive(Debug, Default)]
-pub(super) struct Noted(Option<Box<Exchange>>);
-
-impl Deref for Noted {
-    type Target = Exchange;
-
-    fn deref(&self) -> &Exchange {
-        static NOTHING: Exchange = Exchange::NOTHING;
-        self.0.as_deref().unwrap_or(&NOTHING)
-    }
-}
-
-impl DerefMut for Noted {
-    fn deref_mut(&mut self) -> &mut Exchange {
-        self.0.get_or_insert_with(|| Box::new(Exchange::NOTHING))
-    }
 }
 
 impl Peer {
@@ -136,16 +137,14 @@ impl Peer {
             standing,
             heard: now,
             spoke: None,
-            stand_in_for: None,
             original: false,
             neighbours: PeerList::default(),
             neighbours_version: 0,
             spare: false,
             seen_version: 0,
-            unlinked: None,
-            unanswered: None,
+            changes: Rare::default(),
             settling: Settling::default(),
-            exchange: Noted::default(),
+            exchange: Rare::default(),
         }
     }
 
@@ -191,8 +190,8 @@ pub(super) struct Peers {
     list: Vec<Peer>,
     next_link: u32,
     /// The links of all peers that get copies, and where these are, in the same order.
-    links: Vec<LinkId>,
-    link_addrs: Vec<PeerAddr>,
+    links: Box<[LinkId]>,
+    link_addrs: PeerList,
 }
 
 impl Peers {
@@ -265,12 +264,9 @@ impl Peers {
 
     /// Brings the list of links up to date.
     pub(super) fn relink(&mut self) {
-        self.links.clear();
-        self.link_addrs.clear();
-        for peer in self.list.iter().filter(|peer| peer.gets_copies()) {
-            self.links.push(peer.link);
-            self.link_addrs.push(peer.addr);
-        }
+        let linked = || self.list.iter().filter(|peer| peer.gets_copies());
+        self.links = linked().map(|peer| peer.link).collect();
+        self.link_addrs = linked().map(|peer| peer.addr).collect();
     }
 
     /// The links that messages are pushed over.
@@ -281,7 +277,7 @@ impl Peers {
     /// Where such a link leads.
     pub(super) fn addr_of(&self, link: LinkId) -> Option<PeerAddr> {
         let at = self.links.iter().position(|other| *other == link)?;
-        Some(self.link_addrs[at])
+        self.link_addrs.get(at)
     }
 
     /// The peer at the other end of a link in use.

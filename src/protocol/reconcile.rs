@@ -35,6 +35,8 @@ impl Node {
     /// Notes that a message is on its way to the neighbours by the flood.
     pub(super) fn note_recent(&mut self, now: Now, id: MessageId) {
         self.forget_recent(now);
+        // Often it is one at a time.
+        self.recent.reserve_exact(usize::from(self.recent.capacity() == 0));
         self.recent.push_back((now.monotonic, id));
     }
 

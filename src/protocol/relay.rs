@@ -176,7 +176,9 @@ impl Node {
                 let text_bytes = rumor.text.len();
                 let nodes_max = limits.path_nodes_max;
                 let cut = outbox::extend_path(rumor.path, config.node, text_bytes, nodes_max, path);
-                counters.limit_paths_cut += u64::from(cut);
+                if cut {
+                    counters.limit_paths_cut += 1;
+                }
                 let hops = rumor.hops.saturating_add(1);
                 outbox.encode(&Frame::Rumor(Rumor { hops, path, ..*rumor }))
             });
@@ -214,7 +216,9 @@ impl Node {
         counters.rumors_sent += u64::from(sent.get());
         counters.rumor_bytes_sent += bytes.get();
         let (kept, settled) = outcome.unwrap_or((Kept::Yes, None));
-        counters.limit_paths_dropped += u64::from(kept == Kept::No);
+        if kept == Kept::No {
+            counters.limit_paths_dropped += 1;
+        }
         if let (Some(from), Some(since)) = (from, settled) {
             self.settle(from, since.map(|since| now.monotonic.since(since)));
         }

@@ -17,9 +17,10 @@ use super::ids::{self, IdRange};
 use super::message::{MessageId, NodeId, PeerAddr};
 use super::outbox;
 use super::peers::{Peer, Standing};
+use super::rare::Nothing;
 use super::store::Record;
 use super::time::{Monotonic, Now};
-use super::timers::Due;
+use super::timers::{Due, back_off};
 use super::wire::{Frame, Rumor};
 
 /// The most ids asked about, or looked at for one frame, in one go.
@@ -33,10 +34,6 @@ const GRAIN: Duration = Duration::from_millis(5);
 const ASK_AHEAD: Duration = Duration::from_millis(20);
 /// With more messages missing than this, a node is catching up, and does not pass on what it gets.
 const BULK: usize = 64;
-
-/// So many times the same thing is asked at the same interval; then the intervals grow. Random
-/// loss is no congestion: to back off at once would only make the unlucky wait.
-const STEADY_ATTEMPTS: u8 = 5;
 
 /// What a node does about missing messages.
 #[derive(Debug, Default)]
@@ -76,6 +73,16 @@ pub(super) enum Arrived {
     InBulk,
 }
 
+impl Nothing for Repair {
+    const NOTHING: &'static Self = &Self {
+        wanted: BTreeMap::new(),
+        replies: VecDeque::new(),
+        queued: BTreeSet::new(),
+        replies_from: Monotonic(0),
+        catching_up: false,
+    };
+}
+
 impl Repair {
     /// How many messages are asked for, wait to be sent, and are noted as waiting.
     pub(super) fn sizes(&self) -> (usize, usize, usize) {
@@ -93,11 +100,6 @@ impl Node {
         offered.saturating_add(self.repair.wanted.len() as u64)
     }
 
-    /// How many replies wait to be sent.
-    pub(super) fn repair_replies_waiting(&self) -> usize {
-        self.repair.replies.len()
-    }
-
     /// Messages sent that some living neighbour is not known to have.
     #[must_use]
     pub fn unsettled(&self) -> u64 {
@@ -110,12 +112,15 @@ impl Node {
         for link in links {
             let timing = &self.config.timing;
             let Some(peer) = self.peers.by_link(*link) else { continue };
-            let assumed = peer.settling.assumed.unwrap_or(timing.settle_time_initial);
+            let assumed = peer.settling.losses.assumed.unwrap_or(timing.settle_time_initial);
             let settle = peer.settling.smoothed.unwrap_or(assumed);
             // Not `clamp`, which panics where somebody set the least above the most.
             let wait = (settle * 4).min(timing.settle_timeout_max).max(timing.settle_timeout_min);
             let at = now.monotonic + wait;
-            peer.settling.pending.push_back((at, id));
+            let pending = &mut peer.settling.pending;
+            // Often it is one at a time.
+            pending.reserve_exact(usize::from(pending.capacity() == 0));
+            pending.push_back((at, id));
             peer.settling.unsettled += 1;
             self.settle_due.at(at + GRAIN);
         }
@@ -173,10 +178,10 @@ impl Node {
         let mut ids = Vec::new();
         let (mut again_until, mut retries) = (now, Vec::new());
         while ids.len() < IDS_PER_FRAME_MAX {
-            let again = settling.retries.first_key_value();
+            let again = settling.losses.retries.first_key_value();
             let again = again.filter(|((at, _), _)| *at <= again_until);
             let (id, attempts) = if let Some((&(at, id), &attempts)) = again {
-                settling.retries.remove(&(at, id));
+                settling.losses.retries.remove(&(at, id));
                 (id, attempts)
             } else if settling.pending.front().is_some_and(|(at, _)| *at <= now) {
                 let Some((_, id)) = settling.pending.pop_front() else { break };
@@ -193,13 +198,15 @@ impl Node {
             }
         }
         // Not before: what was just asked about may be due again within that time.
-        settling.retries.extend(retries);
+        if !retries.is_empty() {
+            settling.losses.retries.extend(retries);
+        }
         // What settled meanwhile need not wake anybody.
         while settling.pending.front().is_some_and(|(_, id)| !unsettled(*id)) {
             settling.pending.pop_front();
         }
         let first = settling.pending.front().map(|(at, _)| *at);
-        let again = settling.retries.first_key_value().map(|((at, _), _)| *at);
+        let again = settling.losses.retries.first_key_value().map(|((at, _), _)| *at);
         for at in first.into_iter().chain(again) {
             settle_due.at(at.max(now) + GRAIN);
         }
@@ -315,7 +322,9 @@ impl Node {
     /// A message came in: nobody needs to ask for it any more. Says how it was asked for, and of
     /// whom; once the message is recorded, [`Node::pump`] is due for that peer.
     pub(super) fn arrived(&mut self, now: Now, id: MessageId) -> (Arrived, Option<NodeId>) {
-        let Some(wanted) = self.repair.wanted.remove(&id) else { return (Arrived::Pushed, None) };
+        let is_wanted = self.repair.wanted.contains_key(&id);
+        let wanted = is_wanted.then(|| self.repair.wanted.remove(&id)).flatten();
+        let Some(wanted) = wanted else { return (Arrived::Pushed, None) };
         self.counters.repairs_received += 1;
         if let Some(peer) = self.peers.get_mut(wanted.asked) {
             peer.exchange.asked = peer.exchange.asked.saturating_sub(1);
@@ -332,6 +341,9 @@ impl Node {
 
     /// Asks again, or elsewhere, for what did not come in time.
     pub(super) fn ask_again(&mut self, now: Now) {
+        if self.repair.wanted.is_empty() {
+            return;
+        }
         let mut ask: BTreeMap<NodeId, Vec<MessageId>> = BTreeMap::new();
         let mut given_up = Vec::new();
         let wanted_max = self.config.limits.wanted_per_peer_max;
@@ -389,11 +401,13 @@ impl Node {
 
     /// A peer is gone: what it was asked for is asked of others at the next tick.
     pub(super) fn stop_asking(&mut self, now: Now, node: NodeId) {
-        for wanted in self.repair.wanted.values_mut().filter(|wanted| wanted.asked == node) {
-            wanted.until = now.monotonic;
+        if self.repair.sizes() != (0, 0, 0) {
+            for wanted in self.repair.wanted.values_mut().filter(|wanted| wanted.asked == node) {
+                wanted.until = now.monotonic;
+            }
+            self.repair.replies.retain(|(to, _)| *to != node);
+            self.repair.queued.retain(|(to, _)| *to != node);
         }
-        self.repair.replies.retain(|(to, _)| *to != node);
-        self.repair.queued.retain(|(to, _)| *to != node);
         self.due.at(now.monotonic);
     }
 
@@ -422,8 +436,8 @@ impl Node {
             ranges.first().map(|range| MessageId { origin: range.origin, sequence: range.first });
         let copies = id.and_then(|id| self.store.get(id)?.copies.get(peer.link));
         if peer.settling.smoothed.is_none() && copies.is_some_and(|copies| copies.sent > 0) {
-            let assumed = peer.settling.assumed.unwrap_or(initial);
-            peer.settling.assumed = Some(assumed * 3 / 4);
+            let assumed = peer.settling.losses.assumed.unwrap_or(initial);
+            peer.settling.losses.assumed = Some(assumed * 3 / 4);
         }
     }
 
@@ -473,15 +487,11 @@ impl Node {
             record.bytes_sent += frame.len() as u64;
         });
         self.counters.repairs_sent += 1;
-        self.counters.limit_paths_cut += u64::from(cut);
+        if cut {
+            self.counters.limit_paths_cut += 1;
+        }
         frame.len()
     }
-}
-
-/// The same wait a few times, then half as long again each time, up to about 17 times the first.
-fn back_off(first: Duration, attempts: u8) -> Duration {
-    let growing = u32::from(attempts.saturating_sub(STEADY_ATTEMPTS).min(7));
-    first * 3u32.pow(growing) / 2u32.pow(growing)
 }
 
 #[cfg(test)]

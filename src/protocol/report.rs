@@ -1,11 +1,13 @@
 //! What a node tells of itself: answers to questions, events, counters. Plain values.
 
 use std::net::SocketAddr;
+use std::ops::{Deref, DerefMut};
 
 use serde::{Deserialize, Serialize};
 
 use super::config::{Limits, RELAYS_MAX};
 use super::message::{Incarnation, MessageId, NodeId, Path, PeerAddr};
+use super::rare::{Nothing, Rare};
 use super::time::Wall;
 
 /// Why a text was not accepted. Nothing changed.
@@ -190,129 +192,184 @@ pub struct Status {
     pub counters: Counters,
 }
 
-/// Declares the counters once: the struct, their sum, and their list by name.
+/// Declares the counters once: the struct, their sum, their list by name, and the form in which
+/// a node keeps them.
 macro_rules! counters {
-    ($($(#[$doc:meta])* $name:ident,)*) => {
+    (
+        often { $($(#[$often_doc:meta])* $often:ident,)* }
+        seldom { $($(#[$seldom_doc:meta])* $seldom:ident,)* }
+    ) => {
         /// What a node counts from its start on. All are totals.
         #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
         pub struct Counters {
-            $($(#[$doc])* pub $name: u64,)*
+            $($(#[$often_doc])* pub $often: u64,)*
+            $($(#[$seldom_doc])* pub $seldom: u64,)*
         }
 
         impl Counters {
             /// Adds another node's counts to these.
             pub fn add(&mut self, other: &Self) {
-                $(self.$name += other.$name;)*
+                $(self.$often += other.$often;)*
+                $(self.$seldom += other.$seldom;)*
             }
 
             /// Each counter with its name, in the order of declaration.
             #[must_use]
             pub fn list(&self) -> Vec<(&'static str, u64)> {
-                vec![$((stringify!($name), self.$name),)*]
+                vec![
+                    $((stringify!($often), self.$often),)*
+                    $((stringify!($seldom), self.$seldom),)*
+                ]
             }
+        }
+
+        /// [`Counters`] as a node keeps them: those that seldom count take no memory before. To add
+        /// zero to one of these would change nothing but that.
+        #[derive(Debug, Default)]
+        pub(super) struct Tally {
+            $(pub(super) $often: u64,)*
+            seldom: Rare<Seldom>,
+        }
+
+        impl Tally {
+            /// All of them.
+            pub(super) fn total(&self) -> Counters {
+                Counters {
+                    $($often: self.$often,)*
+                    $($seldom: self.seldom.$seldom,)*
+                }
+            }
+        }
+
+        /// The counters that mostly stay at zero; each is reached as one of the [`Tally`].
+        #[derive(Debug, Default)]
+        pub(super) struct Seldom {
+            $(pub(super) $seldom: u64,)*
+        }
+
+        impl Nothing for Seldom {
+            const NOTHING: &'static Self = &Self { $($seldom: 0,)* };
         }
     };
 }
 
+impl Deref for Tally {
+    type Target = Seldom;
+
+    fn deref(&self) -> &Seldom {
+        &self.seldom
+    }
+}
+
+impl DerefMut for Tally {
+    fn deref_mut(&mut self) -> &mut Seldom {
+        &mut self.seldom
+    }
+}
+
 counters! {
-    /// Datagrams handed to the socket.
-    datagrams_sent,
-    /// Their bytes.
-    bytes_sent,
-    /// Datagrams that came in, whatever they held.
-    datagrams_received,
-    /// Their bytes.
-    bytes_received,
-    /// Flood copies sent.
-    rumors_sent,
-    /// Their bytes, as frames.
-    rumor_bytes_sent,
-    /// Datagrams sent that held at least one rumor.
-    rumor_datagrams_sent,
-    /// Copies received, repaired ones included.
-    rumors_received,
-    /// Copies received of messages already here.
-    rumors_duplicate,
-    /// Messages handed up: the first copy of each, and those that started here.
-    delivered,
-    /// Messages that started here.
-    accepted,
-    /// Rumors sent because they were asked for.
-    repairs_sent,
-    /// Rumors received because they were asked for.
-    repairs_received,
-    /// Datagrams sent that held only control frames.
-    control_datagrams_sent,
-    /// Their bytes.
-    control_bytes_sent,
-    /// Summaries sent.
-    summaries_sent,
-    /// Summaries that differed from our own account.
-    summaries_differing,
-    /// Range listings sent.
-    ranges_sent,
-    /// Questions about unsettled messages sent.
-    haves_sent,
-    /// Requests for messages sent.
-    wants_sent,
-    /// Probes sent, direct and through others.
-    probes_sent,
-    /// Neighbours that came under suspicion.
-    peers_suspected,
-    /// Neighbours declared dead.
-    peers_dead,
-    /// Dead peers that came back.
-    peers_returned,
-    /// Links made after the start.
-    links_made,
-    /// Links dropped while their other end lived.
-    links_dropped,
-    /// Dropped: empty, and not our own wake-up call.
-    dropped_empty,
-    /// Dropped: too short, or without our magic bytes.
-    dropped_magic,
-    /// Dropped: another version of the wire format.
-    dropped_version,
-    /// Dropped: the tag is not of this network's key.
-    dropped_tag,
-    /// Dropped: well tagged, but malformed.
-    dropped_malformed,
-    /// Dropped: claims to come from this very node.
-    dropped_own,
-    /// Dropped: from an earlier incarnation of its sender.
-    dropped_stale,
-    /// Rumors dropped: text or path beyond a limit of this node.
-    dropped_oversize,
-    /// Datagrams the socket refused to send: lost, like any other.
-    send_errors,
-    /// Errors of the socket while receiving.
-    receive_errors,
-    /// Datagrams dropped, delayed or changed by injected faults.
-    faults_applied,
-    /// Texts refused at submission.
-    limit_text_refused,
-    /// Times that texts handed in had to wait because of [`Limits::unsettled_max`].
-    limit_unsettled_held_up,
-    /// Messages evicted by [`Limits::messages_max`].
-    limit_messages_evicted,
-    /// Messages evicted by [`Limits::retained_bytes_max`].
-    limit_bytes_evicted,
-    /// Paths not kept because of [`Limits::paths_max`].
-    limit_paths_dropped,
-    /// Paths cut in their middle.
-    limit_paths_cut,
-    /// Messages and offers refused by [`Limits::id_ranges_max`].
-    limit_ranges_refused,
-    /// Links refused by [`Limits::neighbours_max`].
-    limit_neighbours_refused,
-    /// Requests cut short by [`Limits::repair_replies_max`].
-    limit_repair_replies_cut,
-    /// Control frames that found no room among what is sent at once.
-    limit_control_dropped,
-    /// Peers forgotten by [`Limits::contacts_max`].
-    limit_contacts_dropped,
-    /// Delayed datagrams dropped by [`Limits::delayed_datagrams_max`].
-    limit_delayed_dropped,
+    often {
+        /// Datagrams handed to the socket.
+        datagrams_sent,
+        /// Their bytes.
+        bytes_sent,
+        /// Datagrams that came in, whatever they held.
+        datagrams_received,
+        /// Their bytes.
+        bytes_received,
+        /// Flood copies sent.
+        rumors_sent,
+        /// Their bytes, as frames.
+        rumor_bytes_sent,
+        /// Datagrams sent that held at least one rumor.
+        rumor_datagrams_sent,
+        /// Copies received, repaired ones included.
+        rumors_received,
+        /// Copies received of messages already here.
+        rumors_duplicate,
+        /// Messages handed up: the first copy of each, and those that started here.
+        delivered,
+        /// Messages that started here.
+        accepted,
+        /// Rumors sent because they were asked for.
+        repairs_sent,
+        /// Rumors received because they were asked for.
+        repairs_received,
+        /// Datagrams sent that held only control frames.
+        control_datagrams_sent,
+        /// Their bytes.
+        control_bytes_sent,
+        /// Summaries sent.
+        summaries_sent,
+    }
+    seldom {
+        /// Summaries that differed from our own account.
+        summaries_differing,
+        /// Range listings sent.
+        ranges_sent,
+        /// Questions about unsettled messages sent.
+        haves_sent,
+        /// Requests for messages sent.
+        wants_sent,
+        /// Probes sent, direct and through others.
+        probes_sent,
+        /// Neighbours that came under suspicion.
+        peers_suspected,
+        /// Neighbours declared dead.
+        peers_dead,
+        /// Dead peers that came back.
+        peers_returned,
+        /// Links made after the start.
+        links_made,
+        /// Links dropped while their other end lived.
+        links_dropped,
+        /// Dropped: empty, and not our own wake-up call.
+        dropped_empty,
+        /// Dropped: too short, or without our magic bytes.
+        dropped_magic,
+        /// Dropped: another version of the wire format.
+        dropped_version,
+        /// Dropped: the tag is not of this network's key.
+        dropped_tag,
+        /// Dropped: well tagged, but malformed.
+        dropped_malformed,
+        /// Dropped: claims to come from this very node.
+        dropped_own,
+        /// Dropped: from an earlier incarnation of its sender.
+        dropped_stale,
+        /// Rumors dropped: text or path beyond a limit of this node.
+        dropped_oversize,
+        /// Datagrams the socket refused to send: lost, like any other.
+        send_errors,
+        /// Errors of the socket while receiving.
+        receive_errors,
+        /// Datagrams dropped, delayed or changed by injected faults.
+        faults_applied,
+        /// Texts refused at submission.
+        limit_text_refused,
+        /// Times that texts handed in had to wait because of [`Limits::unsettled_max`].
+        limit_unsettled_held_up,
+        /// Messages evicted by [`Limits::messages_max`].
+        limit_messages_evicted,
+        /// Messages evicted by [`Limits::retained_bytes_max`].
+        limit_bytes_evicted,
+        /// Paths not kept because of [`Limits::paths_max`].
+        limit_paths_dropped,
+        /// Paths cut in their middle.
+        limit_paths_cut,
+        /// Messages and offers refused by [`Limits::id_ranges_max`].
+        limit_ranges_refused,
+        /// Links refused by [`Limits::neighbours_max`].
+        limit_neighbours_refused,
+        /// Requests cut short by [`Limits::repair_replies_max`].
+        limit_repair_replies_cut,
+        /// Control frames that found no room among what is sent at once.
+        limit_control_dropped,
+        /// Peers forgotten by [`Limits::contacts_max`].
+        limit_contacts_dropped,
+        /// Delayed datagrams dropped by [`Limits::delayed_datagrams_max`].
+        limit_delayed_dropped,
+    }
 }
 
 /// Something that happened, told as it happens.

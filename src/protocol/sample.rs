@@ -5,8 +5,11 @@
 //! fall out, and the graph of who knows whom stays random. The same datagram carries a summary:
 //! what a partition of the overlay kept apart meets again here.
 
+use std::ops::Deref;
+
 use super::Node;
 use super::message::{NodeId, PeerAddr};
+use super::peer_list::PeerList;
 use super::peers::Standing;
 use super::time::Now;
 use super::timers;
@@ -14,6 +17,40 @@ use super::wire::Frame;
 
 /// How many entries change hands in one shuffle.
 const SHUFFLED: usize = 4;
+
+/// Other nodes, for when neighbours are not enough.
+#[derive(Debug)]
+pub(super) struct Sample {
+    /// Those this node was told of when it started.
+    first: PeerList,
+    /// Those it has by now; `None`: still the first, so that these are not kept twice.
+    changed: Option<PeerList>,
+}
+
+impl Sample {
+    /// The sample a node starts with.
+    pub(super) fn new(first: &[PeerAddr]) -> Self {
+        Self { first: first.into(), changed: None }
+    }
+
+    /// Replaces it.
+    fn set(&mut self, sample: &[PeerAddr]) {
+        self.changed = Some(sample.into());
+    }
+
+    /// Starts again with the first one.
+    fn reset(&mut self) {
+        self.changed = None;
+    }
+}
+
+impl Deref for Sample {
+    type Target = PeerList;
+
+    fn deref(&self) -> &PeerList {
+        self.changed.as_ref().unwrap_or(&self.first)
+    }
+}
 
 impl Node {
     /// Shuffles with a random node when it is time to.
@@ -37,7 +74,7 @@ impl Node {
         let pick = timers::below(&mut self.rng, self.overlay.sample.len());
         let mut sample = self.overlay.sample.to_vec();
         let partner = sample.swap_remove(pick);
-        self.overlay.sample = sample.as_slice().into();
+        self.overlay.sample.set(&sample);
         self.make_room_for_contact();
         let addr = self.peers.ensure(partner, Standing::Contact, now.monotonic).addr;
         let nodes = self.draw(partner.node);
@@ -53,7 +90,7 @@ impl Node {
     /// was cut off for long shuffled with nobody, and gave up one entry each time.
     pub(super) fn refill_sample(&mut self) {
         if self.overlay.sample.is_empty() {
-            self.overlay.sample = self.overlay.first_sample.clone();
+            self.overlay.sample.reset();
         }
     }
 
@@ -80,7 +117,7 @@ impl Node {
         for entry in nodes.iter().take(SHUFFLED).chain([&asker]) {
             self.keep(*entry, &mut sample);
         }
-        self.overlay.sample = sample.as_slice().into();
+        self.overlay.sample.set(&sample);
         self.overlay.shuffled.clear();
     }
 
@@ -107,7 +144,7 @@ impl Node {
             .iter()
             .filter(|peer| peer.standing == Standing::Contact)
             .filter(|peer| now.monotonic.since(peer.heard) > memory)
-            .filter(|peer| peer.unlinked.is_none_or(|at| now.monotonic.since(at) > memory))
+            .filter(|peer| peer.changes.unlinked.is_none_or(|at| now.monotonic.since(at) > memory))
             .map(|peer| peer.addr.node)
             .collect();
         for node in idle {

@@ -169,7 +169,7 @@ impl Table {
 
     /// The sum over all nodes of one counter.
     pub(super) fn count(&self, counter: impl Fn(&super::Counters) -> u64) -> u64 {
-        self.nodes.iter().flatten().map(|node| counter(&node.counters)).sum()
+        self.nodes.iter().flatten().map(|node| counter(&node.counters.total())).sum()
     }
 
     /// Who a node regards as its living neighbours.

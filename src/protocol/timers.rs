@@ -18,6 +18,16 @@ pub(super) fn below(rng: &mut impl Rng, end: usize) -> usize {
     rng.random_range(0..end)
 }
 
+/// So many times the same thing is asked at the same interval; then the intervals grow. Random
+/// loss is no congestion: to back off at once would only make the unlucky wait.
+const STEADY_ATTEMPTS: u8 = 5;
+
+/// The same wait a few times, then half as long again each time, up to about 17 times the first.
+pub(super) fn back_off(first: Duration, attempts: u8) -> Duration {
+    let growing = u32::from(attempts.saturating_sub(STEADY_ATTEMPTS).min(7));
+    first * 3u32.pow(growing) / 2u32.pow(growing)
+}
+
 /// The earliest of all deadlines. May be too early, never too late: a deadline that falls away
 /// leaves it as it is, and the next tick finds nothing to do.
 #[derive(Debug)]

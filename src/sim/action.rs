@@ -11,6 +11,7 @@ use rand::Rng;
 use super::queue::Event;
 use super::{KEY, Life, Simulation, nanos, network};
 use crate::protocol::{Config, FaultRule, Limits, Node, PeerAddr};
+use crate::topology;
 
 /// One thing that is done.
 #[derive(Clone, Debug, PartialEq)]
@@ -101,18 +102,19 @@ impl Simulation {
 
     /// Starts a node that does not run: the next incarnation, with an empty store.
     pub fn start(&mut self, node: u32) {
-        let at = node as usize - 1;
+        let (at, nodes) = (node as usize - 1, self.nodes());
         let member = &mut self.members[at];
         if member.is_alive() {
             return;
         }
+        let sample = topology::sample(nodes, node, self.sample, member.sample_seed);
         member.incarnation += 1;
         member.life = Life::Up;
         let peers = |nodes: &[u32]| nodes.iter().map(|node| network::peer(*node)).collect();
         let config = Config {
             incarnation: member.incarnation,
             neighbours: peers(&member.neighbours),
-            sample: peers(&member.sample),
+            sample: peers(&sample),
             limits: Arc::clone(&member.limits),
             timing: Arc::clone(&self.timing),
             ..Config::new(member.id, KEY, self.rng.next_u64())

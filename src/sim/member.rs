@@ -34,9 +34,9 @@ pub(super) struct Member {
     pub(super) node: Option<Box<Node>>,
     /// The incarnation of its latest start; 0 before the first.
     pub(super) incarnation: Incarnation,
-    /// Who it is told of when it starts, and what it may use then.
+    /// Who it is told of when it starts, the sample drawn by this seed, and what it may use then.
     pub(super) neighbours: Box<[u32]>,
-    pub(super) sample: Box<[u32]>,
+    pub(super) sample_seed: u64,
     pub(super) limits: Arc<Limits>,
     /// Was told to leave.
     pub(super) leaving: bool,
@@ -65,7 +65,7 @@ impl Member {
             node: None,
             incarnation: 0,
             neighbours: Box::default(),
-            sample: Box::default(),
+            sample_seed: 0,
             limits: Arc::default(),
             leaving: false,
             ahead: 0,

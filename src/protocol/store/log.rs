@@ -17,6 +17,8 @@ pub(in super::super) struct Slot(pub(super) u64);
 
 /// Messages in one chunk; the first chunk has fewer when some of them are gone.
 const CHUNK: u64 = 64;
+/// So many messages are found by looking through them all; for more, there is an index.
+const FEW: usize = 4;
 
 /// Messages, oldest first.
 #[derive(Debug, Default)]
@@ -24,6 +26,7 @@ pub(super) struct Log {
     chunks: VecDeque<VecDeque<Record>>,
     first: u64,
     end: u64,
+    /// Where each message is; empty as long as there are but a few.
     numbers: HashMap<MessageId, u64, BuildHasherDefault<IdHasher>>,
 }
 
@@ -45,7 +48,21 @@ impl Log {
 
     /// Where this message lies.
     pub(super) fn find(&self, id: MessageId) -> Option<Slot> {
+        if self.numbers.is_empty() {
+            let mut few = (self.first..self.end).map(Slot);
+            return few.find(|slot| self.get(*slot).is_some_and(|record| record.id == id));
+        }
         self.numbers.get(&id).copied().map(Slot)
+    }
+
+    /// Adds the newest to the index; with one too many to do without, all of them.
+    fn index(&mut self, newest: MessageId, slot: Slot) {
+        if self.numbers.is_empty() && self.len() > FEW {
+            let records = (self.first..).zip(self.chunks.iter().flatten());
+            self.numbers = records.map(|(number, record)| (record.id, number)).collect();
+        } else if !self.numbers.is_empty() {
+            self.numbers.insert(newest, slot.0);
+        }
     }
 
     /// The chunk of a message, and its place in there.
@@ -72,16 +89,19 @@ impl Log {
     /// Adds the newest.
     pub(super) fn push(&mut self, record: Record) -> Slot {
         if self.chunks.is_empty() || self.end.is_multiple_of(CHUNK) {
-            // Who holds few messages needs no whole chunk.
-            let room = if self.chunks.is_empty() { 0 } else { CHUNK };
+            // Who holds few messages needs no whole chunk, and who holds one message room for one.
+            let is_first = self.chunks.is_empty();
+            let room = if is_first { 1 } else { CHUNK };
+            self.chunks.reserve_exact(usize::from(is_first));
             self.chunks.push_back(VecDeque::with_capacity(usize::try_from(room).unwrap_or(0)));
         }
         let slot = Slot(self.end);
         self.end += 1;
-        self.numbers.insert(record.id, slot.0);
+        let id = record.id;
         if let Some(last) = self.chunks.back_mut() {
             last.push_back(record);
         }
+        self.index(id, slot);
         slot
     }
 
