@@ -41,6 +41,7 @@ mod regressions;
 mod relay;
 mod repair;
 mod report;
+mod room;
 mod sample;
 mod store;
 #[cfg(test)]
@@ -118,6 +119,8 @@ pub struct Node {
     settle_due: Due,
     /// Told to leave: until when to wait for messages to settle.
     leaving: Option<Monotonic>,
+    /// Something was evicted that a neighbour still lacked: no room for more before this time.
+    no_room_until: Monotonic,
     outbox: Outbox,
     faults: FaultLab,
     counters: Counters,
@@ -161,6 +164,7 @@ impl Node {
             due: Due::never(),
             settle_due: Due::never(),
             leaving: None,
+            no_room_until: Monotonic::default(),
             outbox: Outbox::default(),
             faults: FaultLab::default(),
             counters: Counters::default(),
@@ -419,24 +423,6 @@ impl Node {
                 self.events.push(Event::LimitHit { limit: name.into() });
             }
         }
-    }
-
-    /// How many more messages may start here before [`Limits::unsettled_max`] wait to be settled.
-    #[must_use]
-    pub fn room(&self) -> usize {
-        let unsettled = usize::try_from(self.unsettled()).unwrap_or(usize::MAX);
-        self.config.limits.unsettled_max.saturating_sub(unsettled)
-    }
-
-    /// [`Limits::unsettled_max`].
-    #[must_use]
-    pub fn room_max(&self) -> usize {
-        self.config.limits.unsettled_max
-    }
-
-    /// Counts a message, or several, that had to wait for room.
-    pub fn count_held_up(&mut self) {
-        self.counters.limit_unsettled_held_up += 1;
     }
 
     /// Counts what the driver's socket could not do: lost, like any other datagram.

@@ -310,10 +310,12 @@ impl Runtime {
         for _ in 0..COMMANDS_PER_TURN {
             match self.commands.try_recv() {
                 Ok(Command::Ask(Request::Send { text, relays }, reply)) => {
-                    self.gate.put(Texts::one(text, relays, reply, clock::now().monotonic));
+                    let texts = Texts::one(text, relays, reply, clock::monotonic());
+                    self.gate.put(texts, &self.node);
                 }
                 Ok(Command::Ask(Request::SendMany { texts, relays }, reply)) => {
-                    self.gate.put(Texts::many(texts, relays, reply, clock::now().monotonic));
+                    let texts = Texts::many(texts, relays, reply, clock::monotonic());
+                    self.gate.put(texts, &self.node);
                 }
                 Ok(Command::Ask(request, reply)) => {
                     let response = self.answer(request);

@@ -23,6 +23,13 @@ pub(super) struct LinkCopies {
     pub(super) settled: bool,
 }
 
+impl LinkCopies {
+    /// Whether the other end got a copy and is not known to have it.
+    pub(super) fn is_unsettled(&self) -> bool {
+        self.sent > 0 && !self.settled
+    }
+}
+
 /// The copies of one message on all links that it touched.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Copies {

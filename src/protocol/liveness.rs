@@ -12,7 +12,7 @@ use rand::RngExt;
 
 use super::Node;
 use super::message::{Incarnation, NodeId, PeerAddr};
-use super::peers::{Noted, Peer, Settling, Standing};
+use super::peers::{Noted, Peer, Standing};
 use super::report::Event;
 use super::time::{Monotonic, Now};
 use super::wire::Frame;
@@ -56,13 +56,11 @@ impl Node {
     /// incarnation holds for this one.
     fn start_afresh_with(&mut self, now: Now, node: NodeId) {
         self.stop_asking(now, node);
-        let link = self.peers.new_link();
+        self.peers.renew_link(node);
         if let Some(peer) = self.peers.get_mut(node) {
-            peer.link = link;
             if peer.standing == Standing::Removed {
                 peer.standing = Standing::Contact;
             }
-            peer.settling = Settling::default();
             peer.exchange = Noted::default();
             peer.neighbours_version = 0;
             peer.seen_version = 0;
@@ -192,8 +190,8 @@ impl Node {
         let next = now.monotonic + self.config.timing.dead_probe_interval_min;
         self.counters.peers_dead += 1;
         self.events.push(Event::PeerDead { node });
+        self.peers.renew_link(node);
         if let Some(peer) = self.peers.get_mut(node) {
-            peer.settling = Settling::default();
             peer.exchange = Noted::default();
         }
         self.set_standing(node, Standing::Dead { since: now.monotonic, next });

@@ -11,7 +11,7 @@ use super::message::{MessageId, NodeId, Origin};
 use super::outbox::{self, Encoded};
 use super::repair::Arrived;
 use super::report::{Event, Refused};
-use super::store::{Arrival, EvictedBy, Kept, Slot};
+use super::store::{self, Arrival, EvictedBy, Kept, Slot};
 use super::time::Now;
 use super::wire::{Frame, Rumor};
 use super::{Node, RELAYS_MAX};
@@ -53,7 +53,7 @@ impl Node {
             Rumor { id, sent_at: now.wall, relays, repaired: false, hops: 0, path: &[], text };
         self.note_recent(now, id);
         self.pass_on(now, &rumor, slot, None, Arrived::Pushed);
-        self.evict();
+        self.evict(now);
         Ok(id)
     }
 
@@ -94,7 +94,7 @@ impl Node {
         if let Some(slot) = self.store.find(rumor.id) {
             self.counters.rumors_duplicate += 1;
             self.pass_on(now, rumor, slot, Some(link), Arrived::Pushed);
-            self.evict();
+            self.evict(now);
             return;
         }
         if self.store.knows(rumor.id) {
@@ -118,7 +118,7 @@ impl Node {
                 self.note_recent(now, rumor.id);
             }
             self.pass_on(now, rumor, slot, Some(link), arrived);
-            self.evict();
+            self.evict(now);
         }
         if let Some(asked) = asked {
             self.pump(now, asked);
@@ -215,16 +215,17 @@ impl Node {
         counters.rumor_bytes_sent += bytes.get();
         let (kept, settled) = outcome.unwrap_or((Kept::Yes, None));
         counters.limit_paths_dropped += u64::from(kept == Kept::No);
+        let bytes = store::settling_bytes(rumor.text.len());
         if let (Some(from), Some(since)) = (from, settled) {
-            self.settle(from, since.map(|since| now.monotonic.since(since)));
+            self.settle(from, bytes, since.map(|since| now.monotonic.since(since)));
         }
-        self.expect_back(now, rumor.id, &fresh);
+        self.expect_back(now, (rumor.id, bytes), &fresh);
     }
 
     /// Makes room for what came in.
-    fn evict(&mut self) {
+    fn evict(&mut self, now: Now) {
         while let Some((by, record)) = self.store.evict(&self.config.limits) {
-            self.unsettle_evicted(&record);
+            self.unsettle_evicted(now, &record);
             let counter = match by {
                 EvictedBy::Messages => &mut self.counters.limit_messages_evicted,
                 EvictedBy::Bytes => &mut self.counters.limit_bytes_evicted,

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use crossbeam_channel::{RecvTimeoutError, Sender, bounded};
 
+use super::gate::TEXTS_MAX;
 use super::subscribers::{Subscriber, Told};
 use crate::control::{Request, Response, server};
 
@@ -90,7 +91,12 @@ impl Desk {
 }
 
 impl server::Service for Desk {
-    fn answer(&self, request: Request) -> Option<Response> {
+    fn answer(&self, mut request: Request) -> Option<Response> {
+        // Before it waits in the queue: a frame holds very many very short ones.
+        if let Request::SendMany { texts, .. } = &mut request {
+            texts.truncate(TEXTS_MAX);
+            texts.shrink_to_fit();
+        }
         let (reply, answer) = bounded(1);
         if !self.hand_in(Command::Ask(request, reply)) {
             return Some(Response::Busy);
