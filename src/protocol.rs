@@ -63,6 +63,7 @@ pub use time::{Monotonic, Now, Wall};
 pub use wire::{MAGIC, TAG_BYTES, VERSION};
 
 use faults::FaultLab;
+use flood::LinkId;
 use outbox::{Outbox, Packed};
 use overlay::Overlay;
 use peers::{Peer, Peers, Standing};
@@ -121,6 +122,8 @@ pub struct Node {
     leaving: Option<Monotonic>,
     /// Something was evicted that a neighbour still lacked: no room for more before this time.
     no_room_until: Monotonic,
+    /// All messages that came before this one were settled when it was last looked.
+    settled_before: u64,
     outbox: Outbox,
     faults: FaultLab,
     counters: Counters,
@@ -133,6 +136,8 @@ pub struct Node {
     sequence: u64,
     /// Reused: the path of the copy being relayed; the datagrams being packed.
     path: Vec<u8>,
+    /// Reused: the links that the message at hand goes over for the first time.
+    fresh: Vec<LinkId>,
     packed: Vec<Packed>,
 }
 
@@ -165,6 +170,7 @@ impl Node {
             settle_due: Due::never(),
             leaving: None,
             no_room_until: Monotonic::default(),
+            settled_before: 0,
             outbox: Outbox::default(),
             faults: FaultLab::default(),
             counters: Counters::default(),
@@ -173,6 +179,7 @@ impl Node {
             tells_messages: true,
             sequence: 0,
             path: Vec::new(),
+            fresh: Vec::new(),
             packed: Vec::new(),
             config,
         };
@@ -290,6 +297,7 @@ impl Node {
         self.outbox.release();
         self.packed = Vec::new();
         self.path = Vec::new();
+        self.fresh = Vec::new();
         self.events = Vec::new();
         for peer in self.peers.iter_mut().filter(|peer| peer.settling.unsettled == 0) {
             peer.settling.pending = VecDeque::new();

@@ -227,6 +227,7 @@ impl Runtime {
                 self.state = State::Ended;
             }
         }
+        self.subscribers.finish(clock::monotonic);
         Ok(())
     }
 
@@ -321,7 +322,11 @@ impl Runtime {
                     let response = self.answer(request);
                     self.replies.push((reply, response));
                 }
-                Ok(Command::Subscribe(subscriber)) => self.subscribers.add(subscriber),
+                Ok(Command::Subscribe(subscriber)) => {
+                    self.subscribers.add(subscriber);
+                    // From now on: texts that are handed in next are accepted in this very turn.
+                    self.node.tell_messages(true);
+                }
                 Ok(Command::Stop) => self.leave(clock::now()),
                 Err(_) => return true,
             }

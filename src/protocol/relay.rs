@@ -4,8 +4,6 @@
 
 use std::cell::Cell;
 
-use smallvec::SmallVec;
-
 use super::flood::{self, LinkId};
 use super::message::{MessageId, NodeId, Origin};
 use super::outbox::{self, Encoded};
@@ -166,10 +164,10 @@ impl Node {
         from: Option<LinkId>,
         arrived: Arrived,
     ) {
-        let Self { store, peers, outbox, path, config, counters, .. } = self;
+        let Self { store, peers, outbox, path, fresh, config, counters, .. } = self;
         let mut frame: Option<Encoded> = None;
         let (sent, bytes) = (Cell::new(0), Cell::new(0));
-        let mut fresh: SmallVec<[LinkId; 8]> = SmallVec::new();
+        fresh.clear();
         let mut send = |link: LinkId, is_first: bool| {
             let frame = *frame.get_or_insert_with(|| {
                 let limits = &config.limits;
@@ -195,6 +193,7 @@ impl Node {
         let links = if arrived == Arrived::InBulk { &[][..] } else { peers.links() };
         let paths_max = config.limits.paths_max;
         let outcome = store.update_at(slot, |record| {
+            record.copies.reserve(peers.links().len());
             let Some(from) = from else {
                 flood::start(&mut record.copies, links, &mut send);
                 record.copies_sent += sent.get();
@@ -204,9 +203,8 @@ impl Node {
             let settled = record.settles(from, rumor.repaired);
             let spare = arrived != Arrived::Pushed;
             let older = links.iter().copied().filter(|link| *link <= record.newest_link);
-            let older: SmallVec<[LinkId; 8]> = older.collect();
             let counts =
-                flood::receive(&mut record.copies, from, record.relays, &older, spare, &mut send);
+                flood::receive(&mut record.copies, from, record.relays, older, spare, &mut send);
             record.copies_sent += sent.get();
             record.bytes_sent += bytes.get();
             (record.note_copy(counts, rumor.hops, rumor.path, paths_max), settled)
@@ -219,7 +217,7 @@ impl Node {
         if let (Some(from), Some(since)) = (from, settled) {
             self.settle(from, bytes, since.map(|since| now.monotonic.since(since)));
         }
-        self.expect_back(now, (rumor.id, bytes), &fresh);
+        self.expect_back(now, (rumor.id, bytes));
     }
 
     /// Makes room for what came in.

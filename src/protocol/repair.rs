@@ -98,14 +98,9 @@ impl Node {
         self.repair.replies.len()
     }
 
-    /// Notes that the first copies of a message of so many bytes went out over these links.
-    pub(super) fn expect_back(
-        &mut self,
-        now: Now,
-        (id, bytes): (MessageId, u64),
-        links: &[LinkId],
-    ) {
-        for link in links {
+    /// Notes that the first copies of a message of so many bytes went out over the `fresh` links.
+    pub(super) fn expect_back(&mut self, now: Now, (id, bytes): (MessageId, u64)) {
+        for link in &self.fresh {
             let timing = &self.config.timing;
             let Some(peer) = self.peers.by_link(*link) else { continue };
             let assumed = peer.settling.assumed.unwrap_or(timing.settle_time_initial);

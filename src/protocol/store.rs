@@ -90,6 +90,16 @@ impl Store {
         (first..end).filter_map(|at| self.messages.get(Slot(at)))
     }
 
+    /// How many messages there are from the first one on that is `wanted`. Looks from `at` on, and
+    /// moves it to there.
+    pub(super) fn len_from(&self, at: &mut u64, wanted: impl Fn(&Record) -> bool) -> u64 {
+        *at = (*at).max(self.messages.first());
+        while *at < self.messages.end() && !self.messages.get(Slot(*at)).is_some_and(&wanted) {
+            *at += 1;
+        }
+        self.messages.end() - *at
+    }
+
     /// Where a message held lies, until the next one is evicted.
     pub(super) fn find(&self, id: MessageId) -> Option<Slot> {
         self.messages.find(id)
