@@ -123,7 +123,8 @@ fn watch(links: u32, relays: u8, held: [u64; 2]) {
         let copies = u64::from(links) * u64::from(relays) * messages;
         assert_eq!(allocations.copies, copies, "R from each neighbour; {case}");
         assert_eq!(allocations.duplicates, 0, "{case}");
-        assert!(allocations.new <= 2 * messages, "{case}");
+        // Two each, and a share of the larger and larger pieces.
+        assert!(allocations.new <= 2 * messages + messages / 10, "{case}");
     }
 }
 
