@@ -43,6 +43,7 @@ mod regressions;
 mod relay;
 mod repair;
 mod report;
+mod room;
 mod sample;
 mod store;
 #[cfg(test)]
@@ -65,6 +66,7 @@ pub use wire::{MAGIC, TAG_BYTES, VERSION};
 
 use config::Settings;
 use faults::FaultLab;
+use flood::LinkId;
 use outbox::{Outbox, Packed};
 use overlay::Overlay;
 use peers::{Peer, Peers, Standing};
@@ -123,6 +125,10 @@ pub struct Node {
     settle_due: Due,
     /// Told to leave: until when to wait for messages to settle.
     leaving: Option<Monotonic>,
+    /// Something was evicted that a neighbour still lacked: no room for more before this time.
+    no_room_until: Monotonic,
+    /// All messages that came before this one were settled when it was last looked.
+    settled_before: u64,
     outbox: Outbox,
     faults: Rare<FaultLab>,
     counters: Tally,
@@ -135,6 +141,8 @@ pub struct Node {
     sequence: u64,
     /// Reused: the path of the copy being relayed; the datagrams being packed.
     path: Vec<u8>,
+    /// Reused: the links that the message at hand goes over for the first time.
+    fresh: Vec<LinkId>,
     packed: Vec<Packed>,
 }
 
@@ -168,6 +176,8 @@ impl Node {
             due: Due::never(),
             settle_due: Due::never(),
             leaving: None,
+            no_room_until: Monotonic::default(),
+            settled_before: 0,
             outbox: Outbox::default(),
             faults: Rare::default(),
             counters: Tally::default(),
@@ -176,6 +186,7 @@ impl Node {
             tells_messages: true,
             sequence: 0,
             path: Vec::new(),
+            fresh: Vec::new(),
             packed: Vec::new(),
             config: Settings::from(config),
         };
@@ -291,6 +302,7 @@ impl Node {
         self.outbox.release();
         self.packed = Vec::new();
         self.path = Vec::new();
+        self.fresh = Vec::new();
         self.events = Vec::new();
         for peer in self.peers.iter_mut().filter(|peer| peer.settling.unsettled == 0) {
             peer.settling.pending = VecDeque::new();
@@ -427,24 +439,6 @@ impl Node {
                 self.events.push(Event::LimitHit { limit: name.into() });
             }
         }
-    }
-
-    /// How many more messages may start here before [`Limits::unsettled_max`] wait to be settled.
-    #[must_use]
-    pub fn room(&self) -> usize {
-        let unsettled = usize::try_from(self.unsettled()).unwrap_or(usize::MAX);
-        self.config.limits.unsettled_max.saturating_sub(unsettled)
-    }
-
-    /// [`Limits::unsettled_max`].
-    #[must_use]
-    pub fn room_max(&self) -> usize {
-        self.config.limits.unsettled_max
-    }
-
-    /// Counts a message, or several, that had to wait for room.
-    pub fn count_held_up(&mut self) {
-        self.counters.limit_unsettled_held_up += 1;
     }
 
     /// Counts what the driver's socket could not do: lost, like any other datagram.

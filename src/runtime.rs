@@ -225,6 +225,7 @@ impl Runtime {
                 self.state = State::Ended;
             }
         }
+        self.subscribers.finish(clock::monotonic);
         Ok(())
     }
 
@@ -303,16 +304,22 @@ impl Runtime {
         for _ in 0..COMMANDS_PER_TURN {
             match self.commands.try_recv() {
                 Ok(Command::Ask(Request::Send { text, relays }, reply)) => {
-                    self.gate.put(Texts::one(text, relays, reply, clock::now().monotonic));
+                    let texts = Texts::one(text, relays, reply, clock::monotonic());
+                    self.gate.put(texts, &self.node);
                 }
                 Ok(Command::Ask(Request::SendMany { texts, relays }, reply)) => {
-                    self.gate.put(Texts::many(texts, relays, reply, clock::now().monotonic));
+                    let texts = Texts::many(texts, relays, reply, clock::monotonic());
+                    self.gate.put(texts, &self.node);
                 }
                 Ok(Command::Ask(request, reply)) => {
                     let response = self.answer(request);
                     self.replies.push((reply, response));
                 }
-                Ok(Command::Subscribe(subscriber)) => self.subscribers.add(subscriber),
+                Ok(Command::Subscribe(subscriber)) => {
+                    self.subscribers.add(subscriber);
+                    // From now on: texts that are handed in next are accepted in this very turn.
+                    self.node.tell_messages(true);
+                }
                 Ok(Command::Stop) => self.leave(clock::now()),
                 Err(_) => return true,
             }

@@ -1,10 +1,14 @@
 //! What a copy costs in allocations: none for a duplicate, at most two for a new message.
 //!
-//! Four nodes that are all linked pass messages round; one of them is watched. Memory that grows
+//! A few nodes that are all linked pass messages round; one of them is watched. Memory that grows
 //! with the number of messages held is taken in larger and larger pieces, so its share is counted
 //! over many messages.
 
-#![expect(clippy::unwrap_used, reason = "a test may panic")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test may panic, and says what it measured"
+)]
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -12,7 +16,6 @@ use std::net::SocketAddr;
 use allocation_counter::measure;
 use gossip::protocol::{Config, Key, Monotonic, Node, NodeId, Now, Outputs, PeerAddr, Wall};
 
-const NODES: u32 = 4;
 /// The node that is watched.
 const WATCHED: u32 = 1;
 /// The node that messages start at.
@@ -28,6 +31,7 @@ struct Table {
     outputs: Vec<Outputs>,
     under_way: VecDeque<(u32, u32, Vec<u8>)>,
     at: u64,
+    relays: u8,
 }
 
 /// Allocations at the watched node while it dealt with messages that were new, or not.
@@ -39,10 +43,10 @@ struct Allocations {
 }
 
 impl Table {
-    fn new() -> Self {
+    fn new(nodes: u32, relays: u8) -> Self {
         let node = |number| {
             let mut config = Config::new(NodeId(number), Key([7; 32]), number.into());
-            let others = (1..=NODES).filter(|other| *other != number);
+            let others = (1..=nodes).filter(|other| *other != number);
             let peer = |other| PeerAddr { node: NodeId(other), addr: addr(other) };
             config.neighbours = others.map(peer).collect();
             let mut node = Node::new(config, now(1));
@@ -50,10 +54,11 @@ impl Table {
             node
         };
         Self {
-            nodes: (1..=NODES).map(node).collect(),
-            outputs: (1..=NODES).map(|_| Outputs::default()).collect(),
+            nodes: (1..=nodes).map(node).collect(),
+            outputs: (1..=nodes).map(|_| Outputs::default()).collect(),
             under_way: VecDeque::new(),
             at: 1,
+            relays,
         }
     }
 
@@ -71,7 +76,7 @@ impl Table {
         self.at += 10_000;
         let now = now(self.at);
         let origin = &mut self.nodes[ORIGIN as usize - 1];
-        origin.send(now, "banana", 1).unwrap();
+        origin.send(now, "banana", self.relays).unwrap();
         origin.flush(now, &mut self.outputs[ORIGIN as usize - 1]);
         self.collect(ORIGIN);
         let mut is_new = true;
@@ -105,16 +110,36 @@ fn now(nanos: u64) -> Now {
     Now { monotonic: Monotonic(nanos), wall: Wall(nanos) }
 }
 
-#[test]
-fn a_duplicate_allocates_nothing_and_a_new_message_hardly_anything() {
-    let mut table = Table::new();
-    for held in [16, 10_000] {
+/// Once with few messages held, and once with many; `links` is how many neighbours each node has.
+fn watch(links: u32, relays: u8, held: [u64; 2]) {
+    let mut table = Table::new(links + 1, relays);
+    for held in held {
         let so_far = table.nodes[WATCHED as usize - 1].status().messages;
         table.floods(held - so_far);
         let messages = 1_000;
         let allocations = table.floods(messages);
-        assert_eq!(allocations.copies, 3 * messages, "one copy from each neighbour");
-        assert_eq!(allocations.duplicates, 0, "with {held} messages held: {allocations:?}");
-        assert!(allocations.new <= 2 * messages, "with {held} messages held: {allocations:?}");
+        let case = format!("{links} links, R = {relays}, {held} messages held: {allocations:?}");
+        println!("{case}");
+        let copies = u64::from(links) * u64::from(relays) * messages;
+        assert_eq!(allocations.copies, copies, "R from each neighbour; {case}");
+        assert_eq!(allocations.duplicates, 0, "{case}");
+        // Two each, and a share of the larger and larger pieces.
+        assert!(allocations.new <= 2 * messages + messages / 10, "{case}");
     }
+}
+
+#[test]
+fn a_duplicate_allocates_nothing_and_a_new_message_hardly_anything() {
+    watch(3, 1, [16, 10_000]);
+}
+
+#[test]
+fn nor_do_they_with_more_neighbours() {
+    watch(5, 1, [16, 4_000]);
+    watch(12, 1, [16, 2_000]);
+}
+
+#[test]
+fn nor_with_more_relays() {
+    watch(3, 3, [64, 4_000]);
 }

@@ -23,6 +23,13 @@ pub(super) struct LinkCopies {
     pub(super) settled: bool,
 }
 
+impl LinkCopies {
+    /// Whether the other end got a copy and is not known to have it.
+    pub(super) fn is_unsettled(&self) -> bool {
+        self.sent > 0 && !self.settled
+    }
+}
+
 /// The copies of one message on all links that it touched.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Copies {
@@ -42,6 +49,11 @@ impl Copies {
             self.links.len() - 1
         });
         &mut self.links[at]
+    }
+
+    /// Takes room for so many links, in one piece.
+    pub(super) fn reserve(&mut self, links: usize) {
+        self.links.reserve_exact(links.saturating_sub(self.links.len()));
     }
 
     /// All links touched.
@@ -73,7 +85,7 @@ pub(super) fn receive(
     copies: &mut Copies,
     from: LinkId,
     relays: u8,
-    links: &[LinkId],
+    links: impl IntoIterator<Item = LinkId>,
     spare_settled: bool,
     mut send: impl FnMut(LinkId, bool),
 ) -> bool {
@@ -83,7 +95,7 @@ pub(super) fn receive(
         return false;
     }
     came.received += 1;
-    for &link in links.iter().filter(|link| **link != from) {
+    for link in links.into_iter().filter(|link| *link != from) {
         let copies = copies.on(link);
         if copies.sent < relays && !(spare_settled && copies.settled) {
             copies.sent += 1;
@@ -113,9 +125,16 @@ mod tests {
             let node = neighbours[sender][link.0 as usize];
             let from = neighbours[node].iter().position(|n| *n == sender).unwrap();
             let from = LinkId(u32::try_from(from).unwrap());
-            receive(&mut copies[node], from, relays, &links[node], false, |link, _| {
-                under_way.push_back((node, link));
-            });
+            receive(
+                &mut copies[node],
+                from,
+                relays,
+                links[node].iter().copied(),
+                false,
+                |link, _| {
+                    under_way.push_back((node, link));
+                },
+            );
         }
         carried
     }
@@ -152,8 +171,8 @@ mod tests {
     fn a_copy_beyond_the_limit_counts_for_nothing() {
         let (mut copies, links) = (Copies::default(), [LinkId(1), LinkId(2)]);
         let mut sent = 0;
-        assert!(receive(&mut copies, links[0], 1, &links, false, |_, _| sent += 1));
-        assert!(!receive(&mut copies, links[0], 1, &links, false, |_, _| sent += 1));
+        assert!(receive(&mut copies, links[0], 1, links, false, |_, _| sent += 1));
+        assert!(!receive(&mut copies, links[0], 1, links, false, |_, _| sent += 1));
         assert_eq!(sent, 1);
     }
 
@@ -162,7 +181,7 @@ mod tests {
         let (mut copies, links) = (Copies::default(), [LinkId(1), LinkId(2), LinkId(3)]);
         copies.on(LinkId(3)).settled = true;
         let mut sent = Vec::new();
-        receive(&mut copies, links[0], 1, &links, true, |link, _| sent.push(link));
+        receive(&mut copies, links[0], 1, links, true, |link, _| sent.push(link));
         assert_eq!(sent, vec![LinkId(2)]);
     }
 }

@@ -4,6 +4,7 @@
 
 use std::fmt::Write as _;
 
+use super::flood::LinkCopies;
 use super::message::{MessageId, NodeId};
 use super::peers::Standing;
 use super::report::{Counters, PeerState};
@@ -94,6 +95,26 @@ impl Node {
         self.audit_repair()?;
         if !self.outbox.is_empty() {
             return Err("frames wait after a flush".into());
+        }
+        Ok(())
+    }
+
+    /// Checks that what is counted as unsettled is what the messages held say. Takes a look at
+    /// each of them.
+    pub(crate) fn audit_settling(&self) -> Result<(), String> {
+        for peer in self.peers.iter() {
+            let (mut unsettled, mut bytes) = (0, 0);
+            for record in self.store.iter() {
+                if record.copies.get(peer.link).is_some_and(LinkCopies::is_unsettled) {
+                    unsettled += 1;
+                    bytes += record.settling_bytes();
+                }
+            }
+            let counted = (peer.settling.unsettled, peer.settling.bytes);
+            if counted != (unsettled, bytes) {
+                let (node, books) = (peer.addr.node, (unsettled, bytes));
+                return Err(format!("{counted:?} counted as unsettled with {node}, not {books:?}"));
+            }
         }
         Ok(())
     }

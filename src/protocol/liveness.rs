@@ -12,7 +12,7 @@ use rand::RngExt;
 
 use super::Node;
 use super::message::{Incarnation, NodeId, PeerAddr};
-use super::peers::{Peer, Settling, Standing};
+use super::peers::{Peer, Standing};
 use super::rare::Rare;
 use super::report::Event;
 use super::time::{Monotonic, Now};
@@ -57,13 +57,11 @@ impl Node {
     /// incarnation holds for this one.
     fn start_afresh_with(&mut self, now: Now, node: NodeId) {
         self.stop_asking(now, node);
-        let link = self.peers.new_link();
+        self.peers.renew_link(node);
         if let Some(peer) = self.peers.get_mut(node) {
-            peer.link = link;
             if peer.standing == Standing::Removed {
                 peer.standing = Standing::Contact;
             }
-            peer.settling = Settling::default();
             peer.exchange = Rare::default();
             peer.neighbours_version = 0;
             peer.seen_version = 0;
@@ -193,8 +191,8 @@ impl Node {
         let next = now.monotonic + self.config.timing.dead_probe_interval_min;
         self.counters.peers_dead += 1;
         self.events.push(Event::PeerDead { node });
+        self.peers.renew_link(node);
         if let Some(peer) = self.peers.get_mut(node) {
-            peer.settling = Settling::default();
             peer.exchange = Rare::default();
         }
         self.set_standing(node, Standing::Dead { since: now.monotonic, next });

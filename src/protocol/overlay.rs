@@ -10,7 +10,7 @@ use super::Node;
 use super::ids::mix;
 use super::message::{NodeId, PeerAddr};
 use super::peer_list::PeerList;
-use super::peers::{Peer, Settling, Standing};
+use super::peers::{Peer, Standing};
 use super::report::Event;
 use super::sample::Sample;
 use super::time::{Monotonic, Now};
@@ -218,9 +218,9 @@ impl Node {
             return;
         }
         self.events.push(Event::PeerLeft { node: from });
+        self.peers.renew_link(from);
         self.set_standing(from, Standing::Removed);
         if let Some(peer) = self.peers.get_mut(from) {
-            peer.settling = Settling::default();
             peer.original = false;
         }
         self.stop_asking(now, from);
@@ -240,7 +240,7 @@ impl Node {
         peer.changes.unlinked = Some(now.monotonic);
         peer.changes.stand_in_for = None;
         peer.original = false;
-        peer.settling = Settling::default();
+        self.peers.renew_link(node);
         self.counters.links_dropped += 1;
         self.events.push(Event::LinkDropped { node });
         self.set_standing(node, Standing::Contact);

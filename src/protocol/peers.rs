@@ -68,7 +68,17 @@ pub(super) struct Settling {
     pub(super) pending: VecDeque<(Monotonic, MessageId)>,
     /// How many messages are sent and not settled.
     pub(super) unsettled: u32,
+    /// Their bytes, about.
+    pub(super) bytes: u64,
     pub(super) losses: Rare<Losses>,
+}
+
+impl Settling {
+    /// One message of so many bytes is settled, or gone.
+    pub(super) fn settled(&mut self, bytes: u64) {
+        self.unsettled = self.unsettled.saturating_sub(1);
+        self.bytes = self.bytes.saturating_sub(bytes);
+    }
 }
 
 /// What the loss of copies taught and led to.
@@ -260,6 +270,16 @@ impl Peers {
     pub(super) fn new_link(&mut self) -> LinkId {
         self.next_link += 1;
         LinkId(self.next_link)
+    }
+
+    /// Gives a peer a new link: nothing that went over the last one is waited for any more, nor
+    /// counted again when it turns out to have arrived. [`Peers::relink`] is due.
+    pub(super) fn renew_link(&mut self, node: NodeId) {
+        let link = self.new_link();
+        if let Some(peer) = self.get_mut(node) {
+            peer.link = link;
+            peer.settling = Settling::default();
+        }
     }
 
     /// Brings the list of links up to date.

@@ -4,14 +4,12 @@
 
 use std::cell::Cell;
 
-use smallvec::SmallVec;
-
 use super::flood::{self, LinkId};
 use super::message::{MessageId, NodeId, Origin};
 use super::outbox::{self, Encoded};
 use super::repair::Arrived;
 use super::report::{Event, Refused};
-use super::store::{Arrival, EvictedBy, Kept, Slot};
+use super::store::{self, Arrival, EvictedBy, Kept, Slot};
 use super::time::Now;
 use super::wire::{Frame, Rumor};
 use super::{Node, RELAYS_MAX};
@@ -53,7 +51,7 @@ impl Node {
             Rumor { id, sent_at: now.wall, relays, repaired: false, hops: 0, path: &[], text };
         self.note_recent(now, id);
         self.pass_on(now, &rumor, slot, None, Arrived::Pushed);
-        self.evict();
+        self.evict(now);
         Ok(id)
     }
 
@@ -94,7 +92,7 @@ impl Node {
         if let Some(slot) = self.store.find(rumor.id) {
             self.counters.rumors_duplicate += 1;
             self.pass_on(now, rumor, slot, Some(link), Arrived::Pushed);
-            self.evict();
+            self.evict(now);
             return;
         }
         if self.store.knows(rumor.id) {
@@ -118,7 +116,7 @@ impl Node {
                 self.note_recent(now, rumor.id);
             }
             self.pass_on(now, rumor, slot, Some(link), arrived);
-            self.evict();
+            self.evict(now);
         }
         if let Some(asked) = asked {
             self.pump(now, asked);
@@ -166,10 +164,10 @@ impl Node {
         from: Option<LinkId>,
         arrived: Arrived,
     ) {
-        let Self { store, peers, outbox, path, config, counters, .. } = self;
+        let Self { store, peers, outbox, path, fresh, config, counters, .. } = self;
         let mut frame: Option<Encoded> = None;
         let (sent, bytes) = (Cell::new(0), Cell::new(0));
-        let mut fresh: SmallVec<[LinkId; 8]> = SmallVec::new();
+        fresh.clear();
         let mut send = |link: LinkId, is_first: bool| {
             let frame = *frame.get_or_insert_with(|| {
                 let limits = &config.limits;
@@ -197,6 +195,7 @@ impl Node {
         let links = if arrived == Arrived::InBulk { &[][..] } else { peers.links() };
         let paths_max = config.limits.paths_max;
         let outcome = store.update_at(slot, |record| {
+            record.copies.reserve(peers.links().len());
             let Some(from) = from else {
                 flood::start(&mut record.copies, links, &mut send);
                 record.copies_sent += sent.get();
@@ -206,9 +205,8 @@ impl Node {
             let settled = record.settles(from, rumor.repaired);
             let spare = arrived != Arrived::Pushed;
             let older = links.iter().copied().filter(|link| *link <= record.newest_link);
-            let older: SmallVec<[LinkId; 8]> = older.collect();
             let counts =
-                flood::receive(&mut record.copies, from, record.relays, &older, spare, &mut send);
+                flood::receive(&mut record.copies, from, record.relays, older, spare, &mut send);
             record.copies_sent += sent.get();
             record.bytes_sent += bytes.get();
             (record.note_copy(counts, rumor.hops, rumor.path, paths_max), settled)
@@ -219,16 +217,17 @@ impl Node {
         if kept == Kept::No {
             counters.limit_paths_dropped += 1;
         }
+        let bytes = store::settling_bytes(rumor.text.len());
         if let (Some(from), Some(since)) = (from, settled) {
-            self.settle(from, since.map(|since| now.monotonic.since(since)));
+            self.settle(from, bytes, since.map(|since| now.monotonic.since(since)));
         }
-        self.expect_back(now, rumor.id, &fresh);
+        self.expect_back(now, (rumor.id, bytes));
     }
 
     /// Makes room for what came in.
-    fn evict(&mut self) {
+    fn evict(&mut self, now: Now) {
         while let Some((by, record)) = self.store.evict(&self.config.limits) {
-            self.unsettle_evicted(&record);
+            self.unsettle_evicted(now, &record);
             let counter = match by {
                 EvictedBy::Messages => &mut self.counters.limit_messages_evicted,
                 EvictedBy::Bytes => &mut self.counters.limit_bytes_evicted,

@@ -12,7 +12,7 @@ use std::time::Duration;
 use smallvec::SmallVec;
 
 use super::Node;
-use super::flood::LinkId;
+use super::flood::{LinkCopies, LinkId};
 use super::ids::{self, IdRange};
 use super::message::{MessageId, NodeId, PeerAddr};
 use super::outbox;
@@ -100,16 +100,9 @@ impl Node {
         offered.saturating_add(self.repair.wanted.len() as u64)
     }
 
-    /// Messages sent that some living neighbour is not known to have.
-    #[must_use]
-    pub fn unsettled(&self) -> u64 {
-        let alive = self.peers.iter().filter(|peer| peer.standing == Standing::Alive);
-        alive.map(|peer| u64::from(peer.settling.unsettled)).max().unwrap_or(0)
-    }
-
-    /// Notes that the first copies of a message went out over these links.
-    pub(super) fn expect_back(&mut self, now: Now, id: MessageId, links: &[LinkId]) {
-        for link in links {
+    /// Notes that the first copies of a message of so many bytes went out over the `fresh` links.
+    pub(super) fn expect_back(&mut self, now: Now, (id, bytes): (MessageId, u64)) {
+        for link in &self.fresh {
             let timing = &self.config.timing;
             let Some(peer) = self.peers.by_link(*link) else { continue };
             let assumed = peer.settling.losses.assumed.unwrap_or(timing.settle_time_initial);
@@ -122,15 +115,16 @@ impl Node {
             pending.reserve_exact(usize::from(pending.capacity() == 0));
             pending.push_back((at, id));
             peer.settling.unsettled += 1;
+            peer.settling.bytes += bytes;
             self.settle_due.at(at + GRAIN);
         }
     }
 
-    /// Notes that the peer at the other end of `link` turned out to have a message that was sent
-    /// to it. A copy that came back by the flood alone tells how long that takes on this link.
-    pub(super) fn settle(&mut self, link: LinkId, came_back_after: Option<Duration>) {
+    /// Notes that the peer at the other end of `link` turned out to have a message of so many
+    /// bytes that was sent to it. A copy that came back by the flood alone tells how long that takes on this link.
+    pub(super) fn settle(&mut self, link: LinkId, bytes: u64, came_back_after: Option<Duration>) {
         let Some(peer) = self.peers.by_link(link) else { return };
-        peer.settling.unsettled = peer.settling.unsettled.saturating_sub(1);
+        peer.settling.settled(bytes);
         if let Some(sample) = came_back_after {
             let smoothed = peer.settling.smoothed.unwrap_or(sample);
             // As TCP does with round trips (RFC 6298): one eighth of what is new.
@@ -144,11 +138,16 @@ impl Node {
     }
 
     /// Forgets the copies of an evicted message that were not settled.
-    pub(super) fn unsettle_evicted(&mut self, record: &Record) {
-        for copies in record.copies.iter().filter(|copies| copies.sent > 0 && !copies.settled) {
+    pub(super) fn unsettle_evicted(&mut self, now: Now, record: &Record) {
+        let mut too_early = false;
+        for copies in record.copies.iter().filter(|copies| copies.is_unsettled()) {
             if let Some(peer) = self.peers.by_link(copies.link) {
-                peer.settling.unsettled = peer.settling.unsettled.saturating_sub(1);
+                peer.settling.settled(record.settling_bytes());
+                too_early |= peer.is_awaited();
             }
+        }
+        if too_early {
+            self.evicted_too_early(now);
         }
     }
 
@@ -173,7 +172,7 @@ impl Node {
         let (link, settling) = (peer.link, &mut peer.settling);
         let unsettled = |id: MessageId| {
             let copies = store.get(id).and_then(|record| record.copies.get(link));
-            copies.is_some_and(|copies| copies.sent > 0 && !copies.settled)
+            copies.is_some_and(LinkCopies::is_unsettled)
         };
         let mut ids = Vec::new();
         let (mut again_until, mut retries) = (now, Vec::new());
@@ -240,12 +239,12 @@ impl Node {
         for id in ids {
             let settled = self.store.update(id, |record| {
                 let copies = record.copies.on(link);
-                let settles = copies.sent > 0 && !copies.settled;
+                let settles = copies.is_unsettled();
                 copies.settled = true;
-                settles
+                settles.then(|| record.settling_bytes())
             });
-            if settled == Some(true) {
-                self.settle(link, None);
+            if let Some(Some(bytes)) = settled {
+                self.settle(link, bytes, None);
             }
         }
     }
@@ -483,7 +482,7 @@ impl Node {
         let frame = outbox.encode(&Frame::Rumor(rumor));
         outbox.put(peer.addr, frame);
         store.update(id, |record| {
-            record.repairs_sent += 1;
+            record.repairs_sent = record.repairs_sent.saturating_add(1);
             record.bytes_sent += frame.len() as u64;
         });
         self.counters.repairs_sent += 1;

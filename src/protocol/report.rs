@@ -349,6 +349,8 @@ counters! {
         limit_text_refused,
         /// Times that texts handed in had to wait because of [`Limits::unsettled_max`].
         limit_unsettled_held_up,
+        /// Messages evicted that a neighbour, not a silent one, was not known to have.
+        limit_unsettled_evicted,
         /// Messages evicted by [`Limits::messages_max`].
         limit_messages_evicted,
         /// Messages evicted by [`Limits::retained_bytes_max`].

@@ -13,7 +13,7 @@ use super::message::{MessageId, NodeId};
 use super::report::{Holding, MessageInfo, MessagePage, MessageQuery, Which};
 use log::Log;
 pub(super) use log::Slot;
-pub(super) use record::{Arrival, Kept, Record};
+pub(super) use record::{Arrival, Kept, Record, settling_bytes};
 
 /// The most messages, and the most bytes of text and paths, that one page of answers carries:
 /// the control port's frame limit is 1 MiB, and the relay path waits while a page is made.
@@ -82,6 +82,22 @@ impl Store {
     /// Bytes retained.
     pub(super) fn bytes(&self) -> usize {
         self.bytes
+    }
+
+    /// All messages held, oldest first.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Record> {
+        let (first, end) = (self.messages.first(), self.messages.end());
+        (first..end).filter_map(|at| self.messages.get(Slot(at)))
+    }
+
+    /// How many messages there are from the first one on that is `wanted`. Looks from `at` on, and
+    /// moves it to there.
+    pub(super) fn len_from(&self, at: &mut u64, wanted: impl Fn(&Record) -> bool) -> u64 {
+        *at = (*at).max(self.messages.first());
+        while *at < self.messages.end() && !self.messages.get(Slot(*at)).is_some_and(&wanted) {
+            *at += 1;
+        }
+        self.messages.end() - *at
     }
 
     /// Where a message held lies, until the next one is evicted.

@@ -127,7 +127,8 @@ impl Node {
     }
 
     /// Goes by a neighbour's name if that goes before its own, and tells the other neighbours
-    /// at once, so that names spread as fast as messages.
+    /// soon, not with the next heartbeat: within [`ROOT_PAUSE`], so that a name takes no more than
+    /// that for each hop, and several that come at once cost one datagram.
     fn follow(&mut self, now: Now, from: NodeId, theirs: &Root) {
         let unity = &mut self.overlay.unity;
         let late =

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use crossbeam_channel::{RecvTimeoutError, Sender, bounded};
 
+use super::gate::TEXTS_MAX;
 use super::subscribers::{Subscriber, Told};
 use crate::control::{Request, Response, server};
 
@@ -83,6 +84,22 @@ impl Desk {
         taken
     }
 
+    /// Waits for what the loop hands out, or for the loop's end; `None` if that takes too long.
+    fn await_reply<T>(
+        &self,
+        wait: impl Fn(Duration) -> Result<T, RecvTimeoutError>,
+    ) -> Option<Result<T, RecvTimeoutError>> {
+        for _ in 0..RINGS_MAX {
+            match wait(RING_AGAIN_AFTER) {
+                // The wake-up call is a datagram, and may be lost like any other.
+                Err(RecvTimeoutError::Timeout) if self.is_rung() => self.ring(),
+                Err(RecvTimeoutError::Timeout) => {}
+                told => return Some(told),
+            }
+        }
+        None
+    }
+
     /// Wakes the loop. If the socket refuses even this, the loop wakes at its next deadline.
     fn ring(&self) {
         let _ = self.bell.send_to(&[], self.addr);
@@ -90,21 +107,21 @@ impl Desk {
 }
 
 impl server::Service for Desk {
-    fn answer(&self, request: Request) -> Option<Response> {
+    fn answer(&self, mut request: Request) -> Option<Response> {
+        // Before it waits in the queue: a frame holds very many very short ones.
+        if let Request::SendMany { texts, .. } = &mut request {
+            texts.truncate(TEXTS_MAX);
+            texts.shrink_to_fit();
+        }
         let (reply, answer) = bounded(1);
         if !self.hand_in(Command::Ask(request, reply)) {
             return Some(Response::Busy);
         }
-        for _ in 0..RINGS_MAX {
-            match answer.recv_timeout(RING_AGAIN_AFTER) {
-                Ok(response) => return Some(response),
-                Err(RecvTimeoutError::Disconnected) => return None,
-                // The wake-up call is a datagram, and may be lost like any other.
-                Err(RecvTimeoutError::Timeout) if self.is_rung() => self.ring(),
-                Err(RecvTimeoutError::Timeout) => {}
-            }
+        match self.await_reply(|time| answer.recv_timeout(time)) {
+            Some(Ok(response)) => Some(response),
+            Some(Err(_)) => None,
+            None => Some(Response::Busy),
         }
-        Some(Response::Busy)
     }
 
     fn subscribe(&self, send: &mut dyn FnMut(&[Response]) -> io::Result<()>) {
@@ -113,8 +130,10 @@ impl server::Service for Desk {
             return;
         }
         yield_to_others();
-        // So that the client knows it is heard.
-        if send(&[Response::Done]).is_err() {
+        // Its first item says that the loop took it in. So the client knows that it is heard.
+        if self.await_reply(|time| events.wait(time)).is_none_or(|first| first.is_err())
+            || send(&[Response::Done]).is_err()
+        {
             return;
         }
         loop {
@@ -136,7 +155,7 @@ impl server::Service for Desk {
             // Where events come one upon another, a pause makes few large batches of them, and
             // spares the socket loop from waking this thread for each.
             if bytes < BATCH_BYTES_MAX {
-                let _ = crossbeam_channel::after(PAUSE).recv();
+                events.pause(PAUSE);
             }
         }
     }

@@ -15,6 +15,9 @@ use crate::protocol::{Monotonic, Node, Now};
 /// After this time something is accepted whether there is room or not: a network that carries
 /// next to nothing is slow, and nobody is told that it failed.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// The most texts of one request that are looked at: all others are for the next request. So
+/// what waits is bounded, and the answer, with an id for each, fits into a frame.
+pub(super) const TEXTS_MAX: usize = 1_024;
 
 /// Texts handed in together, and who waits for the answer.
 #[derive(Debug)]
@@ -44,8 +47,8 @@ impl Texts {
         Self { texts, relays, alone: false, reply, since: now, held_up: false }
     }
 
-    /// Has the node accept up to so many of them.
-    fn accept(&self, now: Now, node: &mut Node, most: usize) -> Response {
+    /// Has the node accept as many of them as there is room for, and at least one.
+    fn accept(&self, now: Now, node: &mut Node) -> Response {
         if self.alone {
             let sent = self.texts.first().map(|text| node.send(now, text, self.relays));
             return match sent {
@@ -55,7 +58,10 @@ impl Texts {
             };
         }
         let (mut ids, mut refused) = (Vec::new(), None);
-        for text in self.texts.iter().take(most) {
+        for text in &self.texts {
+            if !ids.is_empty() && node.room(now) == 0 {
+                break;
+            }
             match node.send(now, text, self.relays) {
                 Ok(id) => ids.push(id),
                 Err(why) => {
@@ -73,8 +79,13 @@ impl Texts {
 pub(super) struct Gate(VecDeque<Texts>);
 
 impl Gate {
-    /// Adds some at the end.
-    pub(super) fn put(&mut self, texts: Texts) {
+    /// Adds some at the end: no more than there is ever room for at once.
+    pub(super) fn put(&mut self, mut texts: Texts, node: &Node) {
+        let most = node.room_max().clamp(1, TEXTS_MAX);
+        if texts.texts.len() > most {
+            texts.texts.truncate(most);
+            texts.texts.shrink_to_fit();
+        }
         self.0.push_back(texts);
     }
 
@@ -91,17 +102,19 @@ impl Gate {
         replies: &mut Vec<(Sender<Response>, Response)>,
     ) {
         while let Some(first) = self.0.front_mut() {
-            let room = node.room();
+            let room = node.room(now);
             // Not one by one as each finds its place: a few larger answers keep all less busy.
             let enough = first.texts.len().min(node.room_max() / 4).max(1);
-            if room < enough && now.monotonic.since(first.since) < PATIENCE {
+            // Who leaves refuses, and says so at once.
+            let may_wait = !node.is_leaving();
+            if may_wait && room < enough && now.monotonic.since(first.since) < PATIENCE {
                 if !std::mem::replace(&mut first.held_up, true) {
                     node.count_held_up();
                 }
                 return;
             }
             if let Some(texts) = self.0.pop_front() {
-                let response = texts.accept(now, node, room.max(1));
+                let response = texts.accept(now, node);
                 replies.push((texts.reply, response));
             }
         }
@@ -111,7 +124,7 @@ impl Gate {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::protocol::{Config, Key, NodeId, Outputs, PeerAddr, Wall};
+    use crate::protocol::{Config, Key, Limits, NodeId, Outputs, PeerAddr, Refused, Wall};
     use crossbeam_channel::{Receiver, bounded};
 
     fn at(millis: u64) -> Now {
@@ -120,8 +133,14 @@ mod tests {
 
     /// A node with a neighbour that takes four messages at a time, and never answers.
     fn node() -> Node {
+        node_with(|_| {})
+    }
+
+    /// As that one, with other limits changed.
+    fn node_with(change: impl FnOnce(&mut Limits)) -> Node {
         let mut config = Config::new(NodeId(1), Key([1; 32]), 1);
         config.limits_mut().unsettled_max = 4;
+        change(config.limits_mut());
         let addr = ([127, 0, 0, 1], 7002).into();
         config.neighbours = vec![PeerAddr { node: NodeId(2), addr }];
         let mut node = Node::new(config, at(0));
@@ -143,17 +162,22 @@ mod tests {
         }
     }
 
-    fn hand_in(gate: &mut Gate, texts: usize, now: Now) -> Receiver<Response> {
+    fn hand_in(gate: &mut Gate, node: &Node, texts: usize, now: Now) -> Receiver<Response> {
         let (reply, answer) = bounded(1);
-        gate.put(Texts::many(vec!["banana".into(); texts], 1, reply, now.monotonic));
+        gate.put(texts_of(texts, reply, now), node);
         answer
+    }
+
+    fn texts_of(texts: usize, reply: Sender<Response>, now: Now) -> Texts {
+        Texts::many(vec!["banana".into(); texts], 1, reply, now.monotonic)
     }
 
     fn open(gate: &mut Gate, node: &mut Node, now: Now) {
         let mut replies = Vec::new();
         gate.open(now, node, &mut replies);
         for (reply, response) in replies {
-            reply.try_send(response).unwrap();
+            // Who asked may have hung up.
+            let _ = reply.try_send(response);
         }
     }
 
@@ -168,8 +192,8 @@ mod tests {
     #[test]
     fn more_than_there_is_room_for_waits_and_is_counted_once() {
         let (mut node, mut gate) = (node(), Gate::default());
-        let first = hand_in(&mut gate, 10, at(1));
-        let second = hand_in(&mut gate, 1, at(1));
+        let first = hand_in(&mut gate, &node, 10, at(1));
+        let second = hand_in(&mut gate, &node, 1, at(1));
         open(&mut gate, &mut node, at(1));
         assert_eq!((accepted(&first), accepted(&second)), (Some(4), None));
         open(&mut gate, &mut node, at(2));
@@ -181,8 +205,8 @@ mod tests {
     #[test]
     fn who_waits_for_long_is_answered_all_the_same() {
         let (mut node, mut gate) = (node(), Gate::default());
-        let first = hand_in(&mut gate, 4, at(1));
-        let second = hand_in(&mut gate, 3, at(1));
+        let first = hand_in(&mut gate, &node, 4, at(1));
+        let second = hand_in(&mut gate, &node, 3, at(1));
         open(&mut gate, &mut node, at(1));
         assert_eq!((accepted(&first), accepted(&second)), (Some(4), None));
         open(&mut gate, &mut node, at(2_001));
@@ -194,13 +218,80 @@ mod tests {
     fn a_text_alone_is_answered_alone_and_a_bad_one_ends_its_row() {
         let (mut node, mut gate) = (node(), Gate::default());
         let (reply, answer) = bounded(1);
-        gate.put(Texts::one("apple".into(), 1, reply, at(1).monotonic));
+        gate.put(Texts::one("apple".into(), 1, reply, at(1).monotonic), &node);
         let (reply, row) = bounded(1);
         let texts = ["pear", "", "plum"].map(String::from).to_vec();
-        gate.put(Texts::many(texts, 1, reply, at(1).monotonic));
+        gate.put(Texts::many(texts, 1, reply, at(1).monotonic), &node);
         open(&mut gate, &mut node, at(1));
         assert!(matches!(answer.try_recv(), Ok(Response::Sent(id)) if id.sequence == 1));
         let row = row.try_recv().unwrap();
         assert!(matches!(row, Response::SentMany { ids, refused: Some(_) } if ids.len() == 1));
+    }
+    #[test]
+    fn what_waits_is_no_more_than_there_is_ever_room_for() {
+        let (mut node, mut gate) = (node(), Gate::default());
+        drop(hand_in(&mut gate, &node, 1_000_000, at(1)));
+        assert_eq!((gate.0[0].texts.len(), gate.0[0].texts.capacity()), (4, 4));
+        let mut config = Config::new(NodeId(1), Key([1; 32]), 1);
+        config.limits_mut().unsettled_max = usize::MAX;
+        config.limits_mut().messages_max = usize::MAX;
+        node = Node::new(config, at(0));
+        let answer = hand_in(&mut gate, &node, 100_000, at(1));
+        open(&mut gate, &mut node, at(1));
+        assert_eq!(accepted(&answer), Some(TEXTS_MAX));
+    }
+
+    #[test]
+    fn few_bytes_unsettled_are_room_for_few_texts() {
+        let (mut node, mut gate) =
+            (node_with(|limits| limits.retained_bytes_max = 1), Gate::default());
+        let first = hand_in(&mut gate, &node, 4, at(1));
+        open(&mut gate, &mut node, at(1));
+        assert_eq!(accepted(&first), Some(1));
+    }
+
+    #[test]
+    fn several_clients_are_served_in_turn_and_one_that_hung_up_holds_up_nobody() {
+        let (mut node, mut gate) = (node(), Gate::default());
+        let first = hand_in(&mut gate, &node, 4, at(1));
+        drop(hand_in(&mut gate, &node, 1, at(2)));
+        let third = hand_in(&mut gate, &node, 2, at(3));
+        open(&mut gate, &mut node, at(4));
+        assert_eq!((accepted(&first), accepted(&third)), (Some(4), None));
+        open(&mut gate, &mut node, at(2_002));
+        assert_eq!((gate.0.len(), accepted(&third)), (1, None));
+        open(&mut gate, &mut node, at(2_003));
+        assert_eq!((gate.0.len(), accepted(&third)), (0, Some(1)));
+    }
+
+    #[test]
+    fn a_bad_text_behind_a_full_gate_is_refused_in_its_turn() {
+        let (mut node, mut gate) = (node(), Gate::default());
+        drop(hand_in(&mut gate, &node, 4, at(1)));
+        let (reply, bad) = bounded(1);
+        gate.put(Texts::one(String::new(), 1, reply, at(1).monotonic), &node);
+        let last = hand_in(&mut gate, &node, 1, at(1_000));
+        open(&mut gate, &mut node, at(1));
+        assert!(bad.try_recv().is_err());
+        open(&mut gate, &mut node, at(2_001));
+        assert!(matches!(bad.try_recv(), Ok(Response::Refused(Refused::Empty))));
+        assert_eq!(accepted(&last), None);
+    }
+
+    #[test]
+    fn a_node_that_leaves_refuses_at_once_what_waits() {
+        let (mut node, mut gate) = (node(), Gate::default());
+        drop(hand_in(&mut gate, &node, 4, at(1)));
+        open(&mut gate, &mut node, at(1));
+        let row = hand_in(&mut gate, &node, 2, at(2));
+        let (reply, alone) = bounded(1);
+        gate.put(Texts::one("apple".into(), 1, reply, at(2).monotonic), &node);
+        node.leave(at(3));
+        open(&mut gate, &mut node, at(3));
+        let row = row.try_recv().unwrap();
+        let refused = Response::SentMany { ids: Vec::new(), refused: Some(Refused::Leaving) };
+        assert_eq!(row, refused);
+        assert_eq!(alone.try_recv().unwrap(), Response::Refused(Refused::Leaving));
+        assert_eq!(gate.deadline(), None);
     }
 }

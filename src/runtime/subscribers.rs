@@ -1,16 +1,19 @@
 //! Those who want to hear of events. A slow one loses events, counted; it never slows the node.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError, bounded};
 
-use crate::protocol::{Event, Wall};
+use crate::protocol::{Event, Monotonic, Wall};
 
 /// The most events that wait for one subscriber, and the most bytes of their texts, about.
 const EVENTS_MAX: usize = 4_096;
 const TEXT_BYTES_MAX: usize = 4 << 20;
+/// How long a node that ends waits for what it told last to be written.
+const LAST_WORDS_MAX: Duration = Duration::from_millis(500);
 
 /// An event on its way to a subscriber.
 #[derive(Debug)]
@@ -30,6 +33,10 @@ pub(super) struct Subscriber {
     waiting: Arc<AtomicUsize>,
     lost: u64,
     is_gone: bool,
+    /// Closed when this subscriber is gone.
+    _over: Sender<Infallible>,
+    /// Closed when its end is gone, and all is written.
+    done: Receiver<Infallible>,
 }
 
 /// A subscriber's end: where its events arrive.
@@ -37,6 +44,8 @@ pub(super) struct Subscriber {
 pub(super) struct Events {
     channel: Receiver<Told>,
     waiting: Arc<AtomicUsize>,
+    over: Receiver<Infallible>,
+    _done: Sender<Infallible>,
 }
 
 impl Events {
@@ -48,6 +57,11 @@ impl Events {
     /// The next one, if it is there.
     pub(super) fn take(&self) -> Option<Told> {
         self.channel.try_recv().ok().map(|told| self.took(told))
+    }
+
+    /// Lets some gather for so long; no longer than there may be more.
+    pub(super) fn pause(&self, time: Duration) {
+        let _ = self.over.recv_timeout(time);
     }
 
     fn took(&self, told: Told) -> Told {
@@ -67,8 +81,10 @@ impl Subscriber {
     pub(super) fn new() -> (Self, Events) {
         let (sender, receiver) = bounded(EVENTS_MAX);
         let waiting = Arc::new(AtomicUsize::new(0));
-        let events = Events { channel: receiver, waiting: Arc::clone(&waiting) };
-        (Self { channel: sender, waiting, lost: 0, is_gone: false }, events)
+        let (_over, over) = bounded(0);
+        let (_done, done) = bounded(0);
+        let events = Events { channel: receiver, waiting: Arc::clone(&waiting), over, _done };
+        (Self { channel: sender, waiting, lost: 0, is_gone: false, _over, done }, events)
     }
 
     /// Tells one event, or only what was lost. Notes if nobody listens any more.
@@ -97,8 +113,20 @@ impl Subscriber {
 pub(super) struct Subscribers(Vec<Subscriber>);
 
 impl Subscribers {
-    pub(super) fn add(&mut self, subscriber: Subscriber) {
+    /// Takes one in. Its first item is an empty one: whatever happens from now on, it is told.
+    pub(super) fn add(&mut self, mut subscriber: Subscriber) {
+        subscriber.tell(Wall(0), None);
         self.0.push(subscriber);
+    }
+
+    /// Lets all of them go, and gives them a moment to write what they were told last.
+    pub(super) fn finish(self, clock: impl Fn() -> Monotonic) {
+        let until = clock() + LAST_WORDS_MAX;
+        // All first: each ends its pause when it is let go.
+        let ends: Vec<Receiver<Infallible>> = self.0.into_iter().map(|one| one.done).collect();
+        for end in ends {
+            let _ = end.recv_timeout(until.since(clock()));
+        }
     }
 
     /// Whether nobody listens.
@@ -143,6 +171,7 @@ mod tests {
         let mut subscribers = Subscribers::default();
         let (subscriber, events) = Subscriber::new();
         subscribers.add(subscriber);
+        assert!(events.take().is_some_and(|told| told.event.is_none()), "it is in");
         let mut burst: Vec<Event> = (0..EVENTS_MAX + 3).map(|_| dead()).collect();
         subscribers.tell(Wall(1), &mut burst);
         let told = || std::iter::from_fn(|| events.take());
@@ -159,6 +188,7 @@ mod tests {
         let mut subscribers = Subscribers::default();
         let (subscriber, events) = Subscriber::new();
         subscribers.add(subscriber);
+        events.take().unwrap();
         subscribers.tell(Wall(1), &mut (0..EVENTS_MAX + 5).map(|_| dead()).collect());
         subscribers.tell(Wall(2), &mut Vec::new());
         while events.take().is_some_and(|told| told.event.is_some()) {}
@@ -175,6 +205,7 @@ mod tests {
         let mut subscribers = Subscribers::default();
         let (subscriber, events) = Subscriber::new();
         subscribers.add(subscriber);
+        events.take().unwrap();
         let id = MessageId::new(1, 1, 1);
         let long = || Event::Accepted { id, text: "x".repeat(1 << 20) };
         subscribers.tell(Wall(1), &mut (0..100).map(|_| long()).collect());
@@ -182,5 +213,37 @@ mod tests {
         assert!((4..=6).contains(&told), "{told}");
         subscribers.tell(Wall(2), &mut vec![long()]);
         assert_eq!(events.take().unwrap().lost, 100 - told as u64);
+    }
+
+    #[test]
+    fn a_pause_ends_with_the_node_which_waits_until_all_is_written() {
+        let mut subscribers = Subscribers::default();
+        let (subscriber, events) = Subscriber::new();
+        subscribers.add(subscriber);
+        subscribers.tell(Wall(1), &mut vec![dead()]);
+        let (written, reader) = bounded(8);
+        let (begun, began) = bounded(0);
+        std::thread::scope(|scope| {
+            scope.spawn(move || {
+                begun.send(()).unwrap();
+                events.pause(Duration::from_secs(3_600));
+                while let Some(told) = events.take() {
+                    written.send(told.event).unwrap();
+                }
+                drop(events);
+            });
+            began.recv().unwrap();
+            subscribers.finish(|| Monotonic(0));
+            assert_eq!(reader.try_iter().collect::<Vec<_>>(), [None, Some(dead())]);
+        });
+    }
+
+    #[test]
+    fn one_that_hangs_does_not_keep_a_node_from_ending() {
+        let mut subscribers = Subscribers::default();
+        let (subscriber, events) = Subscriber::new();
+        subscribers.add(subscriber);
+        subscribers.finish(|| Monotonic(0));
+        assert!(events.take().is_some());
     }
 }

@@ -5,7 +5,7 @@ use std::fmt;
 use std::time::Duration;
 
 use super::member::Member;
-use crate::protocol::{Event, MessageId, NodeId, inspect};
+use crate::protocol::{Event, MessageId, Node, NodeId, inspect};
 
 /// A node that is driven more often than this by its own deadlines is busy doing nothing.
 const TICKS_PER_SECOND_MAX: u32 = 1_000;
@@ -191,6 +191,13 @@ impl Checker {
             return;
         };
         if let Err(what) = node.audit() {
+            self.violated(at, member.id, what);
+        }
+    }
+
+    /// Checks that a node counts as unsettled what is.
+    pub(super) fn check_settling(&mut self, at: u64, member: &Member) {
+        if let Some(Err(what)) = member.node.as_deref().map(Node::audit_settling) {
             self.violated(at, member.id, what);
         }
     }

@@ -38,6 +38,12 @@ pub(in super::super) struct Record {
 /// What stands before the nodes of a path: hops (4) and their length in bytes (4).
 const TRAIL_BYTES: usize = 8;
 
+/// The bytes that a message with a text this long takes, but for its paths: these grow while
+/// it is unsettled, and this must not.
+pub(in super::super) fn settling_bytes(text_bytes: usize) -> u64 {
+    (size_of::<Record>() + text_bytes) as u64
+}
+
 /// The path of one copy, this node not included.
 #[derive(Clone, Copy, Debug)]
 struct Trail<'a> {
@@ -110,7 +116,7 @@ impl Record {
     ) -> Option<Option<Monotonic>> {
         let copies = self.copies.get(from)?;
         let flooded = !repaired && !self.repaired;
-        (copies.sent > 0 && !copies.settled).then_some(flooded.then_some(self.arrived))
+        copies.is_unsettled().then_some(flooded.then_some(self.arrived))
     }
 
     /// Notes one more copy. The first was noted when the message was recorded.
@@ -121,7 +127,7 @@ impl Record {
         nodes: &[u8],
         paths_max: usize,
     ) -> Kept {
-        self.copies_received += 1;
+        self.copies_received = self.copies_received.saturating_add(1);
         if self.copies_received == 1 && self.first_path().1 == nodes {
             return Kept::Yes;
         }
@@ -184,6 +190,11 @@ impl Record {
     pub(super) fn later_paths_bytes(&self) -> usize {
         let first = self.first_path().1.len() + TRAIL_BYTES;
         self.body.len() - self.text_bytes as usize - first
+    }
+
+    /// Bytes this message counts for while it is unsettled.
+    pub(in super::super) fn settling_bytes(&self) -> u64 {
+        settling_bytes(self.text_bytes as usize)
     }
 
     /// Bytes this message takes, as the limit counts them.

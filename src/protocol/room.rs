@@ -1,0 +1,222 @@
+//! How much more a node may take in from those who hand it texts.
+//!
+//! Whatever is accepted here has to stay until all neighbours have it. So the measure is what some
+//! of them still lack: in messages, and in bytes beside those that may be retained. What other
+//! nodes sent counts as well, for it needs the same room. A node sees its own links only: this
+//! slows down who would overrun them, and those who all send at once a little too late.
+
+use std::time::Duration;
+
+use super::Node;
+use super::peers::{Peer, Standing};
+use super::time::Now;
+
+/// Of all that may be retained, this part may be unsettled: so many nodes may fill their links in
+/// the same moment, before they hear of each other, and nothing is evicted too early.
+const UNSETTLED_PART: usize = 16;
+/// For how long there is no room once something was evicted that a neighbour still lacked.
+const NO_ROOM_FOR: Duration = Duration::from_millis(200);
+
+impl Node {
+    /// How many more messages may start here now. None while too many bytes are unsettled; so ask
+    /// after each.
+    #[must_use]
+    pub fn room(&mut self, now: Now) -> usize {
+        let bytes_max = self.config.limits.retained_bytes_max / UNSETTLED_PART;
+        let bytes = self.unsettled_bytes();
+        // An empty link takes any message, however large.
+        if now.monotonic < self.no_room_until
+            || self.lags_behind()
+            || (bytes > 0 && bytes >= bytes_max as u64)
+        {
+            return 0;
+        }
+        let unsettled = usize::try_from(self.unsettled()).unwrap_or(usize::MAX);
+        self.room_max().saturating_sub(unsettled)
+    }
+
+    /// The most there can be: [`Limits::unsettled_max`](super::Limits::unsettled_max), or less
+    /// where few messages are retained.
+    #[must_use]
+    pub fn room_max(&self) -> usize {
+        let limits = &self.config.limits;
+        limits.unsettled_max.min((limits.messages_max / UNSETTLED_PART).max(1))
+    }
+
+    /// Messages sent that some neighbour is not known to have.
+    #[must_use]
+    pub fn unsettled(&self) -> u64 {
+        let unsettled = self.awaited().map(|peer| u64::from(peer.settling.unsettled));
+        unsettled.max().unwrap_or(0)
+    }
+
+    /// Whether a quarter of what may be retained came after a message that is still unsettled: before
+    /// more comes and it has to go, it gets its time.
+    fn lags_behind(&mut self) -> bool {
+        let Self { store, peers, config, settled_before, .. } = self;
+        let awaited = |link| peers.iter().any(|peer| peer.link == link && peer.is_awaited());
+        let newer = store.len_from(settled_before, |record| {
+            record.copies.iter().any(|copies| copies.is_unsettled() && awaited(copies.link))
+        });
+        let bytes = store.bytes() as u64 * newer / (store.len() as u64).max(1);
+        newer > 1
+            && (newer > config.limits.messages_max as u64 / 4
+                || bytes > config.limits.retained_bytes_max as u64 / 4)
+    }
+
+    /// The bytes of those messages, about.
+    fn unsettled_bytes(&self) -> u64 {
+        self.awaited().map(|peer| peer.settling.bytes).max().unwrap_or(0)
+    }
+
+    /// The neighbours that messages wait for: not those that fell silent.
+    fn awaited(&self) -> impl Iterator<Item = &Peer> {
+        self.peers.iter().filter(|peer| peer.is_awaited())
+    }
+
+    /// Takes note that something was evicted that an awaited neighbour was not known to have.
+    pub(super) fn evicted_too_early(&mut self, now: Now) {
+        self.counters.limit_unsettled_evicted += 1;
+        self.no_room_until = now.monotonic + NO_ROOM_FOR;
+        // Somebody may wait for it to end.
+        self.due.at(self.no_room_until);
+    }
+
+    /// Counts a message, or several, that had to wait for room.
+    pub fn count_held_up(&mut self) {
+        self.counters.limit_unsettled_held_up += 1;
+    }
+
+    /// Whether the node was told to leave, and takes in no more texts.
+    #[must_use]
+    pub fn is_leaving(&self) -> bool {
+        self.leaving.is_some()
+    }
+}
+
+impl Peer {
+    /// Whether what it has not yet settled is waited for.
+    pub(super) fn is_awaited(&self) -> bool {
+        self.gets_copies() && !matches!(self.standing, Standing::Suspected { .. })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Config;
+    use super::super::testing::Table;
+    use super::super::wire::Frame;
+    use super::*;
+
+    const NODES: u32 = 8;
+    const SECOND: Duration = Duration::from_secs(1);
+
+    /// Eight nodes in a ring with chords; a quarter of the datagrams with rumors is lost.
+    fn lossy(change: impl Fn(&mut Config)) -> Table {
+        let ring = (1..=NODES).map(|node| (node, node % NODES + 1));
+        let links: Vec<(u32, u32)> = ring.chain((1..=4).map(|node| (node, node + 4))).collect();
+        let mut table = Table::with(NODES, &links, change);
+        table.run(SECOND);
+        let mut rumors = 0u32;
+        table.passes = Box::new(move |_, _, frames| {
+            let is_rumor = frames.iter().any(|frame| matches!(frame, Frame::Rumor(_)));
+            rumors += u32::from(is_rumor);
+            !is_rumor || rumors.wrapping_mul(2_654_435_761) >> 30 > 0
+        });
+        table
+    }
+
+    /// Has all nodes send so many texts, as fast as there is room.
+    fn send_all_at_once(table: &mut Table, each: usize, text: &str) {
+        let mut left = [each; NODES as usize];
+        for _ in 0..60_000 {
+            let now = table.now();
+            for (node, left) in (1..).zip(&mut left) {
+                while *left > 0 && table.node(node).room(now) > 0 {
+                    table.send(node, text);
+                    *left -= 1;
+                }
+            }
+            if left.iter().all(|left| *left == 0) {
+                table.run(SECOND * 5);
+                return;
+            }
+            table.run(Duration::from_millis(1));
+        }
+        panic!("{left:?} messages wait for room");
+    }
+
+    #[test]
+    fn what_all_nodes_accept_at_once_arrives_though_little_is_retained() {
+        let mut table = lossy(|config| config.limits_mut().retained_bytes_max = 2 << 20);
+        send_all_at_once(&mut table, 300, &"x".repeat(5_000));
+        let missing: u64 = (1..=NODES).map(|node| table.node(node).missing()).sum();
+        // Some may go before an acknowledgement came, but none before the message arrived.
+        assert_eq!((table.count(|c| c.delivered), missing), (8 * 8 * 300, 0));
+        assert!(table.count(|c| c.limit_bytes_evicted) > 0, "more than is retained");
+    }
+
+    #[test]
+    fn few_messages_retained_are_few_under_way() {
+        let mut table = lossy(|config| config.limits_mut().messages_max = 50);
+        send_all_at_once(&mut table, 100, "banana");
+        let counts = (table.count(|c| c.delivered), table.count(|c| c.limit_unsettled_evicted));
+        assert_eq!(counts, (8 * 8 * 100, 0));
+    }
+
+    #[test]
+    fn what_is_evicted_too_early_is_counted_and_makes_no_room() {
+        let ring = [(1, 2), (2, 3), (3, 1)];
+        let mut table = Table::with(3, &ring, |config| config.limits_mut().messages_max = 32);
+        table.run(SECOND);
+        assert_eq!(table.node(1).room_max(), 2);
+        // Nobody asked whether there was room.
+        for _ in 0..34 {
+            table.send(1, "banana");
+        }
+        let now = table.now();
+        assert_eq!(table.node(1).status().counters.limit_unsettled_evicted, 2);
+        assert_eq!(table.node(1).room(now), 0);
+        table.run(NO_ROOM_FOR / 2);
+        let now = table.now();
+        assert_eq!((table.node(1).unsettled(), table.node(1).room(now)), (0, 0));
+        table.run(NO_ROOM_FOR);
+        let now = table.now();
+        assert_eq!(table.node(1).room(now), 2);
+    }
+
+    #[test]
+    fn a_neighbour_not_yet_heard_of_counts() {
+        let mut table = Table::with(2, &[(1, 2)], |_| {});
+        table.kill(2);
+        table.send(1, "banana");
+        let (now, most) = (table.now(), table.node(1).room_max());
+        assert_eq!((table.node(1).unsettled(), table.node(1).room(now)), (1, most - 1));
+        table.run(SECOND * 31);
+        assert_eq!(table.node(1).unsettled(), 0, "it was given up");
+    }
+
+    #[test]
+    fn a_link_made_anew_owes_nothing_of_the_one_before() {
+        let mut table = Table::ring(3);
+        table.run(SECOND);
+        let away = table.nodes[1].take();
+        table.send(1, "apple");
+        table.run(SECOND * 8);
+        table.nodes[1] = away;
+        table.passes = Box::new(|from, to, frames| {
+            let is_rumor = frames.iter().any(|frame| matches!(frame, Frame::Rumor(_)));
+            from != 1 || to != 2 || !is_rumor
+        });
+        for step in 0..2_000 {
+            if step % 4 == 0 {
+                table.send(1, "pear");
+            }
+            table.run(Duration::from_millis(1));
+            for node in 1..=3 {
+                assert_eq!(table.node(node).audit_settling(), Ok(()), "node {node}");
+            }
+        }
+        assert_eq!(table.held(2), 501);
+    }
+}
