@@ -344,3 +344,17 @@ fn the_top_level_is_what_convention_wants() {
         .collect();
     assert_none("what does not belong to the top level", &found);
 }
+
+/// What `scripts/pictures` puts into the walk is there.
+#[test]
+fn the_walk_shows_what_it_talks_of() {
+    let walk = fs::read_to_string(root().join("docs/walk.md")).unwrap();
+    for name in ["trace", "dissected"] {
+        let (_, from) = walk.split_once(&format!("<!-- {name} -->\n```text\n")).unwrap();
+        let (shown, _) = from.split_once(&format!("```\n<!-- /{name} -->")).unwrap();
+        assert!(shown.lines().count() > 20, "docs/walk.md shows no {name}");
+    }
+    for picture in walk.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+        assert!(root().join("docs").join(picture).exists(), "docs/walk.md shows {picture}");
+    }
+}
