@@ -220,8 +220,12 @@ fn parse_stat(line: &[u8]) -> Option<(char, u64)> {
     let rest = std::str::from_utf8(&line[end + 1..]).ok()?;
     let mut fields = rest.split_ascii_whitespace();
     let state = fields.next()?.chars().next()?;
-    // Field 22 of the line; the state is field 3.
-    let started = fields.nth(18)?.parse().ok()?;
+    // Fields 20 and 22 of the line; the state is field 3.
+    let threads: u32 = fields.nth(16)?.parse().ok()?;
+    let started = fields.nth(1)?.parse().ok()?;
+    // The main thread looks like a zombie as soon as it has ended, while another one may still
+    // hold the process's sockets.
+    let state = if state == 'Z' && threads > 1 { 'D' } else { state };
     Some((state, started))
 }
 
@@ -241,6 +245,11 @@ mod tests {
     fn a_name_full_of_parentheses_does_not_shift_the_fields() {
         let line = b"42 (a) b) R 9 (\xff) S 1 42 42 0 -1 4194304 1 2 3 4 5 6 7 8 20 0 1 0 777 9 9";
         assert_eq!(parse_stat(line), Some(('S', 777)));
+        // The main thread has ended, and one of the others has not.
+        let line = b"42 (a) Z 1 42 42 0 -1 4194304 1 2 3 4 5 6 7 8 20 0 2 0 777 9 9";
+        assert_eq!(parse_stat(line), Some(('D', 777)));
+        let line = b"42 (a) Z 1 42 42 0 -1 4194304 1 2 3 4 5 6 7 8 20 0 1 0 777 9 9";
+        assert_eq!(parse_stat(line), Some(('Z', 777)));
         assert_eq!(parse_stat(b"42 (cat) S 1 42"), None);
         assert_eq!(parse_stat(b""), None);
     }
