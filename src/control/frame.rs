@@ -71,7 +71,7 @@ pub fn write<T: Serialize>(to: &mut impl Write, value: &T) -> io::Result<()> {
 ///
 /// # Errors
 ///
-/// As for [`write`]; nothing was written if one of them is too long.
+/// As for [`write()`]; nothing was written if one of them is too long.
 pub fn write_all<T: Serialize>(to: &mut impl Write, values: &[T]) -> io::Result<()> {
     let mut bytes = Vec::new();
     for value in values {
