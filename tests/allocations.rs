@@ -1,4 +1,5 @@
-//! What a copy costs in allocations: none for a duplicate, at most two for a new message.
+//! What a copy costs in allocations: none for a duplicate, at most two for a new message. Of the
+//! latter, nodes with more than three links fall short by a few per cent, as is said below.
 //!
 //! A few nodes that are all linked pass messages round; one of them is watched. Memory that grows
 //! with the number of messages held is taken in larger and larger pieces, so its share is counted
@@ -110,8 +111,9 @@ fn now(nanos: u64) -> Now {
     Now { monotonic: Monotonic(nanos), wall: Wall(nanos) }
 }
 
-/// Once with few messages held, and once with many; `links` is how many neighbours each node has.
-fn watch(links: u32, relays: u8, held: [u64; 2]) {
+/// Once with few messages held, and once with many; `links` is how many neighbours each node has,
+/// `new_max` the most allocations for a thousand new messages.
+fn watch(links: u32, relays: u8, held: [u64; 2], new_max: u64) {
     let mut table = Table::new(links + 1, relays);
     for held in held {
         let so_far = table.nodes[WATCHED as usize - 1].status().messages;
@@ -123,23 +125,24 @@ fn watch(links: u32, relays: u8, held: [u64; 2]) {
         let copies = u64::from(links) * u64::from(relays) * messages;
         assert_eq!(allocations.copies, copies, "R from each neighbour; {case}");
         assert_eq!(allocations.duplicates, 0, "{case}");
-        // Two each, and a share of the larger and larger pieces.
-        assert!(allocations.new <= 2 * messages + messages / 10, "{case}");
+        assert!(allocations.new <= new_max, "{case}");
     }
 }
 
 #[test]
-fn a_duplicate_allocates_nothing_and_a_new_message_hardly_anything() {
-    watch(3, 1, [16, 10_000]);
+fn a_duplicate_allocates_nothing_and_a_new_message_at_most_twice() {
+    watch(3, 1, [16, 10_000], 2_000);
+}
+
+/// The goal is two here as well. The body and the counts of the links that don't fit into the record
+/// make two, and the store's growth comes on top: 2.02 to 2.10 were seen.
+#[test]
+fn with_more_neighbours_the_growth_of_the_store_comes_on_top_of_two() {
+    watch(5, 1, [16, 4_000], 2_100);
+    watch(12, 1, [16, 2_000], 2_100);
 }
 
 #[test]
-fn nor_do_they_with_more_neighbours() {
-    watch(5, 1, [16, 4_000]);
-    watch(12, 1, [16, 2_000]);
-}
-
-#[test]
-fn nor_with_more_relays() {
-    watch(3, 3, [64, 4_000]);
+fn more_relays_cost_no_more() {
+    watch(3, 3, [64, 4_000], 2_000);
 }
