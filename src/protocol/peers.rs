@@ -197,6 +197,9 @@ impl Peer {
 /// All peers, by number, and the links that messages are pushed over.
 #[derive(Debug, Default)]
 pub(super) struct Peers {
+    /// In the order of their numbers, which stand close together in a list of their own: a node
+    /// that wakes up finds its memory cold, and each peer passed over would have to be fetched.
+    numbers: Vec<NodeId>,
     list: Vec<Peer>,
     next_link: u32,
     /// The links of all peers that get copies, and where these are, in the same order.
@@ -207,15 +210,15 @@ pub(super) struct Peers {
 impl Peers {
     /// The peer with this number.
     pub(super) fn get(&self, node: NodeId) -> Option<&Peer> {
-        let at = self.list.binary_search_by_key(&node, |peer| peer.addr.node).ok()?;
-        Some(&self.list[at])
+        let at = self.numbers.binary_search(&node).ok()?;
+        self.list.get(at)
     }
 
     /// The peer with this number, to be changed. After a change of standing or link,
     /// [`Peers::relink`] is due.
     pub(super) fn get_mut(&mut self, node: NodeId) -> Option<&mut Peer> {
-        let at = self.list.binary_search_by_key(&node, |peer| peer.addr.node).ok()?;
-        Some(&mut self.list[at])
+        let at = self.numbers.binary_search(&node).ok()?;
+        self.list.get_mut(at)
     }
 
     /// The peer with this number; a new one with this standing if there was none.
@@ -225,10 +228,11 @@ impl Peers {
         standing: Standing,
         now: Monotonic,
     ) -> &mut Peer {
-        let at = match self.list.binary_search_by_key(&addr.node, |peer| peer.addr.node) {
+        let at = match self.numbers.binary_search(&addr.node) {
             Ok(at) => at,
             Err(at) => {
                 let link = self.new_link();
+                self.numbers.insert(at, addr.node);
                 self.list.insert(at, Peer::new(addr, link, standing, now));
                 at
             }
@@ -239,6 +243,7 @@ impl Peers {
     /// Forgets a peer.
     pub(super) fn remove(&mut self, node: NodeId) {
         self.list.retain(|peer| peer.addr.node != node);
+        self.numbers.retain(|number| *number != node);
     }
 
     /// All peers in order.
@@ -253,7 +258,7 @@ impl Peers {
 
     /// Their numbers, for walks that change the table.
     pub(super) fn nodes(&self) -> Vec<NodeId> {
-        self.list.iter().map(|peer| peer.addr.node).collect()
+        self.numbers.clone()
     }
 
     /// Neighbours.
@@ -300,8 +305,18 @@ impl Peers {
         self.link_addrs.get(at)
     }
 
-    /// The peer at the other end of a link in use.
+    /// The peer at the other end of a link.
     pub(super) fn by_link(&mut self, link: LinkId) -> Option<&mut Peer> {
-        self.list.iter_mut().find(|peer| peer.link == link)
+        let at = match self.addr_of(link) {
+            Some(addr) => self.numbers.binary_search(&addr.node).ok(),
+            None => self.list.iter().position(|peer| peer.link == link),
+        };
+        self.list.get_mut(at?).filter(|peer| peer.link == link)
+    }
+
+    /// Whether some peer that gets copies is not known to have all of them.
+    pub(super) fn any_unsettled(&self) -> bool {
+        let addrs = self.link_addrs.iter();
+        addrs.filter_map(|addr| self.get(addr.node)).any(|peer| peer.settling.unsettled > 0)
     }
 }

@@ -130,9 +130,7 @@ impl Node {
             // As TCP does with round trips (RFC 6298): one eighth of what is new.
             peer.settling.smoothed = Some((smoothed * 7 + sample) / 8);
         }
-        if peer.settling.unsettled == 0
-            && self.peers.iter().all(|peer| peer.settling.unsettled == 0)
-        {
+        if peer.settling.unsettled == 0 && !self.peers.any_unsettled() {
             self.settle_due = Due::never();
         }
     }
