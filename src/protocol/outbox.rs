@@ -108,7 +108,46 @@ impl Outbox {
         packed: &mut Vec<Packed>,
         counters: &mut Tally,
     ) {
-        // By receiver; frames were put in order, and each lies behind the one before it.
+        if self.items.iter().all(|item| item.frame == self.items[0].frame) {
+            self.pack_alone(config, out, packed, counters);
+        } else {
+            self.pack_several(config, out, packed, counters);
+        }
+        self.items.clear();
+        self.bytes.clear();
+        self.control_bytes = 0;
+        if self.control_dropped > 0 {
+            counters.limit_control_dropped += std::mem::take(&mut self.control_dropped);
+        }
+    }
+
+    /// Packs a single frame. So most messages travel, and whoever gets one waits for it: there is
+    /// nothing to sort.
+    fn pack_alone(
+        &self,
+        config: &Settings,
+        out: &mut Outputs,
+        packed: &mut Vec<Packed>,
+        counters: &mut Tally,
+    ) {
+        let Some(one) = self.items.first() else { return };
+        let range = self.seal(std::slice::from_ref(one), config, out);
+        for first_copies in [true, false] {
+            for item in self.items.iter().filter(|item| item.is_first == first_copies) {
+                count(std::slice::from_ref(item), &range, counters);
+                packed.push(Packed { to: item.to, range: range.clone() });
+            }
+        }
+    }
+
+    /// Packs all frames, by receiver. They were put in order, and each lies behind the one before.
+    fn pack_several(
+        &mut self,
+        config: &Settings,
+        out: &mut Outputs,
+        packed: &mut Vec<Packed>,
+        counters: &mut Tally,
+    ) {
         let key = |item: &Item| (item.to.node, item.to.addr, item.frame.start);
         if !self.items.is_sorted_by_key(key) {
             self.items.sort_by_key(key);
@@ -116,12 +155,6 @@ impl Outbox {
         let mut last = None;
         for first_copies in [true, false] {
             self.pack_those(first_copies, &mut last, config, out, packed, counters);
-        }
-        self.items.clear();
-        self.bytes.clear();
-        self.control_bytes = 0;
-        if self.control_dropped > 0 {
-            counters.limit_control_dropped += std::mem::take(&mut self.control_dropped);
         }
     }
 
