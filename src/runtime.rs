@@ -32,6 +32,7 @@ mod commands;
 mod gate;
 mod subscribers;
 
+use clock::Clock;
 pub use commands::Stopper;
 use commands::{Command, Desk};
 use gate::{Gate, Texts};
@@ -42,6 +43,8 @@ use subscribers::Subscribers;
 pub const RECEIVE_BUFFER_BYTES: usize = 4 << 20;
 /// The most datagrams taken in before what they caused is sent.
 const DRAIN_MAX: usize = 64;
+/// So many datagrams in a row may be taken to have come alone before there is a look for more.
+const LONE_MAX: u8 = 8;
 /// The most commands served between two looks at the socket.
 const COMMANDS_PER_TURN: usize = 16;
 /// The most commands that wait.
@@ -116,6 +119,9 @@ pub struct Runtime {
     armed: Duration,
     /// The last wait brought nothing.
     idle: bool,
+    /// Datagrams that came alone since there was last a look for more.
+    lone: u8,
+    clock: Clock,
     state: State,
     _control: server::Accepting,
 }
@@ -166,6 +172,8 @@ impl Runtime {
             confirm_by: options.confirm_within.map(|within| now.monotonic + within),
             armed: WAIT_MAX,
             idle: true,
+            lone: 0,
+            clock: Clock::default(),
             state: State::Running,
             _control: control,
         })
@@ -199,11 +207,12 @@ impl Runtime {
     pub fn run(mut self, on_event: &mut dyn FnMut(Wall, &Event)) -> Result<(), Error> {
         let mut buffer = vec![0; 1 << 16];
         let mut out = Outputs::default();
+        let mut now = self.clock.now();
         while self.state != State::Ended {
             self.node.tell_messages(self.tell_messages || !self.subscribers.is_empty());
-            let mut now = self.receive(&mut buffer);
+            now = self.receive(now, &mut buffer);
             if self.serve() {
-                now = clock::now();
+                now = self.clock.now();
             }
             self.gate.open(now, &mut self.node, &mut self.replies);
             if self.node.deadline().is_some_and(|deadline| deadline <= now.monotonic) {
@@ -230,28 +239,32 @@ impl Runtime {
     }
 
     /// Waits for a datagram, no longer than until something is due, and takes it in; says when
-    /// that was.
+    /// that was. It was `before` just now.
     ///
     /// One that was waited for came alone, and is dealt with at once: no look for another stands
     /// between a message and its copies. One that was there already shows that the node is
-    /// behind; then all that wait are taken in, so that what they lead to shares datagrams.
-    fn receive(&mut self, buffer: &mut [u8]) -> Now {
-        let waiting =
-            (0..DRAIN_MAX).map_while(|_| self.take_in(buffer, RecvFlags::DONTWAIT)).last();
-        if let Some(now) = waiting {
-            return now;
+    /// behind; then all that wait are taken in, so that what they lead to shares datagrams, and
+    /// so on until none waits. Where none did, each look is for nothing: the next few are left out.
+    fn receive(&mut self, before: Now, buffer: &mut [u8]) -> Now {
+        if self.lone == 0 {
+            let waiting =
+                (0..DRAIN_MAX).map_while(|_| self.take_in(buffer, RecvFlags::DONTWAIT)).last();
+            if let Some(now) = waiting {
+                return now;
+            }
         }
-        let flags = self.arm(clock::monotonic());
+        let flags = self.arm(before.monotonic);
         let came = self.take_in(buffer, flags);
         self.idle = came.is_none();
-        came.unwrap_or_else(clock::now)
+        self.lone = if self.idle { 0 } else { (self.lone + 1) % LONE_MAX };
+        came.unwrap_or_else(|| self.clock.now())
     }
 
     /// Takes in one datagram, and says when; `None` if there was none.
     fn take_in(&mut self, buffer: &mut [u8], flags: RecvFlags) -> Option<Now> {
         match rustix::net::recvfrom(&self.socket, &mut *buffer, flags) {
             Ok((bytes, _, from)) => {
-                let now = clock::now();
+                let now = self.clock.now();
                 let from = from.and_then(|from| SocketAddr::try_from(from).ok());
                 if let Some(from) = from.filter(|from| bytes > 0 || !self.desk.is_self(*from)) {
                     self.node.receive(now, from, &buffer[..bytes]);
@@ -320,7 +333,10 @@ impl Runtime {
                     // From now on: texts that are handed in next are accepted in this very turn.
                     self.node.tell_messages(true);
                 }
-                Ok(Command::Stop) => self.leave(clock::now()),
+                Ok(Command::Stop) => {
+                    let now = self.clock.now();
+                    self.leave(now);
+                }
                 Err(_) => return true,
             }
         }
@@ -339,7 +355,7 @@ impl Runtime {
 
     /// Answers one question.
     fn answer(&mut self, request: Request) -> Response {
-        let now = clock::now();
+        let now = self.clock.now();
         match request {
             Request::Confirm => {
                 self.confirm_by = None;
