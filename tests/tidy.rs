@@ -58,7 +58,7 @@ const IMPURE: [&str; 37] = [
     "Instant",
     "SystemTime",
     "clock",
-    "jiff",
+    "tz",
     "print",
     "println",
     "eprint",
