@@ -22,7 +22,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
-use rustix::net::RecvFlags;
+use rustix::net::{RecvFlags, SendFlags};
 
 use crate::control::{Request, Response, Token, server};
 use crate::protocol::{Config, Event, Monotonic, Node, Now, Outputs, Wall};
@@ -393,7 +393,8 @@ impl Runtime {
     fn send(&mut self, out: &Outputs) {
         let mut errors = 0;
         for (to, bytes) in out.datagrams() {
-            errors += u64::from(self.socket.send_to(bytes, to).is_err());
+            let sent = rustix::net::sendto(&self.socket, bytes, SendFlags::empty(), &to);
+            errors += u64::from(sent.is_err());
         }
         if errors > 0 {
             self.node.count_socket_errors(errors, 0);

@@ -394,11 +394,11 @@ fn put_frame(dice: &mut Dice<'_>, sender: u32, to: &mut Vec<u8>) {
         4 => Frame::Summary(dice.summary()),
         5 => {
             let (summary, page) = (dice.summary(), dice.page());
-            Frame::Ranges(Ranges { summary, page, held: ranges(dice), gone: ranges(dice) })
+            Frame::Ranges(Box::new(Ranges { summary, page, held: ranges(dice), gone: ranges(dice) }))
         }
         6 => {
             let (summary, page) = (dice.summary(), dice.page());
-            Frame::Offer(Offer { summary, page, wanting: dice.flag(), held: ranges(dice) })
+            Frame::Offer(Box::new(Offer { summary, page, wanting: dice.flag(), held: ranges(dice) }))
         }
         7 => {
             Frame::Beat(Beat { asking: dice.flag(), version: dice.odd_u32(), seen: dice.odd_u32() })

@@ -108,7 +108,7 @@ impl Node {
         let Some(peer) = self.peers.get_mut(to) else { return };
         peer.exchange.listing_until = Some(until);
         self.counters.ranges_sent += 1;
-        self.outbox.send(peer.addr, &Frame::Ranges(Ranges { summary, page, held, gone }));
+        self.outbox.send(peer.addr, &Frame::Ranges(Box::new(Ranges { summary, page, held, gone })));
     }
 
     /// As many ranges from `first` on as go into one frame.
@@ -153,7 +153,7 @@ impl Node {
         let summary = self.summary(now);
         let Some(peer) = self.peers.get(from) else { return };
         let offer = Offer { summary, page: theirs.page, wanting, held };
-        self.outbox.send(peer.addr, &Frame::Offer(offer));
+        self.outbox.send(peer.addr, &Frame::Offer(Box::new(offer)));
         self.pump(now, from);
     }
 

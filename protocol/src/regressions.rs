@@ -118,12 +118,12 @@ fn summaries_cost_a_fixed_budget() {
     table.run(SECOND * 5);
     table.sent.clear();
     let start = MessageId::new(0, 0, 0);
-    let ranges = Frame::Ranges(Ranges {
+    let ranges = Frame::Ranges(Box::new(Ranges {
         summary: Summary { settled: Account::default(), recent: vec![] },
         page: Page { first: start, end: None },
         held: vec![],
         gone: vec![],
-    });
+    }));
     let frames: Vec<Frame<'_>> = (0..4000).map(|_| ranges.clone()).collect();
     table.feed(1, 2, &frames);
     table.run(SECOND / 1000);

@@ -36,6 +36,9 @@ pub const TAG_BYTES: usize = 16;
 /// id (19), time (9), relays, flag (2), hops (5), lengths (10), tag (16).
 pub(super) const RUMOR_OVERHEAD_BYTES_MAX: usize = 80;
 
+/// The kind of a rumor, as it is encoded.
+const RUMOR: u8 = 0;
+
 /// One copy of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Rumor<'a> {
@@ -111,10 +114,11 @@ pub(super) enum Frame<'a> {
     Want(Vec<IdRange>),
     /// 4: what I know in brief.
     Summary(Summary),
-    /// 5: all ids I know; an answer to a summary that differs.
-    Ranges(Ranges),
+    /// 5: all ids I know; an answer to a summary that differs. Boxed, as is the next: rare and
+    /// large, they would make every frame large.
+    Ranges(Box<Ranges>),
     /// 6: what I hold and you don't know; an answer to ranges.
-    Offer(Offer),
+    Offer(Box<Offer>),
     /// 7: heartbeat to a neighbour.
     Beat(Beat),
     /// 8: my links.
@@ -188,7 +192,7 @@ pub(super) enum Dropped {
 pub(super) struct Datagram<'a> {
     pub(super) sender: NodeId,
     pub(super) incarnation: Incarnation,
-    pub(super) frames: SmallVec<[Frame<'a>; 4]>,
+    pub(super) frames: SmallVec<[Frame<'a>; 1]>,
 }
 
 /// Begins a datagram at the end of `to`.
@@ -238,7 +242,7 @@ pub(super) fn parse(bytes: &[u8]) -> Option<Datagram<'_>> {
     let mut rest = &bytes[used..];
     let mut frames = SmallVec::new();
     while !rest.is_empty() {
-        let (frame, used) = codec::decode_prefix::<Frame<'_>>(rest).ok()?;
+        let (frame, used) = decode_frame(rest)?;
         if !frame.is_sound(sender) {
             return None;
         }
@@ -246,6 +250,16 @@ pub(super) fn parse(bytes: &[u8]) -> Option<Datagram<'_>> {
         rest = &rest[used..];
     }
     (sender != NodeId(0) && !frames.is_empty()).then_some(Datagram { sender, incarnation, frames })
+}
+
+/// The frame at the start of `bytes`, and how many of them it took.
+fn decode_frame(bytes: &[u8]) -> Option<(Frame<'_>, usize)> {
+    // Rumors are nearly all there is, and each is waited for: they pass by what others need.
+    if let [RUMOR, rest @ ..] = bytes {
+        let (rumor, used) = codec::decode_prefix(rest).ok()?;
+        return Some((Frame::Rumor(rumor), 1 + used));
+    }
+    codec::decode_prefix(bytes).ok()
 }
 
 impl Frame<'_> {
@@ -409,10 +423,10 @@ mod tests {
             ids().prop_map(Frame::Want),
             summary().prop_map(Frame::Summary),
             (summary(), ids(), ids()).prop_map(move |(summary, held, gone)| {
-                Frame::Ranges(Ranges { summary, page, held, gone })
+                Frame::Ranges(Box::new(Ranges { summary, page, held, gone }))
             }),
             (summary(), any::<bool>(), ids()).prop_map(move |(summary, wanting, held)| {
-                Frame::Offer(Offer { summary, page, wanting, held })
+                Frame::Offer(Box::new(Offer { summary, page, wanting, held }))
             }),
             (any::<bool>(), any::<u32>(), any::<u32>())
                 .prop_map(|(asking, version, seen)| Frame::Beat(Beat { asking, version, seen })),
