@@ -1,6 +1,7 @@
 //! Gossip on raw UDP sockets: a message handed to any one node reaches all of them.
 //!
-//! This crate is the program `gossip`, and the same protocol for programs of your own.
+//! This crate is the program `gossip`. The protocol in it is a package of its own for programs of
+//! yours, `gossip-network-protocol`, with a handful of dependencies; it is [`protocol`] here.
 //!
 //! ```text
 //!   cli ──► network ──► control ──► protocol ──► codec
@@ -52,13 +53,14 @@
 //! # Ok::<(), gossip::protocol::Refused>(())
 //! ```
 
+pub use gossip_protocol as protocol;
+pub use gossip_protocol::codec;
+
 pub mod cli;
-pub mod codec;
 pub mod control;
 pub mod metrics;
 pub mod network;
 pub mod picture;
-pub mod protocol;
 pub mod runtime;
 pub mod sim;
 pub mod topology;

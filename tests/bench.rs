@@ -12,7 +12,7 @@ use std::time::Duration;
 use gossip::runtime::clock;
 use serde_json::{Value, json};
 
-#[path = "../benches/bare.rs"]
+#[path = "../benches/bare/main.rs"]
 #[allow(dead_code, reason = "its main function is for the program")]
 mod bare;
 #[path = "../benches/network/compare.rs"]

@@ -55,7 +55,7 @@ pub(crate) struct Options {
     #[arg(long, value_name = "FILE", default_value = "target/release/gossip")]
     pub(crate) program: PathBuf,
     /// The bare forwarder
-    #[arg(long, value_name = "FILE", default_value = "target/release/examples/bare")]
+    #[arg(long, value_name = "FILE", default_value = "target/release/bare")]
     pub(crate) bare: PathBuf,
     /// Node N of a network has the port P + N [default: the first free range]
     #[arg(long, value_name = "P")]

@@ -10,10 +10,10 @@ use std::thread;
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
-use jiff::tz::TimeZone;
 use serde_json::json;
 
 use super::Error;
+use super::render::time::TimeZone;
 use super::render::{count, escape, event, time};
 use crate::control::Response;
 use crate::control::client::Subscription;

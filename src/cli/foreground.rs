@@ -1,10 +1,10 @@
 //! `start-network --foreground`: what happens at every node, as it happens.
 
 use crossbeam_channel::select;
-use jiff::tz::TimeZone;
 
 use super::follow::{self, Followers, Told};
 use super::interrupt::Interrupt;
+use super::render::time::TimeZone;
 use super::{Error, Global, output};
 use crate::network::Record;
 

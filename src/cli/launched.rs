@@ -9,11 +9,11 @@ use std::fs::OpenOptions;
 use std::io::{self, Read, Write};
 use std::process::ExitCode;
 
-use jiff::tz::TimeZone;
 use rustix::stdio::{dup2_stdin, dup2_stdout};
 
 use super::output;
 use super::render::event;
+use super::render::time::TimeZone;
 use crate::codec;
 use crate::network::log::CappedLog;
 use crate::network::{NodeSpec, Started};

@@ -1,10 +1,9 @@
 //! `get-messages`.
 
-use jiff::tz::TimeZone;
-
 use super::render::Style;
 use super::render::messages::{self as render, Paths, View};
 use super::render::time::Detail;
+use super::render::time::TimeZone;
 use super::{Error, Global, args, output};
 use crate::control::client::Client;
 use crate::control::{Request, Response};

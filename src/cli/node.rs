@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use std::thread::{self, JoinHandle};
 
 use crossbeam_channel::{Receiver, bounded};
-use jiff::tz::TimeZone;
 
+use super::render::time::TimeZone;
 use super::render::{escape, event};
 use super::{Error, Global, args, interrupt, key, limits, output, start};
 use crate::network::{NodeRecord, ProcessId, StateDir};

@@ -1,8 +1,7 @@
 //! `show-network`.
 
-use jiff::tz::TimeZone;
-
 use super::render::network::{self as render, NodeState, NodeView};
+use super::render::time::TimeZone;
 use super::{Error, Global, ask, output};
 use crate::control::{Request, Response};
 use crate::network::{NodeRecord, Record, StateDir};

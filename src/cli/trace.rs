@@ -2,9 +2,8 @@
 
 use std::io;
 
-use jiff::tz::TimeZone;
-
 use super::plot::Pictures;
+use super::render::time::TimeZone;
 use super::render::trace::{self as render, View};
 use super::render::{Style, count};
 use super::survey::{self, Survey};

@@ -6,10 +6,10 @@
 use std::thread;
 
 use crossbeam_channel::{Receiver, after, bounded, never, select};
-use jiff::tz::TimeZone;
 
 use super::follow::{self, Followers, Told};
 use super::render::count;
+use super::render::time::TimeZone;
 use super::{Error, Global, interrupt, output, survey};
 use crate::network::{self, Changes, Record, StateDir, TooFewFiles};
 use crate::protocol::{Event, NodeId};

@@ -335,9 +335,14 @@ impl Rumor {
 
     /// As the program writes times.
     fn sent_at(&self) -> String {
-        let format = "%b %d, %Y %H:%M:%S%.f UTC";
-        let time = jiff::civil::DateTime::strptime(format, self.text("sent_at")).unwrap();
-        format!("{time:.9}Z")
+        let months = "JanFebMarAprMayJunJulAugSepOctNovDec";
+        let shown = self.text("sent_at").strip_suffix(" UTC").unwrap().replace(',', "");
+        // `Nov 22, 2026 16:06:05.123456789 UTC`, a day of one digit with a space before it.
+        let [month, day, year, time] = *shown.split_whitespace().collect::<Vec<_>>() else {
+            panic!("{shown}")
+        };
+        let month = months.find(month).unwrap() / 3 + 1;
+        format!("{year}-{month:02}-{day:0>2}T{time}Z")
     }
 }
 

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
+use super::time::TimeZone;
 use super::time::{self, Detail};
 use super::{count, escape};
 use crate::protocol::{Event, NodeId, Wall};

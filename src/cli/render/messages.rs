@@ -1,8 +1,8 @@
 //! Messages and the paths they took, as `get-messages` shows them.
 
-use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
+use super::time::TimeZone;
 use super::time::{self, Detail};
 use super::{Style, count, escape};
 use crate::protocol::{MessageInfo, NodeId, PathInfo};

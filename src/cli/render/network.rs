@@ -1,9 +1,9 @@
 //! Networks and their nodes, as `start-network`, `show-network` and `list-networks` show them.
 
-use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
 use super::table::{Align, table};
+use super::time::TimeZone;
 use super::time::{self, Detail};
 use super::{count, faults, kind_json, kind_text};
 use crate::network::{NodeRecord, Record, Rewiring};

@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use jiff::Timestamp;
-use jiff::tz::TimeZone;
+use tz::{DateTime, LocalTimeType, UtcDateTime};
 
 use crate::protocol::Wall;
 
@@ -34,25 +33,62 @@ impl Detail {
     pub(in crate::cli) fn shows_latency(self) -> bool {
         matches!(self, Self::TimeAndDate | Self::DateFirst)
     }
+}
 
-    fn format(self) -> &'static str {
-        match self {
-            Self::None => "",
-            Self::Time => "%H:%M:%S",
-            Self::TimeAndDate => "%H:%M:%S %Y-%m-%d",
-            Self::DateFirst => "%Y-%m-%d %H:%M:%S %:z",
-        }
+/// Where clocks show what.
+#[derive(Clone, Debug)]
+pub(in crate::cli) struct TimeZone(Option<tz::TimeZone>);
+
+impl TimeZone {
+    pub(in crate::cli) const UTC: Self = Self(None);
+
+    /// That of the user, as `TZ` has it, or else of the machine; UTC where neither can be read.
+    pub(in crate::cli) fn system() -> Self {
+        let zone = match std::env::var("TZ") {
+            Ok(name) => tz::TimeZone::from_posix_tz(&name),
+            Err(_) => tz::TimeZone::local(),
+        };
+        Self(zone.ok())
+    }
+
+    fn at(&self, unix_seconds: i64) -> LocalTimeType {
+        let known = self.0.as_ref().and_then(|zone| zone.find_local_time_type(unix_seconds).ok());
+        known.copied().unwrap_or(LocalTimeType::utc())
     }
 }
 
 /// A point in time, in a time zone.
 pub(in crate::cli) fn local(at: Wall, zone: &TimeZone, detail: Detail) -> String {
-    timestamp(at).to_zoned(zone.clone()).strftime(detail.format()).to_string()
+    let (seconds, nanoseconds) = unix(at);
+    let at = DateTime::from_timespec_and_local(seconds, nanoseconds, zone.at(seconds))
+        .expect("every `Wall` lies between the years 1970 and 2554");
+    let time = format!("{:02}:{:02}:{:02}", at.hour(), at.minute(), at.second());
+    let date = format!("{}-{:02}-{:02}", at.year(), at.month(), at.month_day());
+    match detail {
+        Detail::None => String::new(),
+        Detail::Time => time,
+        Detail::TimeAndDate => format!("{time} {date}"),
+        Detail::DateFirst => {
+            let offset = at.local_time_type().ut_offset();
+            let sign = if offset < 0 { '-' } else { '+' };
+            let minutes = offset.unsigned_abs() / 60;
+            format!("{date} {time} {sign}{:02}:{:02}", minutes / 60, minutes % 60)
+        }
+    }
 }
 
 /// RFC 3339 in UTC, with nanoseconds.
 pub(in crate::cli) fn rfc3339(at: Wall) -> String {
-    format!("{:.9}", timestamp(at))
+    let (seconds, nanoseconds) = unix(at);
+    UtcDateTime::from_timespec(seconds, nanoseconds)
+        .expect("every `Wall` lies between the years 1970 and 2554")
+        .to_string()
+}
+
+/// Seconds and nanoseconds since 1970.
+fn unix(at: Wall) -> (i64, u32) {
+    let since = Duration::from_nanos(at.0);
+    (since.as_secs().cast_signed(), since.subsec_nanos())
 }
 
 /// A short span as people say it: `412 µs`, `3.1 ms`, `2.4 s`, `5 min 10 s`.
@@ -74,29 +110,46 @@ pub(in crate::cli) fn span(span: Duration) -> String {
     }
 }
 
-/// Every [`Wall`] lies between the years 1970 and 2554, which a [`Timestamp`] holds.
-fn timestamp(at: Wall) -> Timestamp {
-    Timestamp::from_nanosecond(i128::from(at.0)).unwrap_or(Timestamp::MAX)
-}
-
 #[cfg(test)]
 mod tests {
-    use jiff::tz::offset;
-
     use super::*;
 
     /// 2026-07-31 12:03:22.000000412 UTC.
     const AT: Wall = Wall(1_785_499_402_000_000_412);
 
+    fn zone(posix: &str) -> TimeZone {
+        TimeZone(Some(tz::TimeZone::from_posix_tz(posix).unwrap()))
+    }
+
     #[test]
     fn each_t_shows_more() {
-        let zone = TimeZone::fixed(offset(2));
+        let zone = zone("CEST-2");
         let shown = |count| local(AT, &zone, Detail::from_count(count));
         assert_eq!(shown(0), "");
         assert_eq!(shown(1), "14:03:22");
         assert_eq!(shown(2), "14:03:22 2026-07-31");
         assert_eq!(shown(3), "2026-07-31 14:03:22 +02:00");
         assert_eq!(shown(9), shown(3));
+    }
+
+    #[test]
+    fn summer_time_begins_and_ends() {
+        let zone = zone("CET-1CEST,M3.5.0,M10.5.0/3");
+        let shown = |unix: u64| local(Wall(unix * 1_000_000_000), &zone, Detail::DateFirst);
+        assert_eq!(shown(1_774_745_999), "2026-03-29 01:59:59 +01:00");
+        assert_eq!(shown(1_774_746_000), "2026-03-29 03:00:00 +02:00");
+        assert_eq!(shown(1_792_890_000), "2026-10-25 02:00:00 +01:00");
+    }
+
+    #[test]
+    fn west_of_greenwich_the_offset_is_negative() {
+        let shown = |posix, detail| local(AT, &zone(posix), detail);
+        assert_eq!(shown("NST3:30", Detail::DateFirst), "2026-07-31 08:33:22 -03:30");
+        assert_eq!(local(AT, &TimeZone::UTC, Detail::DateFirst), "2026-07-31 12:03:22 +00:00");
+        assert_eq!(
+            local(Wall(u64::MAX), &TimeZone::UTC, Detail::TimeAndDate),
+            "23:34:33 2554-07-21"
+        );
     }
 
     #[test]

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
 use super::table::{Align, table};
+use super::time::TimeZone;
 use super::time::{self, Detail};
 use super::{Style, count, escape, faults};
 use crate::protocol::NodeId;

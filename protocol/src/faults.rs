@@ -57,7 +57,9 @@ impl FaultRule {
         covers(&self.from, node)
     }
 
-    pub(crate) fn concerns_receiver(&self, node: NodeId) -> bool {
+    /// Whether the rule has anything to do with what this node receives.
+    #[must_use]
+    pub fn concerns_receiver(&self, node: NodeId) -> bool {
         covers(&self.to, node)
     }
 }
@@ -82,17 +84,17 @@ pub(super) struct Fate {
 
 /// What is to become of one datagram that is not lost.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Decision {
+pub struct Decision {
     /// How many copies arrive.
-    pub(crate) copies: u8,
+    pub copies: u8,
     /// How much later than without faults.
-    pub(crate) delay: Duration,
+    pub delay: Duration,
     /// The bytes, where they were changed.
-    pub(crate) changed: Option<Vec<u8>>,
+    pub changed: Option<Vec<u8>>,
 }
 
 /// Throws the dice for one datagram under these effects, one after another; `None`: it is lost.
-pub(crate) fn decide(
+pub fn decide(
     effects: impl Iterator<Item = Effect>,
     bytes: &[u8],
     rng: &mut impl Rng,

@@ -2,7 +2,7 @@
 //!
 //! A driver feeds a [`Node`] with datagrams, commands and the passing of time, then flushes: what
 //! is to be sent and told ends up in [`Outputs`]. Processes drive it from a socket
-//! (`crate::runtime`), the simulator from a queue; both run this very code.
+//! (`gossip::runtime`), the simulator from a queue; both run this very code.
 //!
 //! What a datagram meets on its way: `wire` takes it apart, [`Node::receive`] hands its frames
 //! to one `on_…` method each, in the order of the table there; a rumor goes through `relay` to
@@ -22,13 +22,15 @@ use rand::rngs::Xoshiro256PlusPlus;
 #[doc(hidden)]
 pub mod benching;
 mod by_origin;
+pub mod codec;
 mod config;
 mod faults;
 mod flood;
 #[doc(hidden)]
 pub mod fuzzing;
 mod ids;
-pub(crate) mod inspect;
+#[doc(hidden)]
+pub mod inspect;
 mod liveness;
 mod message;
 mod outbox;
@@ -54,7 +56,9 @@ mod unity;
 mod wire;
 
 pub use config::{Config, Key, Limits, RELAYS_MAX, Timing, UDP_PAYLOAD_BYTES_MAX};
-pub(crate) use faults::{Decision, decide};
+// For the simulator, which has faults of its own on links.
+#[doc(hidden)]
+pub use faults::{Decision, decide};
 pub use faults::{Effect, FaultRule, NodeRanges, REORDER_HOLD};
 pub use message::{Incarnation, MessageId, NodeId, Origin, ParseIdError, Path, PeerAddr};
 pub use report::{

@@ -1,6 +1,7 @@
 //! Looking into nodes and datagrams from outside the protocol: for the simulator's checks.
 //!
-//! Nothing here changes anything, and nothing in the protocol uses it.
+//! Nothing here changes anything, and nothing in the protocol uses it. Public for the simulator,
+//! which is in the package above, and hidden: no promise to anybody else.
 
 use std::fmt::Write as _;
 
@@ -13,11 +14,11 @@ use super::{MAGIC, Node};
 
 /// One rumor inside a datagram.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct RumorSeen {
+pub struct RumorSeen {
     /// The message it is a copy of.
-    pub(crate) id: MessageId,
+    pub id: MessageId,
     /// Whether it, or a copy it descends from, was asked for.
-    pub(crate) repaired: bool,
+    pub repaired: bool,
 }
 
 /// What a datagram of ours holds, its tag unchecked; `None` if it is none.
@@ -27,7 +28,7 @@ fn parse(bytes: &[u8]) -> Option<wire::Datagram<'_>> {
 }
 
 /// Calls `see` for each rumor in a datagram, in order.
-pub(crate) fn rumors(bytes: &[u8], mut see: impl FnMut(RumorSeen)) {
+pub fn rumors(bytes: &[u8], mut see: impl FnMut(RumorSeen)) {
     let Some(datagram) = parse(bytes) else { return };
     for frame in &datagram.frames {
         if let Frame::Rumor(rumor) = frame {
@@ -37,7 +38,7 @@ pub(crate) fn rumors(bytes: &[u8], mut see: impl FnMut(RumorSeen)) {
 }
 
 /// A datagram as a line of text, to read traces by.
-pub(crate) fn describe(bytes: &[u8]) -> String {
+pub fn describe(bytes: &[u8]) -> String {
     let Some(datagram) = parse(bytes) else { return format!("{} bytes of rubbish", bytes.len()) };
     let mut text = format!("#{} {} B:", datagram.incarnation, bytes.len());
     for frame in &datagram.frames {
@@ -56,24 +57,24 @@ pub(crate) fn describe(bytes: &[u8]) -> String {
 
 impl Node {
     /// Whether this node holds a message.
-    pub(crate) fn holds(&self, id: MessageId) -> bool {
+    pub fn holds(&self, id: MessageId) -> bool {
         self.store.get(id).is_some()
     }
 
     /// Its neighbours, past ones included, and how it sees them: [`Node::peers`] in brief.
-    pub(crate) fn links(&self) -> Vec<(NodeId, PeerState)> {
+    pub fn links(&self) -> Vec<(NodeId, PeerState)> {
         let known = self.peers.iter();
         known.filter_map(|peer| Some((peer.addr.node, peer.state()?))).collect()
     }
 
     /// What it counted: [`Node::status`] in brief.
-    pub(crate) fn counters(&self) -> Counters {
+    pub fn counters(&self) -> Counters {
         self.counters.total()
     }
 
     /// Checks what must hold between any two inputs, after the flush: each limit, and that the
     /// books agree with each other. Cheap enough for every step: it looks at peers, not messages.
-    pub(crate) fn audit(&self) -> Result<(), String> {
+    pub fn audit(&self) -> Result<(), String> {
         let limits = &self.config.limits;
         let within = |what: &str, used: usize, most: usize| {
             if used <= most {
@@ -101,7 +102,7 @@ impl Node {
 
     /// Checks that what is counted as unsettled is what the messages held say. Takes a look at
     /// each of them.
-    pub(crate) fn audit_settling(&self) -> Result<(), String> {
+    pub fn audit_settling(&self) -> Result<(), String> {
         for peer in self.peers.iter() {
             let (mut unsettled, mut bytes) = (0, 0);
             for record in self.store.iter() {
