@@ -125,10 +125,10 @@ pub struct Node {
     settle_due: Due,
     /// Told to leave: until when to wait for messages to settle.
     leaving: Option<Monotonic>,
-    /// Something was evicted that a neighbour still lacked: no room for more before this time.
+    /// Somebody cannot keep up: no room for new texts before this time.
     no_room_until: Monotonic,
-    /// All messages that came before this one were settled when it was last looked.
-    settled_before: u64,
+    /// How many times that was said in this network, as far as is known here.
+    no_room_wave: u64,
     outbox: Outbox,
     faults: Rare<FaultLab>,
     counters: Tally,
@@ -177,7 +177,7 @@ impl Node {
             settle_due: Due::never(),
             leaving: None,
             no_room_until: Monotonic::default(),
-            settled_before: 0,
+            no_room_wave: 0,
             outbox: Outbox::default(),
             faults: Rare::default(),
             counters: Tally::default(),
@@ -248,6 +248,7 @@ impl Node {
             Frame::Vouch { node } => self.on_vouch(now, *node),
             Frame::Shuffle { nodes, answer } => self.on_shuffle(from, nodes, *answer),
             Frame::Root(root) => self.on_root(now, from, root),
+            Frame::NoRoom(no_room) => self.on_no_room(now, from, *no_room),
         }
     }
 

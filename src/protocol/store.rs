@@ -39,6 +39,20 @@ pub(super) struct Store {
     /// looked at: left free in the next message, so that a duplicate allocates nothing.
     spare_bytes: usize,
     spare_bytes_seen: usize,
+    /// All messages that came before this one were settled when it was last looked.
+    settled_before: u64,
+    /// The bytes, as [`settling_bytes`] counts them, of all messages so far; of those evicted;
+    /// and of those before that one. Each only grows.
+    came: u64,
+    went: u64,
+    settled: u64,
+}
+
+/// What came since some message did, that one included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Since {
+    pub(super) messages: u64,
+    pub(super) bytes: u64,
 }
 
 /// What eviction removed.
@@ -90,14 +104,23 @@ impl Store {
         (first..end).filter_map(|at| self.messages.get(Slot(at)))
     }
 
-    /// How many messages there are from the first one on that is `wanted`. Looks from `at` on, and
-    /// moves it to there.
-    pub(super) fn len_from(&self, at: &mut u64, wanted: impl Fn(&Record) -> bool) -> u64 {
-        *at = (*at).max(self.messages.first());
-        while *at < self.messages.end() && !self.messages.get(Slot(*at)).is_some_and(&wanted) {
-            *at += 1;
+    /// How many messages, and about how many bytes, came from the first one on that is not
+    /// settled. Each is looked at once: what is settled stays so.
+    pub(super) fn since_unsettled(&mut self, is_unsettled: impl Fn(&Record) -> bool) -> Since {
+        while let Some(record) = self.messages.get(Slot(self.settled_before)) {
+            if is_unsettled(record) {
+                break;
+            }
+            self.settled_before += 1;
+            self.settled += record.settling_bytes();
         }
-        self.messages.end() - *at
+        // Paths are taken to be as long there as elsewhere.
+        let held = (self.came - self.went).max(1);
+        let bytes = u128::from(self.came - self.settled) * self.bytes as u128 / u128::from(held);
+        Since {
+            messages: self.messages.end() - self.settled_before,
+            bytes: u64::try_from(bytes).unwrap_or(u64::MAX),
+        }
     }
 
     /// Where a message held lies, until the next one is evicted.
@@ -141,6 +164,7 @@ impl Store {
         debug_assert!(!self.knows(id), "a message is delivered once");
         let record = Record::new(id, arrival, self.spare_bytes);
         self.bytes += record.bytes();
+        self.came += record.settling_bytes();
         self.unread += 1;
         self.known.insert(id);
         self.held.insert(id);
@@ -169,6 +193,11 @@ impl Store {
         let record = self.messages.pop_first()?;
         self.held.remove(record.id);
         self.bytes -= record.bytes();
+        self.went += record.settling_bytes();
+        if self.settled_before < self.messages.first() {
+            self.settled_before = self.messages.first();
+            self.settled = self.went;
+        }
         self.unread -= u64::from(!record.read);
         Some((by, record))
     }
