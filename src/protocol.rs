@@ -74,6 +74,7 @@ use rare::Rare;
 use reconcile::Recent;
 use repair::Repair;
 use report::Tally;
+use room::Room;
 use store::Store;
 use timers::{Due, Trickle};
 use unity::Unity;
@@ -125,10 +126,8 @@ pub struct Node {
     settle_due: Due,
     /// Told to leave: until when to wait for messages to settle.
     leaving: Option<Monotonic>,
-    /// Somebody cannot keep up: no room for new texts before this time.
-    no_room_until: Monotonic,
-    /// How many times that was said in this network, as far as is known here.
-    no_room_wave: u64,
+    /// Whether there is room for new texts.
+    room: Room,
     outbox: Outbox,
     faults: Rare<FaultLab>,
     counters: Tally,
@@ -176,8 +175,7 @@ impl Node {
             due: Due::never(),
             settle_due: Due::never(),
             leaving: None,
-            no_room_until: Monotonic::default(),
-            no_room_wave: 0,
+            room: Room::default(),
             outbox: Outbox::default(),
             faults: Rare::default(),
             counters: Tally::default(),

@@ -349,6 +349,30 @@ mod tests {
     }
 
     #[test]
+    fn what_came_since_is_weighed_by_its_size() {
+        let mut store = store_of(100);
+        let small = store.bytes() as u64;
+        for sequence in 101..=104 {
+            store.insert(id(sequence), &arrival(&"x".repeat(50_000)));
+        }
+        let all = store.bytes() as u64;
+        let since = |store: &mut Store, first| {
+            let Since { messages, bytes } = store.since_unsettled(|record| record.id == id(first));
+            (messages, bytes)
+        };
+        assert_eq!(since(&mut store, 1), (104, all));
+        let (messages, bytes) = since(&mut store, 101);
+        assert_eq!(messages, 4);
+        assert!(bytes.abs_diff(all - small) < all / 50, "{bytes}");
+        let limits = Limits { messages_max: 2, ..Limits::default() };
+        while store.evict(&limits).is_some() {}
+        assert_eq!(since(&mut store, 102), (2, store.bytes() as u64));
+        let (messages, bytes) = since(&mut store, 104);
+        assert_eq!((messages, bytes), (1, store.bytes() as u64 / 2));
+        assert_eq!(since(&mut store, 7), (0, 0));
+    }
+
+    #[test]
     fn unread_messages_are_shown_once() {
         let mut store = store_of(3);
         assert_eq!(shown(&mut store, Which::Read, None), Vec::<u64>::new());
