@@ -7,8 +7,7 @@
 //! That slows down who would overrun its own links. What piles up elsewhere, all nodes together
 //! sent: a node whose neighbour lags far behind asks all to hold back ([`NoRoom`]), and each passes
 //! that on. It ends by itself after a moment unless it is said again, and what was accepted is
-//! relayed meanwhile as ever; afterwards less may be unsettled for a while, or all would rush in at
-//! once again. The words are numbered: a node heeds and passes on only what is newer
+//! relayed meanwhile as ever. The words are numbered: a node heeds and passes on only what is newer
 //! than all it heard, so that none goes round for ever, and several at once are one.
 
 use std::time::Duration;
@@ -16,6 +15,7 @@ use std::time::Duration;
 use super::Node;
 use super::message::{NodeId, PeerAddr};
 use super::peers::{Peer, Standing};
+use super::store::Mark;
 use super::time::{Monotonic, Now};
 use super::wire::{Frame, NoRoom};
 
@@ -30,35 +30,50 @@ const LAG_PART: u64 = 4;
 const NO_ROOM_FOR: Duration = Duration::from_millis(100);
 const RENEWED_BEFORE: Duration = Duration::from_millis(75);
 
-/// After such a time, half as much may be unsettled as before; no less than this part, though.
-const NARROWED_MAX: u32 = 6;
-/// The time after which twice as much may be unsettled again.
-const WIDENED_AFTER: Duration = Duration::from_millis(100);
+/// Room is halved at most so often.
+const HALVED_MAX: u32 = 6;
+/// The first messages that a node takes in after a rest, where there is ever room for as many.
+const FIRST: usize = 8;
+/// A node that took in nothing for this long begins anew.
+const REST: Duration = Duration::from_secs(1);
 
-/// What a node heard of others that cannot keep up.
+/// How much of the room there can be is there now.
+///
+/// As in TCP (RFC 5681), a node does not know how much the network carries, nor how many others
+/// are about to send. So it begins with little, has twice as much once all of that settled, and
+/// half as much after somebody could not keep up. Others may do the same at the same time: with
+/// what all took in meanwhile doubled as well, nobody must lag behind.
 #[derive(Debug, Default)]
 pub(super) struct Room {
     /// There is none before this time.
     none_until: Monotonic,
     /// How many times this was said in the network, as far as is known here.
     wave: u64,
-    /// How often the room was halved by then.
-    narrowed: u32,
+    halved: u32,
+    /// All of it was taken, while these messages were unsettled: it doubles when they are settled.
+    taken: Option<Mark>,
+    /// When somebody last asked for room.
+    used: Monotonic,
 }
 
 impl Room {
-    /// How often the room is halved now.
-    fn narrowed(&self, now: Monotonic) -> u32 {
-        let widened = now.since(self.none_until).as_nanos() / WIDENED_AFTER.as_nanos();
-        self.narrowed.saturating_sub(u32::try_from(widened).unwrap_or(u32::MAX))
-    }
-
     /// There is none for a moment.
     fn close(&mut self, now: Monotonic) {
         if self.none_until <= now {
-            self.narrowed = (self.narrowed(now) + 1).min(NARROWED_MAX);
+            self.halved = (self.halved + 1).min(HALVED_MAX);
+            self.taken = None;
         }
         self.none_until = now + NO_ROOM_FOR;
+    }
+
+    /// Somebody asks for room, of which there can be `most`.
+    fn begin(&mut self, now: Monotonic, most: usize) {
+        if now.since(self.used) > REST {
+            let halved = (most / FIRST).checked_ilog2().unwrap_or(0);
+            self.halved = halved.min(HALVED_MAX).max(self.halved);
+            self.taken = None;
+        }
+        self.used = now;
     }
 }
 
@@ -67,25 +82,35 @@ impl Node {
     /// after each.
     #[must_use]
     pub fn room(&mut self, now: Now) -> usize {
-        let bytes_max = self.config.limits.retained_bytes_max / UNSETTLED_PART;
-        let bytes_max = bytes_max >> self.room.narrowed(now.monotonic);
-        let bytes = self.unsettled_bytes();
-        // An empty link takes any message, however large.
-        if now.monotonic < self.room.none_until
-            || self.lags_behind()
-            || (bytes > 0 && bytes >= bytes_max as u64)
-        {
+        self.room.begin(now.monotonic, self.room_max());
+        let unsettled = self.first_unsettled();
+        if now.monotonic < self.room.none_until || self.is_much(unsettled, LAG_PART) {
             return 0;
         }
-        let unsettled = usize::try_from(self.unsettled()).unwrap_or(usize::MAX);
-        self.room_at_most(now).saturating_sub(unsettled)
+        if let Some(taken) = self.room.taken.take_if(|taken| taken.end <= unsettled.first)
+            && !self.is_much(taken, LAG_PART * 2)
+        {
+            self.room.halved = self.room.halved.saturating_sub(1);
+        }
+        let bytes_max = self.config.limits.retained_bytes_max / UNSETTLED_PART;
+        let bytes_max = (bytes_max >> self.room.halved) as u64;
+        let bytes = self.unsettled_bytes();
+        let messages = usize::try_from(self.unsettled()).unwrap_or(usize::MAX);
+        // An empty link takes any message, however large.
+        let is_full = bytes > 0 && bytes >= bytes_max;
+        let room = self.room_now().saturating_sub(messages);
+        if is_full || room == 0 {
+            self.room.taken.get_or_insert(unsettled);
+            return 0;
+        }
+        room
     }
 
-    /// The most there can be now: less than [`Node::room_max`] for a while after somebody in the
-    /// network could not keep up.
+    /// The most there is now: less than [`Node::room_max`] until the network turns out to carry
+    /// as much.
     #[must_use]
-    pub fn room_at_most(&self, now: Now) -> usize {
-        (self.room_max() >> self.room.narrowed(now.monotonic)).max(1)
+    pub fn room_now(&self) -> usize {
+        (self.room_max() >> self.room.halved).max(1)
     }
 
     /// The most there can be: [`Limits::unsettled_max`](super::Limits::unsettled_max), or less
@@ -103,24 +128,32 @@ impl Node {
         unsettled.max().unwrap_or(0)
     }
 
-    /// Whether too much of what may be retained came after a message that is still unsettled: before
-    /// more comes and it has to go, it gets its time. Not for a neighbour that is silent, or was
-    /// never heard.
-    fn lags_behind(&mut self) -> bool {
-        let Self { store, peers, config, .. } = self;
+    /// What came since the first message that a neighbour is not known to have; not one that is
+    /// silent, or was never heard.
+    fn first_unsettled(&mut self) -> Mark {
+        let Self { store, peers, .. } = self;
         let lives =
             |link| peers.iter().any(|peer| peer.link == link && peer.standing == Standing::Alive);
-        let since = store.since_unsettled(|record| {
+        store.unsettled(|record| {
             record.copies.iter().any(|copies| copies.is_unsettled() && lives(copies.link))
-        });
+        })
+    }
+
+    /// Whether what came since then is more than this part of what may be retained.
+    fn is_much(&self, mark: Mark, part: u64) -> bool {
+        let (since, limits) = (self.store.since(mark), &self.config.limits);
         since.messages > 1
-            && (since.messages > config.limits.messages_max as u64 / LAG_PART
-                || since.bytes > config.limits.retained_bytes_max as u64 / LAG_PART)
+            && (since.messages > limits.messages_max as u64 / part
+                || since.bytes > limits.retained_bytes_max as u64 / part)
     }
 
     /// Asks all nodes to hold back if a neighbour lags behind, unless somebody just did.
     pub(super) fn hold_back(&mut self, now: Now) {
-        if self.room.none_until > now.monotonic + RENEWED_BEFORE || !self.lags_behind() {
+        if self.room.none_until > now.monotonic + RENEWED_BEFORE {
+            return;
+        }
+        let unsettled = self.first_unsettled();
+        if !self.is_much(unsettled, LAG_PART) {
             return;
         }
         self.pass_no_room_on(now, self.room.wave.saturating_add(1), None);
@@ -387,9 +420,34 @@ mod tests {
         table.run(NO_ROOM_FOR);
         let now = table.now();
         assert_eq!(table.node(1).room(now), 1, "half of it");
-        table.run(WIDENED_AFTER);
+        table.send(1, "banana");
+        assert_eq!(table.node(1).room(now), 0);
+        table.run(NO_ROOM_FOR);
         let now = table.now();
-        assert_eq!(table.node(1).room(now), 2);
+        assert_eq!(table.node(1).room(now), 2, "that settled");
+    }
+
+    #[test]
+    fn room_grows_with_what_settles_and_is_little_again_after_a_rest() {
+        let mut table = Table::ring(3);
+        table.run(SECOND);
+        let mut rooms = Vec::new();
+        for _ in 0..8 {
+            let now = table.now();
+            rooms.push(table.node(1).room(now));
+            while table.node(1).room(now) > 0 {
+                table.send(1, "banana");
+            }
+            table.run(Duration::from_millis(10));
+        }
+        assert_eq!(rooms, [8, 16, 32, 64, 128, 256, 256, 256]);
+        table.run(REST);
+        let now = table.now();
+        assert_eq!(table.node(1).room(now), 8);
+        // What is not taken is not known to be carried.
+        table.run(REST / 2);
+        let now = table.now();
+        assert_eq!(table.node(1).room(now), 8);
     }
 
     #[test]
@@ -397,8 +455,8 @@ mod tests {
         let mut table = Table::with(2, &[(1, 2)], |_| {});
         table.kill(2);
         table.send(1, "banana");
-        let (now, most) = (table.now(), table.node(1).room_max());
-        assert_eq!((table.node(1).unsettled(), table.node(1).room(now)), (1, most - 1));
+        let now = table.now();
+        assert_eq!((table.node(1).unsettled(), table.node(1).room(now)), (1, FIRST - 1));
         table.run(SECOND * 31);
         assert_eq!(table.node(1).unsettled(), 0, "it was given up");
     }

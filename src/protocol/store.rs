@@ -48,6 +48,15 @@ pub(super) struct Store {
     settled: u64,
 }
 
+/// A stretch of messages in order of arrival: its first, the one behind it, and the bytes that came
+/// before, as [`settling_bytes`] counts them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Mark {
+    pub(super) first: u64,
+    pub(super) end: u64,
+    bytes_before: u64,
+}
+
 /// What came since some message did, that one included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Since {
@@ -104,9 +113,9 @@ impl Store {
         (first..end).filter_map(|at| self.messages.get(Slot(at)))
     }
 
-    /// How many messages, and about how many bytes, came from the first one on that is not
-    /// settled. Each is looked at once: what is settled stays so.
-    pub(super) fn since_unsettled(&mut self, is_unsettled: impl Fn(&Record) -> bool) -> Since {
+    /// What came from the first message on that is not settled. Each message is looked at once:
+    /// what is settled stays so.
+    pub(super) fn unsettled(&mut self, is_unsettled: impl Fn(&Record) -> bool) -> Mark {
         while let Some(record) = self.messages.get(Slot(self.settled_before)) {
             if is_unsettled(record) {
                 break;
@@ -114,12 +123,17 @@ impl Store {
             self.settled_before += 1;
             self.settled += record.settling_bytes();
         }
+        Mark { first: self.settled_before, end: self.messages.end(), bytes_before: self.settled }
+    }
+
+    /// How many messages, and about how many bytes, came since a mark's first message.
+    pub(super) fn since(&self, mark: Mark) -> Since {
         // Paths are taken to be as long there as elsewhere.
         let held = (self.came - self.went).max(1);
-        let bytes = u128::from(self.came - self.settled) * self.bytes as u128 / u128::from(held);
+        let bytes = u128::from(self.came - mark.bytes_before) * self.bytes as u128;
         Since {
-            messages: self.messages.end() - self.settled_before,
-            bytes: u64::try_from(bytes).unwrap_or(u64::MAX),
+            messages: self.messages.end() - mark.first,
+            bytes: u64::try_from(bytes / u128::from(held)).unwrap_or(u64::MAX),
         }
     }
 
@@ -357,7 +371,8 @@ mod tests {
         }
         let all = store.bytes() as u64;
         let since = |store: &mut Store, first| {
-            let Since { messages, bytes } = store.since_unsettled(|record| record.id == id(first));
+            let mark = store.unsettled(|record| record.id == id(first));
+            let Since { messages, bytes } = store.since(mark);
             (messages, bytes)
         };
         assert_eq!(since(&mut store, 1), (104, all));
