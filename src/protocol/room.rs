@@ -34,7 +34,7 @@ const RENEWED_BEFORE: Duration = Duration::from_millis(75);
 const HALVED_MAX: u32 = 6;
 /// The first messages that a node takes in after a rest, where there is ever room for as many.
 const FIRST: usize = 8;
-/// A node that took in nothing for this long begins anew.
+/// A node that nobody hands a text for this long begins anew.
 const REST: Duration = Duration::from_secs(1);
 
 /// How much of the room there can be is there now.
@@ -53,7 +53,7 @@ pub(super) struct Room {
     /// All of it was taken, while these messages were unsettled: it doubles when they are settled.
     taken: Option<Mark>,
     /// When somebody last asked for room.
-    used: Monotonic,
+    used: Option<Monotonic>,
 }
 
 impl Room {
@@ -68,12 +68,12 @@ impl Room {
 
     /// Somebody asks for room, of which there can be `most`.
     fn begin(&mut self, now: Monotonic, most: usize) {
-        if now.since(self.used) > REST {
+        if self.used.is_none_or(|used| now.since(used) > REST) {
             let halved = (most / FIRST).checked_ilog2().unwrap_or(0);
             self.halved = halved.min(HALVED_MAX).max(self.halved);
             self.taken = None;
         }
-        self.used = now;
+        self.used = Some(now);
     }
 }
 
@@ -128,6 +128,16 @@ impl Node {
         unsettled.max().unwrap_or(0)
     }
 
+    /// The bytes of those messages, about.
+    fn unsettled_bytes(&self) -> u64 {
+        self.awaited().map(|peer| peer.settling.bytes).max().unwrap_or(0)
+    }
+
+    /// The neighbours that messages wait for: not those that fell silent.
+    fn awaited(&self) -> impl Iterator<Item = &Peer> {
+        self.peers.iter().filter(|peer| peer.is_awaited())
+    }
+
     /// What came since the first message that a neighbour is not known to have; not one that is
     /// silent, or was never heard.
     fn first_unsettled(&mut self) -> Mark {
@@ -171,7 +181,7 @@ impl Node {
         }
     }
 
-    /// Holds back, and tells all neighbours but the one that said so.
+    /// Holds back, and tells all neighbours but the one that asked for it.
     fn pass_no_room_on(&mut self, now: Now, wave: u64, from: Option<NodeId>) {
         self.room.wave = wave;
         self.no_room_for_a_moment(now);
@@ -191,16 +201,6 @@ impl Node {
         self.room.close(now.monotonic);
         // Somebody may wait for it to end.
         self.due.at(self.room.none_until);
-    }
-
-    /// The bytes of those messages, about.
-    fn unsettled_bytes(&self) -> u64 {
-        self.awaited().map(|peer| peer.settling.bytes).max().unwrap_or(0)
-    }
-
-    /// The neighbours that messages wait for: not those that fell silent.
-    fn awaited(&self) -> impl Iterator<Item = &Peer> {
-        self.peers.iter().filter(|peer| peer.is_awaited())
     }
 
     /// Takes note that something was evicted that an awaited neighbour was not known to have.

@@ -381,7 +381,7 @@ mod tests {
         assert!(bytes.abs_diff(all - small) < all / 50, "{bytes}");
         let limits = Limits { messages_max: 2, ..Limits::default() };
         while store.evict(&limits).is_some() {}
-        assert_eq!(since(&mut store, 102), (2, store.bytes() as u64));
+        assert_eq!(since(&mut store, 103), (2, store.bytes() as u64));
         let (messages, bytes) = since(&mut store, 104);
         assert_eq!((messages, bytes), (1, store.bytes() as u64 / 2));
         assert_eq!(since(&mut store, 7), (0, 0));
