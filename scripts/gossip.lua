@@ -495,6 +495,9 @@ local frames = {
   }, function(f)
     return ("follows the root %d"):format(f.node.value)
   end),
+  [17] = frame("no_room", { { "wave", u64 } }, function()
+    return "asks all to take in no new texts for a moment"
+  end),
 }
 
 --------------------------------------------------------------------------------------------------

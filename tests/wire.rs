@@ -159,8 +159,9 @@ const SHUFFLED: &str = "0f 01 0d 00 7f000001 fb651b 01";
 
 const ROOT: &str = "10 09 01 01 00";
 const FOLLOWING: &str = "10 08 01 05 01";
+const NO_ROOM: &str = "11 05";
 
-const ALL: [&str; 26] = [
+const ALL: [&str; 27] = [
     RUMOR,
     RELAYED,
     REPAIRED,
@@ -187,6 +188,7 @@ const ALL: [&str; 26] = [
     SHUFFLED,
     ROOT,
     FOLLOWING,
+    NO_ROOM,
 ];
 
 mod document {
@@ -375,6 +377,15 @@ mod golden {
         let passed_on = bench.feed(8, &datagram(8, "10 08 01 05 00"));
         assert_eq!(passed_on, [(addr(10), datagram(9, "10 08 01 05 00"))]);
         assert_eq!(bench.feed(10, &datagram(10, "10 0d 01 07 00")), []);
+    }
+
+    #[test]
+    fn that_somebody_has_no_room_is_passed_on_once() {
+        let mut bench = Bench::new().joined();
+        assert_eq!(bench.feed(8, &datagram(8, NO_ROOM)), [(addr(10), datagram(9, NO_ROOM))]);
+        assert_eq!(bench.feed(10, &datagram(10, NO_ROOM)), []);
+        // Who has not counted as far hears how far the others have.
+        assert_eq!(bench.feed(8, &datagram(8, "11 04")), [(addr(8), datagram(9, NO_ROOM))]);
     }
 
     #[test]

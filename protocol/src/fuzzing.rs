@@ -13,7 +13,9 @@ use super::ids::{Account, IdRange};
 use super::message::{MessageId, NodeId, PeerAddr};
 use super::report::{Event, MessageQuery, Which};
 use super::time::{Monotonic, Now, Wall};
-use super::wire::{self, Beat, Frame, Neighbours, Offer, Page, Ranges, Root, Rumor, Summary};
+use super::wire::{
+    self, Beat, Frame, Neighbours, NoRoom, Offer, Page, Ranges, Root, Rumor, Summary,
+};
 use super::{Node, Outputs, path};
 use crate::codec;
 
@@ -429,6 +431,7 @@ fn put_frame(dice: &mut Dice<'_>, sender: u32, to: &mut Vec<u8>) {
             beat: dice.odd_u32(),
             settled: dice.flag(),
         }),
+        17 => Frame::NoRoom(NoRoom { wave: dice.odd_number() }),
         15 => Frame::Shuffle { nodes: dice.several(6, Dice::peer), answer: dice.flag() },
         _ => return put_rumor(dice, sender, to),
     };

@@ -78,6 +78,7 @@ use rare::Rare;
 use reconcile::Recent;
 use repair::Repair;
 use report::Tally;
+use room::Room;
 use store::Store;
 use timers::{Due, Trickle};
 use unity::Unity;
@@ -129,10 +130,8 @@ pub struct Node {
     settle_due: Due,
     /// Told to leave: until when to wait for messages to settle.
     leaving: Option<Monotonic>,
-    /// Something was evicted that a neighbour still lacked: no room for more before this time.
-    no_room_until: Monotonic,
-    /// All messages that came before this one were settled when it was last looked.
-    settled_before: u64,
+    /// Whether there is room for new texts.
+    room: Room,
     outbox: Outbox,
     faults: Rare<FaultLab>,
     counters: Tally,
@@ -180,8 +179,7 @@ impl Node {
             due: Due::never(),
             settle_due: Due::never(),
             leaving: None,
-            no_room_until: Monotonic::default(),
-            settled_before: 0,
+            room: Room::default(),
             outbox: Outbox::default(),
             faults: Rare::default(),
             counters: Tally::default(),
@@ -252,6 +250,7 @@ impl Node {
             Frame::Vouch { node } => self.on_vouch(now, *node),
             Frame::Shuffle { nodes, answer } => self.on_shuffle(from, nodes, *answer),
             Frame::Root(root) => self.on_root(now, from, root),
+            Frame::NoRoom(no_room) => self.on_no_room(now, from, *no_room),
         }
     }
 

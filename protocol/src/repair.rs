@@ -160,6 +160,7 @@ impl Node {
             self.counters.haves_sent += 1;
             self.outbox.send(peer.addr, &Frame::Have(ids::to_ranges(ids)));
         }
+        self.hold_back(now);
     }
 
     /// Takes out the messages that a neighbour is to be asked about now.

@@ -311,6 +311,8 @@ counters! {
         haves_sent,
         /// Requests for messages sent.
         wants_sent,
+        /// Requests to take in no new texts for a moment, started here or passed on.
+        no_rooms_sent,
         /// Probes sent, direct and through others.
         probes_sent,
         /// Neighbours that came under suspicion.

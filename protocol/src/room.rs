@@ -2,37 +2,115 @@
 //!
 //! Whatever is accepted here has to stay until all neighbours have it. So the measure is what some
 //! of them still lack: in messages, and in bytes beside those that may be retained. What other
-//! nodes sent counts as well, for it needs the same room. A node sees its own links only: this
-//! slows down who would overrun them, and those who all send at once a little too late.
+//! nodes sent counts as well, for it needs the same room.
+//!
+//! That slows down who would overrun its own links. What piles up elsewhere, all nodes together
+//! sent: a node whose neighbour lags far behind asks all to hold back ([`NoRoom`]), and each passes
+//! that on. It ends by itself after a moment unless it is said again, and what was accepted is
+//! relayed meanwhile as ever. The words are numbered: a node heeds and passes on only what is newer
+//! than all it heard, so that none goes round for ever, and several at once are one.
 
 use std::time::Duration;
 
 use super::Node;
+use super::message::{NodeId, PeerAddr};
 use super::peers::{Peer, Standing};
-use super::time::Now;
+use super::store::Mark;
+use super::time::{Monotonic, Now};
+use super::wire::{Frame, NoRoom};
 
 /// Of all that may be retained, this part may be unsettled: so many nodes may fill their links in
 /// the same moment, before they hear of each other, and nothing is evicted too early.
 const UNSETTLED_PART: usize = 16;
-/// For how long there is no room once something was evicted that a neighbour still lacked.
-const NO_ROOM_FOR: Duration = Duration::from_millis(200);
+/// Once this part of what may be retained came after a message that a neighbour still lacks, all
+/// nodes hold back: the rest is for what they accept until they hear of it.
+const LAG_PART: u64 = 4;
+/// For how long there is no room once somebody could not keep up, and how long before the end of
+/// that time it is said again.
+const NO_ROOM_FOR: Duration = Duration::from_millis(100);
+const RENEWED_BEFORE: Duration = Duration::from_millis(75);
+
+/// Room is halved at most so often.
+const HALVED_MAX: u32 = 6;
+/// The first messages that a node takes in after a rest, where there is ever room for as many.
+const FIRST: usize = 8;
+/// A node that nobody hands a text for this long begins anew.
+const REST: Duration = Duration::from_secs(1);
+
+/// How much of the room there can be is there now.
+///
+/// As in TCP (RFC 5681), a node does not know how much the network carries, nor how many others
+/// are about to send. So it begins with little, has twice as much once all of that settled, and
+/// half as much after somebody could not keep up. Others may do the same at the same time: with
+/// what all took in meanwhile doubled as well, nobody must lag behind.
+#[derive(Debug, Default)]
+pub(super) struct Room {
+    /// There is none before this time.
+    none_until: Monotonic,
+    /// How many times this was said in the network, as far as is known here.
+    wave: u64,
+    halved: u32,
+    /// All of it was taken, while these messages were unsettled: it doubles when they are settled.
+    taken: Option<Mark>,
+    /// When somebody last asked for room.
+    used: Option<Monotonic>,
+}
+
+impl Room {
+    /// There is none for a moment.
+    fn close(&mut self, now: Monotonic) {
+        if self.none_until <= now {
+            self.halved = (self.halved + 1).min(HALVED_MAX);
+            self.taken = None;
+        }
+        self.none_until = now + NO_ROOM_FOR;
+    }
+
+    /// Somebody asks for room, of which there can be `most`.
+    fn begin(&mut self, now: Monotonic, most: usize) {
+        if self.used.is_none_or(|used| now.since(used) > REST) {
+            let halved = (most / FIRST).checked_ilog2().unwrap_or(0);
+            self.halved = halved.min(HALVED_MAX).max(self.halved);
+            self.taken = None;
+        }
+        self.used = Some(now);
+    }
+}
 
 impl Node {
     /// How many more messages may start here now. None while too many bytes are unsettled; so ask
     /// after each.
     #[must_use]
     pub fn room(&mut self, now: Now) -> usize {
-        let bytes_max = self.config.limits.retained_bytes_max / UNSETTLED_PART;
-        let bytes = self.unsettled_bytes();
-        // An empty link takes any message, however large.
-        if now.monotonic < self.no_room_until
-            || self.lags_behind()
-            || (bytes > 0 && bytes >= bytes_max as u64)
-        {
+        self.room.begin(now.monotonic, self.room_max());
+        let unsettled = self.first_unsettled();
+        if now.monotonic < self.room.none_until || self.is_much(unsettled, LAG_PART) {
             return 0;
         }
-        let unsettled = usize::try_from(self.unsettled()).unwrap_or(usize::MAX);
-        self.room_max().saturating_sub(unsettled)
+        if let Some(taken) = self.room.taken.take_if(|taken| taken.end <= unsettled.first)
+            && !self.is_much(taken, LAG_PART * 2)
+        {
+            self.room.halved = self.room.halved.saturating_sub(1);
+        }
+        let bytes_max = self.config.limits.retained_bytes_max / UNSETTLED_PART;
+        let bytes_max = (bytes_max >> self.room.halved) as u64;
+        let bytes = self.unsettled_bytes();
+        let messages = usize::try_from(self.unsettled()).unwrap_or(usize::MAX);
+        // An empty link takes any message, however large.
+        let is_full = bytes > 0 && bytes >= bytes_max;
+        let room = self.room_now().saturating_sub(messages);
+        if is_full || room == 0 {
+            self.room.taken.get_or_insert(unsettled);
+            return 0;
+        }
+        room
+    }
+
+    /// The most there is now: less than [`Node::room_max`] until the network turns out to carry
+    /// as much.
+    #[must_use]
+    pub fn room_now(&self) -> usize {
+        (self.room_max() >> self.room.halved).max(1)
     }
 
     /// The most there can be: [`Limits::unsettled_max`](super::Limits::unsettled_max), or less
@@ -50,20 +128,6 @@ impl Node {
         unsettled.max().unwrap_or(0)
     }
 
-    /// Whether a quarter of what may be retained came after a message that is still unsettled: before
-    /// more comes and it has to go, it gets its time.
-    fn lags_behind(&mut self) -> bool {
-        let Self { store, peers, config, settled_before, .. } = self;
-        let awaited = |link| peers.iter().any(|peer| peer.link == link && peer.is_awaited());
-        let newer = store.len_from(settled_before, |record| {
-            record.copies.iter().any(|copies| copies.is_unsettled() && awaited(copies.link))
-        });
-        let bytes = store.bytes() as u64 * newer / (store.len() as u64).max(1);
-        newer > 1
-            && (newer > config.limits.messages_max as u64 / 4
-                || bytes > config.limits.retained_bytes_max as u64 / 4)
-    }
-
     /// The bytes of those messages, about.
     fn unsettled_bytes(&self) -> u64 {
         self.awaited().map(|peer| peer.settling.bytes).max().unwrap_or(0)
@@ -74,12 +138,75 @@ impl Node {
         self.peers.iter().filter(|peer| peer.is_awaited())
     }
 
+    /// What came since the first message that a neighbour is not known to have; not one that is
+    /// silent, or was never heard.
+    fn first_unsettled(&mut self) -> Mark {
+        let Self { store, peers, .. } = self;
+        let lives =
+            |link| peers.iter().any(|peer| peer.link == link && peer.standing == Standing::Alive);
+        store.unsettled(|record| {
+            record.copies.iter().any(|copies| copies.is_unsettled() && lives(copies.link))
+        })
+    }
+
+    /// Whether what came since then is more than this part of what may be retained.
+    fn is_much(&self, mark: Mark, part: u64) -> bool {
+        let (since, limits) = (self.store.since(mark), &self.config.limits);
+        since.messages > 1
+            && (since.messages > limits.messages_max as u64 / part
+                || since.bytes > limits.retained_bytes_max as u64 / part)
+    }
+
+    /// Asks all nodes to hold back if a neighbour lags behind, unless somebody just did.
+    pub(super) fn hold_back(&mut self, now: Now) {
+        if self.room.none_until > now.monotonic + RENEWED_BEFORE {
+            return;
+        }
+        let unsettled = self.first_unsettled();
+        if !self.is_much(unsettled, LAG_PART) {
+            return;
+        }
+        self.pass_no_room_on(now, self.room.wave.saturating_add(1), None);
+    }
+
+    /// A peer asks all nodes to hold back.
+    pub(super) fn on_no_room(&mut self, now: Now, from: NodeId, no_room: NoRoom) {
+        if no_room.wave > self.room.wave {
+            self.pass_no_room_on(now, no_room.wave, Some(from));
+        } else if no_room.wave < self.room.wave {
+            // It counts from the start, or from before the network came together. What it has to
+            // say would not be heard; so it hears how far others have counted.
+            let to = self.peers.get(from).map(|peer| peer.addr);
+            self.tell_no_room(to.into_iter().collect());
+        }
+    }
+
+    /// Holds back, and tells all neighbours but the one that asked for it.
+    fn pass_no_room_on(&mut self, now: Now, wave: u64, from: Option<NodeId>) {
+        self.room.wave = wave;
+        self.no_room_for_a_moment(now);
+        let others = self.peers.iter().filter(|peer| peer.standing == Standing::Alive);
+        let others = others.map(|peer| peer.addr).filter(|peer| Some(peer.node) != from);
+        self.tell_no_room(others.collect());
+    }
+
+    fn tell_no_room(&mut self, peers: Vec<PeerAddr>) {
+        for peer in peers {
+            self.counters.no_rooms_sent += 1;
+            self.outbox.send(peer, &Frame::NoRoom(NoRoom { wave: self.room.wave }));
+        }
+    }
+
+    fn no_room_for_a_moment(&mut self, now: Now) {
+        self.room.close(now.monotonic);
+        // Somebody may wait for it to end.
+        self.due.at(self.room.none_until);
+    }
+
     /// Takes note that something was evicted that an awaited neighbour was not known to have.
     pub(super) fn evicted_too_early(&mut self, now: Now) {
         self.counters.limit_unsettled_evicted += 1;
-        self.no_room_until = now.monotonic + NO_ROOM_FOR;
-        // Somebody may wait for it to end.
-        self.due.at(self.no_room_until);
+        self.no_room_for_a_moment(now);
     }
 
     /// Counts a message, or several, that had to wait for room.
@@ -111,17 +238,17 @@ mod tests {
     const NODES: u32 = 8;
     const SECOND: Duration = Duration::from_secs(1);
 
-    /// Eight nodes in a ring with chords; a quarter of the datagrams with rumors is lost.
-    fn lossy(change: impl Fn(&mut Config)) -> Table {
+    /// Eight nodes in a ring with chords; of the datagrams with rumors so many in four are lost.
+    fn lossy(seed: u32, lost_in_four: u32, change: impl Fn(&mut Config)) -> Table {
         let ring = (1..=NODES).map(|node| (node, node % NODES + 1));
         let links: Vec<(u32, u32)> = ring.chain((1..=4).map(|node| (node, node + 4))).collect();
         let mut table = Table::with(NODES, &links, change);
         table.run(SECOND);
-        let mut rumors = 0u32;
+        let mut rumors = seed * 7_919;
         table.passes = Box::new(move |_, _, frames| {
             let is_rumor = frames.iter().any(|frame| matches!(frame, Frame::Rumor(_)));
             rumors += u32::from(is_rumor);
-            !is_rumor || rumors.wrapping_mul(2_654_435_761) >> 30 > 0
+            !is_rumor || rumors.wrapping_mul(2_654_435_761) >> 30 >= lost_in_four
         });
         table
     }
@@ -148,20 +275,130 @@ mod tests {
 
     #[test]
     fn what_all_nodes_accept_at_once_arrives_though_little_is_retained() {
-        let mut table = lossy(|config| config.limits_mut().retained_bytes_max = 2 << 20);
-        send_all_at_once(&mut table, 300, &"x".repeat(5_000));
-        let missing: u64 = (1..=NODES).map(|node| table.node(node).missing()).sum();
-        // Some may go before an acknowledgement came, but none before the message arrived.
-        assert_eq!((table.count(|c| c.delivered), missing), (8 * 8 * 300, 0));
-        assert!(table.count(|c| c.limit_bytes_evicted) > 0, "more than is retained");
+        for (seed, lost_in_four, bytes_max) in
+            [(0, 1, 2 << 20), (0, 2, 2 << 20), (1, 2, 2 << 20), (0, 2, 1 << 20), (3, 2, 1 << 20)]
+        {
+            let mut table = lossy(seed, lost_in_four, |config| {
+                config.limits_mut().retained_bytes_max = bytes_max;
+            });
+            let began = table.now;
+            send_all_at_once(&mut table, 300, &"x".repeat(5_000));
+            let missing: u64 = (1..=NODES).map(|node| table.node(node).missing()).sum();
+            let early = table.count(|c| c.limit_unsettled_evicted);
+            println!("{lost_in_four} in 4 lost: {:?}, {early} early", table.now.since(began));
+            assert_eq!((table.count(|c| c.delivered), missing, early), (8 * 8 * 300, 0, 0));
+            assert!(table.count(|c| c.limit_bytes_evicted) > 0, "more than is retained");
+        }
     }
 
     #[test]
     fn few_messages_retained_are_few_under_way() {
-        let mut table = lossy(|config| config.limits_mut().messages_max = 50);
-        send_all_at_once(&mut table, 100, "banana");
-        let counts = (table.count(|c| c.delivered), table.count(|c| c.limit_unsettled_evicted));
-        assert_eq!(counts, (8 * 8 * 100, 0));
+        for lost_in_four in [1, 2] {
+            let mut table = lossy(0, lost_in_four, |config| config.limits_mut().messages_max = 50);
+            send_all_at_once(&mut table, 100, "banana");
+            let counts = (table.count(|c| c.delivered), table.count(|c| c.limit_unsettled_evicted));
+            assert_eq!(counts, (8 * 8 * 100, 0));
+        }
+    }
+
+    /// A ring of eight, and a ninth node behind the eighth.
+    fn one_behind_a_ring(change: impl Fn(&mut Config)) -> Table {
+        let ring = (1..=NODES).map(|node| (node, node % NODES + 1));
+        let links: Vec<(u32, u32)> = ring.chain([(8, 9)]).collect();
+        let mut table = Table::with(9, &links, change);
+        table.run(SECOND);
+        table
+    }
+
+    #[test]
+    fn a_slow_link_far_away_slows_who_sends() {
+        let mut table = one_behind_a_ring(|config| config.limits_mut().messages_max = 400);
+        // Nine in ten of the messages get lost on the last link.
+        let mut rumors = 0u32;
+        table.passes = Box::new(move |_, to, frames| {
+            let is_rumor = frames.iter().any(|frame| matches!(frame, Frame::Rumor(_)));
+            rumors += u32::from(is_rumor && to == 9);
+            !is_rumor || to != 9 || rumors.is_multiple_of(10)
+        });
+        for _ in 0..20_000 {
+            let now = table.now();
+            let [all, have] = [4, 9].map(|node| table.node(node).status().counters.delivered);
+            assert!(all <= have + 400, "what 9 lacks is retained");
+            if table.node(4).room(now) > 0 {
+                table.send(4, "banana");
+            }
+            table.run(Duration::from_millis(1));
+        }
+        table.run(SECOND * 10);
+        let accepted = table.count(|c| c.accepted);
+        assert!(accepted > 1_000, "{accepted} in 20 s");
+        let early = table.count(|c| c.limit_unsettled_evicted);
+        assert_eq!((table.count(|c| c.delivered), early), (9 * accepted, 0));
+    }
+
+    #[test]
+    fn a_silent_neighbour_holds_the_others_up_until_it_is_suspected() {
+        let mut table = one_behind_a_ring(|config| config.limits_mut().messages_max = 64);
+        table.kill(9);
+        let mut sent = Vec::new();
+        for millis in 0..10_000 {
+            let now = table.now();
+            if table.node(4).room(now) > 0 {
+                table.send(4, "banana");
+                sent.push(millis);
+            }
+            table.run(Duration::from_millis(1));
+        }
+        let pause = sent.windows(2).map(|pair| pair[1] - pair[0]).max().unwrap();
+        assert!((1_000..4_000).contains(&pause), "{pause} ms without room");
+        assert!(sent.iter().filter(|millis| **millis > 5_000).count() > 500, "as fast as ever");
+    }
+
+    fn has_room(table: &mut Table) -> Vec<bool> {
+        let now = table.now();
+        (1..=3).map(|node| table.node(node).room(now) > 0).collect()
+    }
+
+    #[test]
+    fn word_goes_round_once_and_expires() {
+        let mut table = Table::ring(3);
+        table.run(SECOND);
+        let word = |wave| [Frame::NoRoom(NoRoom { wave })];
+        table.feed(1, 2, &word(7));
+        table.run(NO_ROOM_FOR / 2);
+        assert_eq!(has_room(&mut table), [false; 3]);
+        assert_eq!(table.count(|c| c.no_rooms_sent), 3, "not to where it came from");
+        table.run(NO_ROOM_FOR);
+        assert_eq!(has_room(&mut table), [true; 3]);
+        // What somebody recorded and repeats says nothing new.
+        table.feed(1, 2, &word(7));
+        table.feed(1, 3, &word(6));
+        table.run(Duration::from_millis(10));
+        assert_eq!(has_room(&mut table), [true; 3]);
+        assert_eq!(table.count(|c| c.no_rooms_sent), 4, "who is behind hears so");
+    }
+
+    #[test]
+    fn a_node_that_counts_from_the_start_is_heard_all_the_same() {
+        let mut table = Table::ring(3);
+        table.run(SECOND);
+        for node in [2, 3] {
+            table.node(node).room.wave = 1_000;
+        }
+        let now = table.now();
+        table.node(1).pass_no_room_on(now, 1, None);
+        table.run(NO_ROOM_FOR * 2);
+        let now = table.now();
+        let wave = table.node(1).room.wave;
+        table.node(1).pass_no_room_on(now, wave + 1, None);
+        table.run(Duration::from_millis(10));
+        assert_eq!(has_room(&mut table), [false; 3]);
+        table.feed(1, 2, &[Frame::NoRoom(NoRoom { wave: u64::MAX })]);
+        table.run(NO_ROOM_FOR);
+        let now = table.now();
+        table.node(1).pass_no_room_on(now, u64::MAX, None);
+        table.run(NO_ROOM_FOR * 2);
+        assert_eq!(has_room(&mut table), [true; 3], "no number is the end");
     }
 
     #[test]
@@ -182,7 +419,35 @@ mod tests {
         assert_eq!((table.node(1).unsettled(), table.node(1).room(now)), (0, 0));
         table.run(NO_ROOM_FOR);
         let now = table.now();
-        assert_eq!(table.node(1).room(now), 2);
+        assert_eq!(table.node(1).room(now), 1, "half of it");
+        table.send(1, "banana");
+        assert_eq!(table.node(1).room(now), 0);
+        table.run(NO_ROOM_FOR);
+        let now = table.now();
+        assert_eq!(table.node(1).room(now), 2, "that settled");
+    }
+
+    #[test]
+    fn room_grows_with_what_settles_and_is_little_again_after_a_rest() {
+        let mut table = Table::ring(3);
+        table.run(SECOND);
+        let mut rooms = Vec::new();
+        for _ in 0..8 {
+            let now = table.now();
+            rooms.push(table.node(1).room(now));
+            while table.node(1).room(now) > 0 {
+                table.send(1, "banana");
+            }
+            table.run(Duration::from_millis(10));
+        }
+        assert_eq!(rooms, [8, 16, 32, 64, 128, 256, 256, 256]);
+        table.run(REST);
+        let now = table.now();
+        assert_eq!(table.node(1).room(now), 8);
+        // What is not taken is not known to be carried.
+        table.run(REST / 2);
+        let now = table.now();
+        assert_eq!(table.node(1).room(now), 8);
     }
 
     #[test]
@@ -190,8 +455,8 @@ mod tests {
         let mut table = Table::with(2, &[(1, 2)], |_| {});
         table.kill(2);
         table.send(1, "banana");
-        let (now, most) = (table.now(), table.node(1).room_max());
-        assert_eq!((table.node(1).unsettled(), table.node(1).room(now)), (1, most - 1));
+        let now = table.now();
+        assert_eq!((table.node(1).unsettled(), table.node(1).room(now)), (1, FIRST - 1));
         table.run(SECOND * 31);
         assert_eq!(table.node(1).unsettled(), 0, "it was given up");
     }

@@ -39,6 +39,29 @@ pub(super) struct Store {
     /// looked at: left free in the next message, so that a duplicate allocates nothing.
     spare_bytes: usize,
     spare_bytes_seen: usize,
+    /// All messages that came before this one were settled when it was last looked.
+    settled_before: u64,
+    /// The bytes, as [`settling_bytes`] counts them, of all messages so far; of those evicted;
+    /// and of those before that one. Each only grows.
+    came: u64,
+    went: u64,
+    settled: u64,
+}
+
+/// A stretch of messages in order of arrival: its first, the one behind it, and the bytes that came
+/// before, as [`settling_bytes`] counts them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Mark {
+    pub(super) first: u64,
+    pub(super) end: u64,
+    bytes_before: u64,
+}
+
+/// What came since some message did, that one included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Since {
+    pub(super) messages: u64,
+    pub(super) bytes: u64,
 }
 
 /// What eviction removed.
@@ -90,14 +113,28 @@ impl Store {
         (first..end).filter_map(|at| self.messages.get(Slot(at)))
     }
 
-    /// How many messages there are from the first one on that is `wanted`. Looks from `at` on, and
-    /// moves it to there.
-    pub(super) fn len_from(&self, at: &mut u64, wanted: impl Fn(&Record) -> bool) -> u64 {
-        *at = (*at).max(self.messages.first());
-        while *at < self.messages.end() && !self.messages.get(Slot(*at)).is_some_and(&wanted) {
-            *at += 1;
+    /// What came from the first message on that is not settled. Each message is looked at once:
+    /// what is settled stays so.
+    pub(super) fn unsettled(&mut self, is_unsettled: impl Fn(&Record) -> bool) -> Mark {
+        while let Some(record) = self.messages.get(Slot(self.settled_before)) {
+            if is_unsettled(record) {
+                break;
+            }
+            self.settled_before += 1;
+            self.settled += record.settling_bytes();
         }
-        self.messages.end() - *at
+        Mark { first: self.settled_before, end: self.messages.end(), bytes_before: self.settled }
+    }
+
+    /// How many messages, and about how many bytes, came since a mark's first message.
+    pub(super) fn since(&self, mark: Mark) -> Since {
+        // Paths are taken to be as long there as elsewhere.
+        let held = (self.came - self.went).max(1);
+        let bytes = u128::from(self.came - mark.bytes_before) * self.bytes as u128;
+        Since {
+            messages: self.messages.end() - mark.first,
+            bytes: u64::try_from(bytes / u128::from(held)).unwrap_or(u64::MAX),
+        }
     }
 
     /// Where a message held lies, until the next one is evicted.
@@ -141,6 +178,7 @@ impl Store {
         debug_assert!(!self.knows(id), "a message is delivered once");
         let record = Record::new(id, arrival, self.spare_bytes);
         self.bytes += record.bytes();
+        self.came += record.settling_bytes();
         self.unread += 1;
         self.known.insert(id);
         self.held.insert(id);
@@ -169,6 +207,11 @@ impl Store {
         let record = self.messages.pop_first()?;
         self.held.remove(record.id);
         self.bytes -= record.bytes();
+        self.went += record.settling_bytes();
+        if self.settled_before < self.messages.first() {
+            self.settled_before = self.messages.first();
+            self.settled = self.went;
+        }
         self.unread -= u64::from(!record.read);
         Some((by, record))
     }
@@ -317,6 +360,31 @@ mod tests {
         let limits = Limits { retained_bytes_max: 0, ..Limits::default() };
         while store.evict(&limits).is_some() {}
         assert_eq!(store.len(), 1, "the newest stays");
+    }
+
+    #[test]
+    fn what_came_since_is_weighed_by_its_size() {
+        let mut store = store_of(100);
+        let small = store.bytes() as u64;
+        for sequence in 101..=104 {
+            store.insert(id(sequence), &arrival(&"x".repeat(50_000)));
+        }
+        let all = store.bytes() as u64;
+        let since = |store: &mut Store, first| {
+            let mark = store.unsettled(|record| record.id == id(first));
+            let Since { messages, bytes } = store.since(mark);
+            (messages, bytes)
+        };
+        assert_eq!(since(&mut store, 1), (104, all));
+        let (messages, bytes) = since(&mut store, 101);
+        assert_eq!(messages, 4);
+        assert!(bytes.abs_diff(all - small) < all / 50, "{bytes}");
+        let limits = Limits { messages_max: 2, ..Limits::default() };
+        while store.evict(&limits).is_some() {}
+        assert_eq!(since(&mut store, 103), (2, store.bytes() as u64));
+        let (messages, bytes) = since(&mut store, 104);
+        assert_eq!((messages, bytes), (1, store.bytes() as u64 / 2));
+        assert_eq!(since(&mut store, 7), (0, 0));
     }
 
     #[test]

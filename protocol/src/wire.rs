@@ -100,6 +100,13 @@ pub(super) struct Root {
     pub(super) settled: bool,
 }
 
+/// Word that no node is to take in new texts for a moment: see [`super::room`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct NoRoom {
+    /// The how manieth such word it is, as far as its author knew.
+    pub(super) wave: u64,
+}
+
 /// One unit inside a datagram.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Frame<'a> {
@@ -139,6 +146,8 @@ pub(super) enum Frame<'a> {
     Shuffle { nodes: Vec<PeerAddr>, answer: bool },
     /// 16: the name that my piece of the overlay goes by.
     Root(Root),
+    /// 17: somebody cannot keep up: take in no new texts for a moment.
+    NoRoom(NoRoom),
 }
 
 /// All ids known to the sender from `page.first` on, as far as one frame goes.
@@ -283,7 +292,7 @@ impl Frame<'_> {
             }
             Self::Vouch { node } => *node != NodeId(0),
             Self::Root(root) => root.root.node != NodeId(0),
-            Self::Beat(_) | Self::Unlink | Self::Leave => true,
+            Self::Beat(_) | Self::Unlink | Self::Leave | Self::NoRoom(_) => true,
         }
     }
 }

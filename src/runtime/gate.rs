@@ -104,7 +104,7 @@ impl Gate {
         while let Some(first) = self.0.front_mut() {
             let room = node.room(now);
             // Not one by one as each finds its place: a few larger answers keep all less busy.
-            let enough = first.texts.len().min(node.room_max() / 4).max(1);
+            let enough = first.texts.len().min(node.room_now() / 4).max(1);
             // Who leaves refuses, and says so at once.
             let may_wait = !node.is_leaving();
             if may_wait && room < enough && now.monotonic.since(first.since) < PATIENCE {

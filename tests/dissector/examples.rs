@@ -22,7 +22,7 @@ const RELAYED: &str = "00 08 01 01 fd15cd853dfe9c9717 03 00 02 02 08 09 06 62616
 const HAVE: &str = "01 01 08 01 01 00";
 
 /// Frames of node 9, and what the Info column says of them after "node 9".
-const SENTENCES: [(&str, &str); 26] = [
+const SENTENCES: [(&str, &str); 27] = [
     (RELAYED, "passes on 8.1 “banana”, hop 2 (8 ➜ 9)"),
     (
         "00 08 02 01 fd15cd853dfe9c9717 03 01 fb2c01 03 08 00 09 06 62616e616e61",
@@ -60,6 +60,7 @@ const SENTENCES: [(&str, &str); 26] = [
     ("0f 01 0c 00 7f000001 fb641b 00", "tells of node 12"),
     ("0f 01 0d 00 7f000001 fb651b 01", "tells in turn of node 13"),
     ("10 08 01 05 01", "follows the root 8"),
+    ("11 05", "asks all to take in no new texts for a moment"),
     (
         "07 00 00 00 04 00 00 00 10 08 01 05 01",
         "keeps its link up; knows no message; follows the root 8",
@@ -95,7 +96,7 @@ fn what_is_wrong_is_said() {
     let mut other = datagram("09");
     other[2] = 2;
     let wrong = [
-        (datagram("11"), "a frame of unknown kind 17, at byte 5"),
+        (datagram("12"), "a frame of unknown kind 18, at byte 5"),
         (datagram(""), "it has no frame"),
         (other, "wire version 2; this dissector knows version 1"),
         (datagram("09")[..18].to_vec(), "it is too short for a tag"),

@@ -260,6 +260,7 @@ impl Reports {
             (3, "wants_sent"),
             (5, "ranges_sent"),
             (11, "probes_sent"),
+            (17, "no_rooms_sent"),
         ] {
             let seen = kinds.iter().filter(|seen| **seen == kind).count() as u64;
             assert_eq!(seen, total(&self.shown, counter), "{counter}");

@@ -81,7 +81,7 @@ fn what_an_earlier_incarnation_sent() {
 #[test]
 fn what_breaks_the_format() {
     for (why, frames) in [
-        ("a kind that does not exist", "10"),
+        ("a kind that does not exist", "12"),
         ("a byte too many", "09 ff"),
         ("a frame that breaks off", "0d 08 00 7f0000"),
         ("a flag that is neither", "07 02 00 00"),

@@ -101,7 +101,11 @@ fn hand_over(
                 let Ok(Batch { texts, mut numbers, bad }) = batch else { return Ok(()) };
                 let mut request = Request::SendMany { texts, relays };
                 while !numbers.is_empty() && !interrupt.seen() {
-                    let answer = client.ask(&request).map_err(failed)?;
+                    let answer = match client.ask(&request) {
+                        // The signal cut it short.
+                        Err(_) if interrupt.seen() => return Err(stopped()),
+                        answer => answer.map_err(failed)?,
+                    };
                     let Response::SentMany { ids, refused } = answer else {
                         return Err(Error::other_answer(node));
                     };
@@ -125,13 +129,17 @@ fn hand_over(
             }
         }
         if interrupt.seen() {
-            return Err(Error::failed(
-                "stopped before the end of stdin",
-                "somebody asked for it",
-                "all messages accepted so far reach every live node; send the others again",
-            ));
+            return Err(stopped());
         }
     }
+}
+
+fn stopped() -> Error {
+    Error::failed(
+        "stopped before the end of stdin",
+        "somebody asked for it",
+        "all messages accepted so far reach every live node; send the others again",
+    )
 }
 
 impl Sent {

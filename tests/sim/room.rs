@@ -1,0 +1,84 @@
+//! More is handed in than the network carries: all nodes send whenever there is room for more.
+
+use std::sync::Arc;
+
+use gossip::protocol::{Limits, MessageId};
+use gossip::sim::{Life, Simulation};
+use gossip::topology::Kind;
+
+use super::harness::{RANDOM_3, RING, arrive, loss, millis, secs, settled_with};
+
+/// A network in which so little is retained, with so much of all datagrams lost.
+fn retaining(kind: Kind, nodes: u32, seed: u64, messages: usize, share: f64) -> Simulation {
+    let mut simulation = settled_with(kind, nodes, seed, |options| {
+        options.limits = Arc::new(Limits { messages_max: messages, ..Limits::default() });
+    });
+    simulation.set_faults(loss(share));
+    simulation
+}
+
+/// So many messages from each node that is up, each as soon as there is room for it.
+fn send_all_at_once(simulation: &mut Simulation, each: usize) -> Vec<MessageId> {
+    let mut left = vec![each; simulation.nodes() as usize];
+    let up: Vec<u32> =
+        (1..=simulation.nodes()).filter(|node| simulation.life(*node) == Life::Up).collect();
+    let mut ids = Vec::new();
+    for _ in 0..300_000 {
+        for node in &up {
+            let left = &mut left[*node as usize - 1];
+            while *left > 0 && simulation.room(*node) > 0 {
+                ids.push(simulation.send(*node, "one of very many", 1).unwrap());
+                *left -= 1;
+            }
+        }
+        if up.iter().all(|node| left[*node as usize - 1] == 0) {
+            return ids;
+        }
+        simulation.run_for(millis(1)).unwrap();
+    }
+    panic!("there is no room for {left:?} within 300 s");
+}
+
+#[test]
+fn what_all_nodes_accept_at_once_arrives() {
+    for (kind, nodes, seed, messages, share) in [
+        (RANDOM_3, 16, 1, 400, 0.2),
+        (RANDOM_3, 16, 2, 400, 0.3),
+        (RANDOM_3, 32, 3, 1_000, 0.0),
+        (RANDOM_3, 32, 4, 1_000, 0.2),
+        (RANDOM_3, 64, 5, 2_000, 0.1),
+        (RING, 16, 6, 400, 0.2),
+    ] {
+        let mut simulation = retaining(kind, nodes, seed, messages, share);
+        let began = simulation.elapsed();
+        let ids = send_all_at_once(&mut simulation, 100);
+        let took = simulation.elapsed() - began;
+        simulation.run_for(secs(10)).unwrap();
+        let early = simulation.counters().limit_unsettled_evicted;
+        let all = simulation.all_have(&ids);
+        println!(
+            "{kind}, {nodes} nodes, {share} lost, seed {seed}: all have all {}: {all}, in {took:?}, {early} too early",
+            ids.len()
+        );
+        assert!(ids.len() > 2 * messages, "more than is retained");
+        assert!(all && early == 0);
+    }
+}
+
+#[test]
+fn nodes_that_stop_hold_the_others_up_until_they_are_suspected() {
+    let mut simulation = retaining(RANDOM_3, 16, 7, 400, 0.1);
+    let mut ids = send_all_at_once(&mut simulation, 50);
+    arrive(&mut simulation, &ids, secs(10));
+    simulation.crash(3);
+    simulation.pause(9);
+    let began = simulation.elapsed();
+    let later = send_all_at_once(&mut simulation, 50);
+    let took = simulation.elapsed() - began;
+    println!("two of 16 nodes silent: {took:?}");
+    assert!(took < secs(10), "{took:?}");
+    ids.extend(later);
+    let up = (simulation.nodes() - 2) as usize;
+    let all = |s: &Simulation| ids.iter().all(|id| s.reached(*id) >= up);
+    assert!(simulation.run_until(secs(10), millis(100), all).unwrap().is_some());
+}
