@@ -72,13 +72,15 @@ pub(crate) struct Tally {
 }
 
 /// What became of a constant load.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Carried {
     pub(crate) accepted: u64,
     /// From the first message to the last one accepted.
     pub(crate) seconds: f64,
     /// When that was, in nanoseconds since the Unix epoch.
     pub(crate) ended_at: u64,
+    /// The share of a processor that the bench itself took meanwhile.
+    pub(crate) own: f64,
 }
 
 /// A running network, of either kind.
