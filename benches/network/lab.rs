@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::net::{TcpListener, UdpSocket};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,10 +12,12 @@ use std::time::Duration;
 use gossip::protocol::Monotonic;
 use gossip::runtime::clock;
 use gossip::topology::Kind;
+use rustix::io::Errno;
+use rustix::process::{Pid, geteuid, test_kill_process};
 
 use crate::bare::Bare;
 use crate::options::Options;
-use crate::ours::Ours;
+use crate::ours::{self, Ours};
 
 pub(crate) type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
 
@@ -22,6 +25,8 @@ pub(crate) type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
 const ORIGINS: [u16; 8] = [20_000, 22_500, 25_000, 27_500, 30_000, 17_000, 14_000, 11_000];
 /// The largest network.
 const PORTS: u16 = 2_100;
+/// What its directory is called, before its process number.
+const DIRECTORY: &str = "gossip-bench-";
 /// The seed of all topologies, so that two runs are about the same graphs.
 pub(crate) const SEED: u64 = 5;
 /// Links are confirmed and the first heartbeats gone after this time.
@@ -143,7 +148,8 @@ impl Lab {
             Some(origin) => origin,
             None => free_origin()?,
         };
-        let directory = std::env::temp_dir().join(format!("gossip-bench-{}", std::process::id()));
+        clear_up(&program)?;
+        let directory = std::env::temp_dir().join(format!("{DIRECTORY}{}", std::process::id()));
         fs::create_dir_all(&directory)?;
         Ok(Self {
             program,
@@ -213,6 +219,24 @@ impl Drop for Lab {
     fn drop(&mut self) {
         let _ = fs::remove_dir_all(&self.directory);
     }
+}
+
+/// Stops the networks of benches that were killed, and removes what they left behind. Bare
+/// forwarders end by themselves.
+fn clear_up(program: &Path) -> Outcome<()> {
+    for entry in fs::read_dir(std::env::temp_dir())? {
+        let entry = entry?;
+        let name = entry.file_name();
+        let pid = name.to_str().and_then(|name| name.strip_prefix(DIRECTORY));
+        let Some(pid) = pid.and_then(|pid| Pid::from_raw(pid.parse().ok()?)) else { continue };
+        let is_mine = entry.metadata()?.uid() == geteuid().as_raw();
+        if is_mine && test_kill_process(pid) == Err(Errno::SRCH) {
+            eprintln!("clearing up after a bench that was killed: {}", entry.path().display());
+            ours::stop_left(program, &entry.path())?;
+            fs::remove_dir_all(entry.path())?;
+        }
+    }
+    Ok(())
 }
 
 /// The whole path of a program that must be there.

@@ -196,6 +196,15 @@ impl Drop for Ours {
     }
 }
 
+/// Stops the network whose state is in this directory, if there is one.
+pub(crate) fn stop_left(program: &Path, directory: &Path) -> Outcome<()> {
+    let state_home = directory.join("state");
+    match StateDir::at(&state_home.join("gossip")).load("default") {
+        Ok(_) => run(program, &state_home, "stop-network"),
+        Err(_) => Ok(()),
+    }
+}
+
 fn command(program: &Path, state_home: &Path, line: &str) -> Command {
     let mut command = Command::new(program);
     command.args(line.split_whitespace()).env("XDG_STATE_HOME", state_home);
