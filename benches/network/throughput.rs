@@ -9,11 +9,10 @@ use crate::figure::{Better, Figure, Report};
 use crate::lab::{Feed, Lab, Outcome, SIDES, Side, Tally};
 use crate::options::Options;
 
-const HOW: &str = "messages of 6 bytes, offered at a constant rate, paid out each millisecond, to \
-    one node or to all in turn, on a random 3-regular network; the rate accepted, if every node \
-    had everything one second after the last of ten seconds (a tenth of the load's time), as stamped \
-    in the nodes; found by trying rates, \
-    ours and bare in turn, each on a new network of processes";
+const HOW: &str = "messages of 6 bytes, offered at a constant rate to one node or to all in turn, what is \
+    due each millisecond, on a random 3-regular network; the rate accepted, if every node had everything \
+    one second after the last of ten seconds (a tenth of the load's time), as stamped in the nodes; found by \
+    trying rates, ours and bare in turn, each on a new network of processes";
 
 /// When the counts must be complete, after the last message, as a share of the time of the load:
 /// one second after ten. Buffers alone would take in a short load whole.
