@@ -72,6 +72,8 @@ pub(crate) struct Tally {
     /// Copies sent by the flood, and the datagrams that carried them.
     pub(crate) rumors: u64,
     pub(crate) rumor_datagrams: u64,
+    /// Questions whether a neighbour has what has not settled in time.
+    pub(crate) haves: u64,
     /// Copies sent because they were asked for.
     pub(crate) repairs: u64,
 }

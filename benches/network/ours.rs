@@ -180,6 +180,7 @@ impl Network for Ours {
             tally.delivered.push(counters.delivered);
             tally.rumors += counters.rumors_sent;
             tally.rumor_datagrams += counters.rumor_datagrams_sent;
+            tally.haves += counters.haves_sent;
             tally.repairs += counters.repairs_sent;
         }
         Ok(tally)

@@ -88,7 +88,7 @@ fn of(options: &Options, lab: &Lab, feed: Feed, nodes: u32) -> Outcome<Figure> {
     let short = if options.quick { QUICK_SECONDS } else { SEARCH_SECONDS };
     let long = options.seconds.unwrap_or(if options.quick { short } else { CONFIRM_SECONDS });
     let guess = if nodes <= 48 { 4_000.0 } else { 1_000.0 };
-    let mut searches = SIDES.map(|side| Search::new(side, guess));
+    let mut searches = [Search::new(Side::Ours, 3.0 * guess), Search::new(Side::Bare, guess)];
     let narrow = if options.quick { 1.3 } else { 1.1 };
     for _ in 0..if options.quick { TRIES_QUICK } else { TRIES_MAX } {
         for search in &mut searches {
