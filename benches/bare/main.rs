@@ -2,9 +2,10 @@
 //!
 //! A bare forwarder. The first time it sees an id, it stamps it and sends the same bytes to every
 //! neighbour but the one they came from. One blocking socket, one thread; no repair, no store, no
-//! paths, no tag, no timer, and nothing that could be configured. It is std only but for the size
-//! of the receive buffer, which std cannot ask for, and without which it would be judged by
-//! another measure than `gossip` itself. `scripts/bench` runs both in turn.
+//! paths, no tag, no timer, and nothing that could be configured. It is std only but for two things
+//! that std cannot ask for: the size of the receive buffer, without which it would be judged by
+//! another measure than `gossip` itself, and an end with the bench's own. `scripts/bench` runs both
+//! in turn.
 //!
 //! usage: bare PORT NEIGHBOUR-PORT...
 //!
@@ -28,7 +29,18 @@ fn main() -> io::Result<()> {
     let ports: Vec<u16> = std::env::args().skip(1).filter_map(|port| port.parse().ok()).collect();
     // Without a port it ends at once: the least that a process costs.
     let Some((own, neighbours)) = ports.split_first() else { return Ok(()) };
+    end_with_parent()?;
     forward(&UdpSocket::bind(at(*own))?, neighbours)
+}
+
+/// Nobody but the bench knows of this process: where that is killed, this one ends too.
+fn end_with_parent() -> io::Result<()> {
+    #[cfg(target_os = "linux")]
+    {
+        use rustix::process::{Signal, set_parent_process_death_signal};
+        set_parent_process_death_signal(Some(Signal::KILL))?;
+    }
+    Ok(())
 }
 
 fn at(port: u16) -> SocketAddr {

@@ -6,11 +6,10 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use gossip::runtime::clock;
 use gossip::topology::{self, Kind};
 
 use crate::lab::{Carried, Feed, Lab, Network, Outcome, Receipt, SEED, Tally};
-use crate::ours::TICK;
+use crate::load::{self, Taken, Taker};
 
 /// What each message says: six bytes, as ours do.
 const TEXT: &[u8; 6] = b"banana";
@@ -128,25 +127,8 @@ impl Network for Bare {
     }
 
     fn load(&mut self, lab: &Lab, feed: Feed, rate: f64, time: Duration) -> Outcome<Carried> {
-        let start = clock::now().monotonic;
-        let (first, nodes) = (self.last, u64::from(feed.nodes(self.nodes())));
-        let mut tick = start;
-        loop {
-            let passed = clock::now().monotonic.since(start).min(time);
-            let due = (passed.as_secs_f64() * rate) as u64;
-            while self.last - first < due {
-                let node = (self.last - first) % nodes + 1;
-                self.hand_in(u32::try_from(node)?)?;
-            }
-            if passed == time {
-                let now = clock::now();
-                let seconds = now.monotonic.since(start).as_secs_f64();
-                let accepted = self.last - first;
-                return Ok(Carried { accepted, seconds, ended_at: now.wall.0 });
-            }
-            tick = tick + TICK;
-            lab.sleep_until(tick)?;
-        }
+        let nodes = self.nodes();
+        load::offer(lab, &mut Handed { before: self.last, to: self }, nodes, feed, rate, time)
     }
 
     fn tally(&mut self) -> Outcome<Tally> {
@@ -157,6 +139,24 @@ impl Network for Bare {
             tally.last_at = answer.get(1).copied().unwrap_or(0).max(tally.last_at);
         }
         Ok(tally)
+    }
+}
+
+/// A load, each message of which is accepted when it is sent.
+struct Handed<'a> {
+    to: &'a mut Bare,
+    /// The id of the last message before it.
+    before: u64,
+}
+
+impl Taker for Handed<'_> {
+    fn hand_in(&mut self, node: u32, messages: u64) -> Outcome<bool> {
+        (0..messages).try_for_each(|_| self.to.hand_in(node))?;
+        Ok(true)
+    }
+
+    fn look(&mut self) -> Outcome<Taken> {
+        Ok(Taken { accepted: self.to.last - self.before, waiting: 0 })
     }
 }
 

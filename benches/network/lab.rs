@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::net::{TcpListener, UdpSocket};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,10 +12,12 @@ use std::time::Duration;
 use gossip::protocol::Monotonic;
 use gossip::runtime::clock;
 use gossip::topology::Kind;
+use rustix::io::Errno;
+use rustix::process::{Pid, geteuid, test_kill_process};
 
 use crate::bare::Bare;
 use crate::options::Options;
-use crate::ours::Ours;
+use crate::ours::{self, Ours};
 
 pub(crate) type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
 
@@ -22,6 +25,8 @@ pub(crate) type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
 const ORIGINS: [u16; 8] = [20_000, 22_500, 25_000, 27_500, 30_000, 17_000, 14_000, 11_000];
 /// The largest network.
 const PORTS: u16 = 2_100;
+/// What its directory is called, before its process number.
+const DIRECTORY: &str = "gossip-bench-";
 /// The seed of all topologies, so that two runs are about the same graphs.
 pub(crate) const SEED: u64 = 5;
 /// Links are confirmed and the first heartbeats gone after this time.
@@ -67,18 +72,22 @@ pub(crate) struct Tally {
     /// Copies sent by the flood, and the datagrams that carried them.
     pub(crate) rumors: u64,
     pub(crate) rumor_datagrams: u64,
+    /// Questions whether a neighbour has what has not settled in time.
+    pub(crate) haves: u64,
     /// Copies sent because they were asked for.
     pub(crate) repairs: u64,
 }
 
 /// What became of a constant load.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Carried {
     pub(crate) accepted: u64,
     /// From the first message to the last one accepted.
     pub(crate) seconds: f64,
     /// When that was, in nanoseconds since the Unix epoch.
     pub(crate) ended_at: u64,
+    /// The share of a processor that the bench itself took meanwhile.
+    pub(crate) own: f64,
 }
 
 /// A running network, of either kind.
@@ -141,7 +150,8 @@ impl Lab {
             Some(origin) => origin,
             None => free_origin()?,
         };
-        let directory = std::env::temp_dir().join(format!("gossip-bench-{}", std::process::id()));
+        clear_up(&program)?;
+        let directory = std::env::temp_dir().join(format!("{DIRECTORY}{}", std::process::id()));
         fs::create_dir_all(&directory)?;
         Ok(Self {
             program,
@@ -211,6 +221,24 @@ impl Drop for Lab {
     fn drop(&mut self) {
         let _ = fs::remove_dir_all(&self.directory);
     }
+}
+
+/// Stops the networks of benches that were killed, and removes what they left behind. Bare
+/// forwarders end by themselves.
+fn clear_up(program: &Path) -> Outcome<()> {
+    for entry in fs::read_dir(std::env::temp_dir())? {
+        let entry = entry?;
+        let name = entry.file_name();
+        let pid = name.to_str().and_then(|name| name.strip_prefix(DIRECTORY));
+        let Some(pid) = pid.and_then(|pid| Pid::from_raw(pid.parse().ok()?)) else { continue };
+        let is_mine = entry.metadata()?.uid() == geteuid().as_raw();
+        if is_mine && test_kill_process(pid) == Err(Errno::SRCH) {
+            eprintln!("clearing up after a bench that was killed: {}", entry.path().display());
+            ours::stop_left(program, &entry.path())?;
+            fs::remove_dir_all(entry.path())?;
+        }
+    }
+    Ok(())
 }
 
 /// The whole path of a program that must be there.

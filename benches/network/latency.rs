@@ -55,11 +55,14 @@ pub(crate) fn measure_sizes(
                 }
             }
             let [ours, bare] = times;
+            let latest = ours.iter().flatten().copied().fold(0.0, f64::max);
             let mut figure = Figure::new(name, "ms", Better::Lower, HOW, &ours, &bare);
             figure.note("ours not at all", lost[0] as f64);
             figure.note("bare not at all", lost[1] as f64);
+            figure.note("ours latest", latest);
             let all = (WARM_UP + sends) as f64;
             figure.note("copies a message", last.rumors as f64 / all);
+            figure.note("haves a message", last.haves as f64 / all);
             figure.note("repairs a message", last.repairs as f64 / all);
             report.figures.push(figure);
         }

@@ -9,6 +9,7 @@
 //! | `options` | the command line |
 //! | `lab` | a network to measure: free ports, processes, and nothing left behind |
 //! | `ours`, `bare` | how each of the two is started, fed and asked |
+//! | `load`, `line` | how a constant load is paid out, and handed to ours |
 //! | `latency`, `throughput`, `life`, `commands`, `growth`, `watch` | what is measured |
 //! | `process` | what the system tells of processes |
 //! | `figure`, `machine` | what a measurement is, and where it was taken |
@@ -25,6 +26,8 @@ mod growth;
 mod lab;
 mod latency;
 mod life;
+mod line;
+mod load;
 mod machine;
 mod options;
 mod ours;

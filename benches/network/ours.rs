@@ -1,29 +1,20 @@
 //! `gossip` itself: started and stopped by its own commands, fed and asked over its control ports.
 
-use std::collections::{BTreeMap, VecDeque};
-use std::io::{ErrorKind, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use gossip::control::client::Client;
-use gossip::control::{Hello, Request, Response, Token, VERSION, frame};
+use gossip::control::{Request, Response, Token};
 use gossip::network::{CONTROL_TIMEOUT, Record, StateDir};
 use gossip::protocol::{Counters, MessageId, MessageInfo, MessageQuery, Status, Which};
-use gossip::runtime::clock;
 use gossip::topology::Kind;
 
 use crate::lab::{Carried, Feed, Lab, Network, Outcome, Receipt, SEED, Tally};
-
-/// How often a constant load is paid out.
-pub(crate) const TICK: Duration = Duration::from_millis(1);
-/// The connections over which one node is fed, so that it is never the connection that is slow.
-const LINES_TO_ONE: usize = 4;
-/// The most messages of a connection that wait for their answer.
-const WINDOW: usize = 64;
-/// How long the last answers may take.
-const ANSWERS_WITHIN: Duration = Duration::from_secs(30);
+use crate::line::{Line, Lines};
+use crate::load;
 
 /// A running network.
 pub(crate) struct Ours {
@@ -159,16 +150,14 @@ impl Ours {
 impl Network for Ours {
     fn send(&mut self, node: u32) -> Outcome<()> {
         self.origins.push(node);
-        let line = self.line(node)?;
-        line.queue();
-        line.pump()
+        self.line(node)?.send()
     }
 
     fn receipts(&mut self) -> Outcome<Vec<Receipt>> {
         let mut ids = Vec::new();
         for node in std::mem::take(&mut self.origins) {
             let line = self.line(node)?;
-            line.pump()?;
+            line.pull()?;
             ids.push(line.accepted.pop_front().ok_or("a message was not accepted")?);
         }
         self.lines.clear();
@@ -177,28 +166,9 @@ impl Network for Ours {
     }
 
     fn load(&mut self, lab: &Lab, feed: Feed, rate: f64, time: Duration) -> Outcome<Carried> {
-        let mut feeder = Feeder::connect(self, feed)?;
-        let start = clock::now().monotonic;
-        let mut tick = start;
-        loop {
-            let passed = clock::now().monotonic.since(start).min(time);
-            feeder.offer((passed.as_secs_f64() * rate) as u64)?;
-            if passed == time {
-                break;
-            }
-            tick = tick + TICK;
-            lab.sleep_until(tick)?;
-        }
-        while feeder.waiting() > 0 {
-            if clock::now().monotonic.since(start) > time + ANSWERS_WITHIN {
-                return Err("a node does not answer what it was sent".into());
-            }
-            lab.sleep(TICK)?;
-            feeder.collect()?;
-        }
-        let now = clock::now();
-        let seconds = now.monotonic.since(start).as_secs_f64();
-        Ok(Carried { accepted: feeder.accepted, seconds, ended_at: now.wall.0 })
+        let nodes = (1..=feed.nodes(self.nodes())).map(|node| self.addr(node));
+        let mut lines = Lines::connect(nodes, &self.token())?;
+        load::offer(lab, &mut lines, self.nodes(), feed, rate, time)
     }
 
     fn tally(&mut self) -> Outcome<Tally> {
@@ -210,6 +180,7 @@ impl Network for Ours {
             tally.delivered.push(counters.delivered);
             tally.rumors += counters.rumors_sent;
             tally.rumor_datagrams += counters.rumor_datagrams_sent;
+            tally.haves += counters.haves_sent;
             tally.repairs += counters.repairs_sent;
         }
         Ok(tally)
@@ -226,144 +197,12 @@ impl Drop for Ours {
     }
 }
 
-/// Feeds messages to nodes over connections that are never waited for.
-///
-/// This is the one place that knows how a load is handed in.
-struct Feeder {
-    lines: Vec<Line>,
-    next: usize,
-    offered: u64,
-    accepted: u64,
-}
-
-impl Feeder {
-    fn connect(network: &Ours, feed: Feed) -> Outcome<Self> {
-        let nodes = match feed {
-            Feed::One => vec![1; LINES_TO_ONE],
-            Feed::All => (1..=network.nodes()).collect(),
-        };
-        let token = network.token();
-        let lines = nodes.into_iter().map(|node| Line::connect(network.addr(node), &token));
-        Ok(Self { lines: lines.collect::<Outcome<_>>()?, next: 0, offered: 0, accepted: 0 })
-    }
-
-    /// Offers messages until there were `due`, or as many as the nodes take for now.
-    fn offer(&mut self, due: u64) -> Outcome<()> {
-        let mut full = 0;
-        let first = self.next;
-        let mut touched = 0;
-        while self.offered < due && full < self.lines.len() {
-            let line = &mut self.lines[self.next];
-            if line.waiting >= WINDOW {
-                line.pump()?;
-                self.accepted += line.take_accepted();
-            }
-            if line.waiting < WINDOW {
-                line.queue();
-                self.offered += 1;
-                full = 0;
-            } else {
-                full += 1;
-            }
-            self.next = (self.next + 1) % self.lines.len();
-            touched += 1;
-        }
-        for line in 0..touched.min(self.lines.len()) {
-            let at = (first + line) % self.lines.len();
-            self.lines[at].pump()?;
-            self.accepted += self.lines[at].take_accepted();
-        }
-        Ok(())
-    }
-
-    /// The messages that no answer has come for.
-    fn waiting(&self) -> usize {
-        self.lines.iter().map(|line| line.waiting).sum()
-    }
-
-    /// Takes in answers.
-    fn collect(&mut self) -> Outcome<()> {
-        for line in self.lines.iter_mut().filter(|line| line.waiting > 0) {
-            line.pump()?;
-            self.accepted += line.take_accepted();
-        }
-        Ok(())
-    }
-}
-
-/// A connection on which nobody waits: requests are written, and answers taken in, as far as that
-/// is possible at once.
-struct Line {
-    stream: TcpStream,
-    /// Written in part, or not at all.
-    out: Vec<u8>,
-    /// Answers that have begun to come in.
-    inbox: Vec<u8>,
-    waiting: usize,
-    accepted: VecDeque<MessageId>,
-}
-
-impl Line {
-    fn connect(addr: SocketAddr, token: &Token) -> Outcome<Self> {
-        let stream = TcpStream::connect(addr)?;
-        stream.set_nodelay(true)?;
-        stream.set_nonblocking(true)?;
-        let mut out = Vec::new();
-        frame::write(&mut out, &Hello { version: VERSION, token: *token })?;
-        let (inbox, accepted) = (Vec::new(), VecDeque::new());
-        let mut line = Self { stream, out, inbox, waiting: 0, accepted };
-        line.pump()?;
-        Ok(line)
-    }
-
-    /// One more message.
-    fn queue(&mut self) {
-        let request = Request::Send { text: "banana".to_owned(), relays: 1 };
-        frame::write(&mut self.out, &request).expect("a vector takes anything short");
-        self.waiting += 1;
-    }
-
-    /// Writes and reads what can be written and read at once.
-    fn pump(&mut self) -> Outcome<()> {
-        while !self.out.is_empty() {
-            match self.stream.write(&self.out) {
-                Ok(bytes) => drop(self.out.drain(..bytes)),
-                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
-                Err(error) => return Err(error.into()),
-            }
-        }
-        let mut buffer = [0; 4096];
-        loop {
-            match self.stream.read(&mut buffer) {
-                Ok(0) => return Err("a node hung up".into()),
-                Ok(bytes) => self.inbox.extend_from_slice(&buffer[..bytes]),
-                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
-                Err(error) => return Err(error.into()),
-            }
-        }
-        let mut taken = 0;
-        while let Some((length, rest)) = self.inbox[taken..].split_first_chunk() {
-            let length = u32::from_le_bytes(*length) as usize;
-            if rest.len() < length {
-                break;
-            }
-            let response = frame::read::<Response>(&mut &self.inbox[taken..]);
-            match response.map_err(|error| format!("{error:?}"))? {
-                Response::Sent(id) => self.accepted.push_back(id),
-                other => return Err(format!("not accepted: {other:?}").into()),
-            }
-            self.waiting -= 1;
-            taken += 4 + length;
-        }
-        self.inbox.drain(..taken);
-        Ok(())
-    }
-
-    /// How many more were accepted.
-    fn take_accepted(&mut self) -> u64 {
-        let accepted = self.accepted.len() as u64;
-        self.accepted.clear();
-        accepted
+/// Stops the network whose state is in this directory, if there is one.
+pub(crate) fn stop_left(program: &Path, directory: &Path) -> Outcome<()> {
+    let state_home = directory.join("state");
+    match StateDir::at(&state_home.join("gossip")).load("default") {
+        Ok(_) => run(program, &state_home, "stop-network"),
+        Err(_) => Ok(()),
     }
 }
 

@@ -52,7 +52,16 @@ pub(crate) fn time(mut command: Command) -> Outcome<(f64, f64)> {
 
 /// The processor time of all children that have ended, in seconds.
 fn children_time() -> Outcome<f64> {
-    let usage = getrusage(UsageWho::RUSAGE_CHILDREN)?;
+    used(UsageWho::RUSAGE_CHILDREN)
+}
+
+/// The processor time of this process itself, in seconds.
+pub(crate) fn own_time() -> Outcome<f64> {
+    used(UsageWho::RUSAGE_SELF)
+}
+
+fn used(by: UsageWho) -> Outcome<f64> {
+    let usage = getrusage(by)?;
     let seconds =
         |time: nix::sys::time::TimeVal| time.tv_sec() as f64 + time.tv_usec() as f64 / 1e6;
     Ok(seconds(usage.user_time()) + seconds(usage.system_time()))
