@@ -103,6 +103,7 @@ fn bad_usage_exits_with_2_and_says_so_on_stderr() {
         "get-messages 1 some",
         "get-messages 1 --last",
         "get-messages 1 --last=-1",
+        "get-messages 1 --last=0",
         "remove-node",
         "list-peers",
         "list-peers 4294967296",
@@ -321,6 +322,10 @@ fn what_stands_in_the_place_of_a_state_file_keeps_nobody_waiting() {
     let (fifo, mode) = (rustix::fs::FileType::Fifo, rustix::fs::Mode::RUSR);
     rustix::fs::mknodat(rustix::fs::CWD, &path, fifo, mode, 0).unwrap();
     refused("a fifo");
+    fs::create_dir(&path).unwrap();
+    assert!(lab.fails("show-network").contains("no ordinary file"));
+    assert!(lab.fails("stop-network").contains("no ordinary file"));
+    fs::remove_dir(&path).unwrap();
     std::os::unix::fs::symlink("/dev/zero", &path).unwrap();
     refused("/dev/zero");
 }
