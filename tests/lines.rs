@@ -123,7 +123,8 @@ fn ctrl_c_under_load_is_told_as_what_it_is() {
     lab.start("circular -n 3");
     let mut child = begin(&lab, "send-message 1 -");
     let (mut stdin, stdout) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
-    let feed = std::thread::spawn(move || while stdin.write_all(&b"apple\n".repeat(100)).is_ok() {});
+    let feed =
+        std::thread::spawn(move || while stdin.write_all(&b"apple\n".repeat(100)).is_ok() {});
     let mut ids = BufReader::new(stdout).lines();
     ids.by_ref().take(1_000).for_each(drop);
     signal(i32::try_from(child.id()).unwrap(), Signal::INT);

@@ -43,7 +43,10 @@ fn a_dash_is_stdout_which_then_gets_nothing_else() {
     let page = lab.ok("trace-message 1.1 --html -");
     assert!(page.starts_with("<!DOCTYPE html>") && page.ends_with("</html>\n"), "{page}");
     let run = lab.run("trace-message 1.1 --html - --dot tree.dot");
-    assert_eq!((run.stdout == page, run.stderr.as_str()), (true, "the infection tree is drawn in tree.dot\n"));
+    assert_eq!(
+        (run.stdout == page, run.stderr.as_str()),
+        (true, "the infection tree is drawn in tree.dot\n")
+    );
     assert!(lab.ok("plot-network -").contains("\ngraph {\n"));
     assert_eq!(lab.ok("new-key -").trim_end().len(), 64);
     assert!(!lab.directory().join("-").exists());
@@ -129,7 +132,8 @@ fn what_is_no_lock_keeps_nobody_waiting() {
     fs::remove_file(&path).unwrap();
     let (fifo, mode) = (rustix::fs::FileType::Fifo, rustix::fs::Mode::from(0o600));
     rustix::fs::mknodat(rustix::fs::CWD, &path, fifo, mode, 0).unwrap();
-    for line in ["stop-network", "remove-node 1", "add-node", "heal-network", "start-network -n 1"] {
+    for line in ["stop-network", "remove-node 1", "add-node", "heal-network", "start-network -n 1"]
+    {
         let error = lab.fails(line);
         assert!(error.contains("it is no ordinary file"), "{line}: {error}");
         assert!(error.contains("next: `rm -r ") && error.contains("/lock`"), "{line}: {error}");

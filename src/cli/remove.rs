@@ -26,7 +26,8 @@ pub(super) fn run(global: &Global, args: &Args) -> Result<(), Error> {
     let removed = StateDir::from_env()?.remove_node(network, node)?;
     let killed = removed == Removed::Killed;
     if global.json {
-        let document = json!({ "network": network, "node": node, "removed": true, "killed": killed });
+        let document =
+            json!({ "network": network, "node": node, "removed": true, "killed": killed });
         output::json(&document)
     } else if killed {
         output::result(&format!(

@@ -65,6 +65,7 @@ pub(super) fn run(global: &Global, args: &Args) -> Result<(), Error> {
         alone_on_stdout("the topology", "the file of --plot", global.json)?;
         refuse_foreground(args.foreground)?;
     }
+    let settings = args.changes.settings(args.num_nodes)?;
     let seed = args.seed.map_or_else(random_seed, Ok)?;
     let (graph, adapted) = topology::build(wanted.kind, args.num_nodes, seed)?;
     for adapted in adapted {
@@ -79,7 +80,7 @@ pub(super) fn run(global: &Global, args: &Args) -> Result<(), Error> {
         ports_origin: args.ports_origin,
         seed,
         program: this_program()?,
-        settings: args.changes.settings()?,
+        settings,
     };
     let interrupt = interrupt::watch()?;
     let record = start(&spec, &interrupt)?;

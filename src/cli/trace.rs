@@ -138,10 +138,14 @@ fn not_held(record: &Record, id: MessageId, said: &[Said], answered: usize) -> E
         format!("none of the {} that answered ever met it", count(answered as u64, "node")),
         match record.find_up(origin) {
             Ok(_) => {
-                format!("`gossip get-messages {origin}` shows the messages that node {origin} holds")
+                format!(
+                    "`gossip get-messages {origin}` shows the messages that node {origin} holds"
+                )
             }
             // There is nothing to ask: it never was, or is gone.
-            Err(_) => "`gossip show-network` shows all nodes, and how many messages each holds".into(),
+            Err(_) => {
+                "`gossip show-network` shows all nodes, and how many messages each holds".into()
+            }
         },
     )
 }

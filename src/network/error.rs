@@ -236,7 +236,11 @@ impl fmt::Display for Error {
                 write!(f, "cannot {doing} {}: {source}", path.display())
             }
             Self::StateStays { name, path, source, .. } => {
-                write!(f, "network {name} is stopped, but cannot remove {}: {source}", path.display())
+                write!(
+                    f,
+                    "network {name} is stopped, but cannot remove {}: {source}",
+                    path.display()
+                )
             }
             Self::Locked { name, .. } => write!(f, "another command works on network {name}"),
             Self::Topology(error) => error.fmt(f),

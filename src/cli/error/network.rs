@@ -191,7 +191,9 @@ fn of_state(error: E) -> Error {
                 io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
                     "make room there, or set XDG_STATE_HOME to a directory on another disk"
                 }
-                _ => "see to its permissions, or set XDG_STATE_HOME to a directory that can be written",
+                _ => {
+                    "see to its permissions, or set XDG_STATE_HOME to a directory that can be written"
+                }
             },
         ),
         E::StateStays { name, ended, path, source } => Error::failed(
@@ -212,7 +214,10 @@ fn of_state(error: E) -> Error {
 /// name on their command lines.
 fn remove_state(path: &Path) -> String {
     if path.ends_with("lock") {
-        return format!("`rm -r {}`: it only guards the network while a command works", path.display());
+        return format!(
+            "`rm -r {}`: it only guards the network while a command works",
+            path.display()
+        );
     }
     let directory = path.parent().unwrap_or(path);
     let name = directory.file_name().unwrap_or_default().to_string_lossy();

@@ -60,9 +60,8 @@ impl PlotFile {
     pub(in crate::cli) fn write(mut self, picture: &[u8]) -> Result<(), Error> {
         let Some(file) = &mut self.file else { return output::bytes(picture) };
         let written = replace(file, picture);
-        written.map_err(|error| {
-            Error::file(&format!("write {} to", self.what), &self.path, &error)
-        })?;
+        written
+            .map_err(|error| Error::file(&format!("write {} to", self.what), &self.path, &error))?;
         self.unfinished_of_ours = false;
         Ok(())
     }

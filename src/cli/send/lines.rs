@@ -10,9 +10,9 @@ use std::time::Duration;
 use crossbeam_channel::{self as channel, Receiver};
 use serde_json::json;
 
+use super::super::error::reason;
 use super::super::interrupt::{self, Interrupt};
 use super::super::progress::Tally;
-use super::super::error::reason;
 use super::super::{Error, Global, output};
 use crate::control::client::{self, Client};
 use crate::control::{Request, Response};
