@@ -136,6 +136,29 @@ fn ctrl_c_under_load_is_told_as_what_it_is() {
     assert!(run.stderr.contains("error: stopped before the end of stdin\n"), "{}", run.stderr);
 }
 
+/// More ids than a pipe holds, and nobody takes them.
+#[test]
+fn ctrl_c_ends_it_also_while_nobody_reads() {
+    let lab = Lab::new();
+    lab.start("circular -n 3");
+    let mut child = begin(&lab, "send-message 1 -");
+    let (mut stdin, stdout) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
+    let feed =
+        std::thread::spawn(move || while stdin.write_all(&b"apple\n".repeat(100)).is_ok() {});
+    // It hands over more only when it has written the ids of those before.
+    let accepted = || lab.json("show-network")["totals"]["counters"]["accepted"].as_u64();
+    lab.until("show-network", |_| {
+        let before = accepted();
+        before > Some(8_000) && (0..5).all(|_| accepted() == before)
+    });
+    signal(i32::try_from(child.id()).unwrap(), Signal::INT);
+    let run = finish(child);
+    drop(stdout);
+    feed.join().unwrap();
+    assert_eq!(run.code, Some(1), "{run:?}");
+    assert!(run.stderr.contains("error: stopped before the end of stdin\n"), "{}", run.stderr);
+}
+
 #[test]
 fn what_ends_it_is_told_in_words() {
     let lab = Lab::new();

@@ -184,7 +184,7 @@ fn walk_through_nodes(browser: &Browser) {
 /// How much wider the figures are than their place, with numbers as those of a large network.
 const LARGE_NUMBERS: &str = "
     const row = [...document.querySelectorAll('#figures tbody tr')].at(-1).children;
-    ['265,545,123 B', '123,495 B', '536.45'].forEach((text, at) => { row[at + 1].textContent = text; });
+    ['26,554,512', '123,495', '64,000'].forEach((text, at) => { row[at + 1].textContent = text; });
     const place = document.querySelector('aside');
     return place.scrollWidth - place.clientWidth;
 ";

@@ -146,7 +146,7 @@ fn hand_over(
                         texts.drain(..ids.len().min(texts.len()));
                     }
                     numbers.drain(..ids.len().min(numbers.len()));
-                    sent.note(global.json, &ids)?;
+                    sent.note(global.json, &ids, interrupt)?;
                     if let Some(refused) = refused {
                         let number = numbers.first().copied().unwrap_or(0);
                         return Err(refused_line(node, number, &refused).into());
@@ -174,7 +174,7 @@ fn hand_over(
 
 impl Sent {
     /// Counts messages that were accepted, and prints their ids.
-    fn note(&mut self, json: bool, ids: &[MessageId]) -> Result<(), Error> {
+    fn note(&mut self, json: bool, ids: &[MessageId], interrupt: &Interrupt) -> Result<(), Error> {
         self.count += ids.len() as u64;
         self.first = self.first.or(ids.first().copied());
         self.last = ids.last().copied().or(self.last);
@@ -187,7 +187,7 @@ impl Sent {
             // Writing to memory does not fail.
             let _ = writeln!(text, "{id}");
         }
-        output::result(&String::from_utf8_lossy(&text))
+        output::result_until(&String::from_utf8_lossy(&text), interrupt)
     }
 }
 
