@@ -140,7 +140,23 @@ fn what_is_no_lock_keeps_nobody_waiting() {
     }
     assert_eq!(lab.json("show-network")["totals"]["up"], 2);
     fs::remove_file(&path).unwrap();
+
+    // Nor do the other files that are written.
+    let new = path.with_file_name("network.json.new");
+    rustix::fs::mknodat(rustix::fs::CWD, &new, fifo, mode, 0).unwrap();
+    let error = lab.fails("remove-node 1");
+    assert!(error.contains("network.json.new\n  why:  it is no ordinary file\n"), "{error}");
     lab.ok("stop-network");
+}
+
+#[test]
+fn what_is_no_network_is_listed_in_words() {
+    let lab = Lab::new();
+    fs::create_dir_all(lab.state_home().join("gossip")).unwrap();
+    fs::write(lab.state_home().join("gossip/notes"), "milk").unwrap();
+    let listed = lab.ok("list-networks");
+    assert!(listed.contains("notes/network.json: not a directory "), "{listed}");
+    assert!(!listed.contains("os error"), "{listed}");
 }
 
 #[test]

@@ -87,6 +87,11 @@ impl Error {
         }
     }
 
+    /// What happened and why, for a place that has no room for more.
+    pub(super) fn on_one_line(&self) -> String {
+        format!("{}: {}", self.what, self.why)
+    }
+
     /// Whether only the reader of our output left.
     #[must_use]
     pub fn is_reader_left(&self) -> bool {

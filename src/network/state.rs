@@ -124,6 +124,15 @@ fn read_file(path: &Path) -> io::Result<Option<Vec<u8>>> {
     Ok(Some(text))
 }
 
+/// Opens a file of ours to write to it, and nothing else.
+fn open_to_write(options: &mut OpenOptions, path: &Path) -> Result<File, Error> {
+    match open_file(options, path) {
+        Ok(Some(file)) => Ok(file),
+        Ok(None) => Err(not_ordinary(path.to_owned())),
+        Err(source) => Err(Error::State { path: path.to_owned(), doing: "write", source }),
+    }
+}
+
 /// Opens the file that is locked. Where nothing may be written, one that is there will do, so
 /// that nodes can be stopped there too.
 fn open_lock(path: &Path) -> io::Result<Option<File>> {
@@ -170,8 +179,7 @@ impl NetworkDir {
     /// Opens a node's log for appending.
     pub(super) fn open_log(&self, node: NodeId) -> Result<File, Error> {
         let path = self.log_file(node);
-        let opened = File::options().create(true).append(true).mode(0o600).open(&path);
-        opened.map_err(|source| Error::State { path, doing: "write", source })
+        open_to_write(File::options().create(true).append(true).mode(0o600), &path)
     }
 
     pub(super) fn not_running(&self) -> Error {
@@ -196,7 +204,10 @@ impl NetworkDir {
         let new = self.path.join("network.json.new");
         let failed =
             |path: &Path, source| Error::State { path: path.to_owned(), doing: "write", source };
-        write_private(&new, &text).map_err(|error| failed(&new, error))?;
+        let options = &mut File::options();
+        let options = options.create(true).write(true).truncate(true).mode(0o600);
+        let mut file = open_to_write(options, &new)?;
+        file.write_all(&text).map_err(|error| failed(&new, error))?;
         let path = self.record_file();
         fs::rename(&new, &path).map_err(|error| failed(&path, error))
     }
@@ -312,11 +323,6 @@ fn parse(text: &[u8], path: &Path) -> Result<Record, Error> {
         return Err(Error::StateVersion { path: path.to_owned(), version });
     }
     serde_json::from_slice(text).map_err(broken)
-}
-
-fn write_private(path: &Path, text: &[u8]) -> io::Result<()> {
-    let options = File::options().create(true).write(true).truncate(true).mode(0o600).open(path);
-    options?.write_all(text)
 }
 
 /// Waits in a thread of its own, because the system's own wait has no deadline. Given up, that

@@ -213,11 +213,8 @@ fn of_state(error: E) -> Error {
 /// What to do about a record that nobody can read: its network may well run. Its nodes have its
 /// name on their command lines.
 fn remove_state(path: &Path) -> String {
-    if path.ends_with("lock") {
-        return format!(
-            "`rm -r {}`: it only guards the network while a command works",
-            path.display()
-        );
+    if !path.ends_with("network.json") {
+        return format!("`rm -r {}`: nothing of the network is kept in it", path.display());
     }
     let directory = path.parent().unwrap_or(path);
     let name = directory.file_name().unwrap_or_default().to_string_lossy();
