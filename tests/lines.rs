@@ -6,7 +6,8 @@
 mod harness;
 
 use std::io::{BufRead, BufReader, Write};
-use std::process::{Child, Stdio};
+use std::process::{Child, ChildStdin, Stdio};
+use std::thread::{self, JoinHandle};
 
 use harness::{Lab, Run, finish, signal};
 use rustix::process::Signal;
@@ -23,6 +24,12 @@ fn feed(lab: &Lab, line: &str, input: &[u8]) -> Run {
     // It may end before it has read all of it.
     let _ = child.stdin.take().unwrap().write_all(input);
     finish(child)
+}
+
+/// Writes lines until nobody reads them any more.
+fn feed_for_good(mut stdin: ChildStdin) -> JoinHandle<()> {
+    let feed = move || while stdin.write_all(&b"apple\n".repeat(100)).is_ok() {};
+    thread::Builder::new().name("feed".into()).spawn(feed).unwrap()
 }
 
 /// The next line that a command prints.
@@ -122,9 +129,8 @@ fn ctrl_c_under_load_is_told_as_what_it_is() {
     let lab = Lab::new();
     lab.start("circular -n 3");
     let mut child = begin(&lab, "send-message 1 -");
-    let (mut stdin, stdout) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
-    let feed =
-        std::thread::spawn(move || while stdin.write_all(&b"apple\n".repeat(100)).is_ok() {});
+    let (stdin, stdout) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
+    let feed = feed_for_good(stdin);
     let mut ids = BufReader::new(stdout).lines();
     ids.by_ref().take(1_000).for_each(drop);
     signal(i32::try_from(child.id()).unwrap(), Signal::INT);
@@ -142,9 +148,8 @@ fn ctrl_c_ends_it_also_while_nobody_reads() {
     let lab = Lab::new();
     lab.start("circular -n 3");
     let mut child = begin(&lab, "send-message 1 -");
-    let (mut stdin, stdout) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
-    let feed =
-        std::thread::spawn(move || while stdin.write_all(&b"apple\n".repeat(100)).is_ok() {});
+    let (stdin, stdout) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
+    let feed = feed_for_good(stdin);
     // It hands over more only when it has written the ids of those before.
     let accepted = || lab.json("show-network")["totals"]["counters"]["accepted"].as_u64();
     lab.until("show-network", |_| {

@@ -155,7 +155,7 @@ fn what_is_no_network_is_listed_in_words() {
     fs::create_dir_all(lab.state_home().join("gossip")).unwrap();
     fs::write(lab.state_home().join("gossip/notes"), "milk").unwrap();
     let listed = lab.ok("list-networks");
-    assert!(listed.contains("notes/network.json: not a directory "), "{listed}");
+    assert!(listed.contains("notes/network.json: not a directory"), "{listed}");
     assert!(!listed.contains("os error"), "{listed}");
 }
 
