@@ -149,6 +149,12 @@ enum Command {
     NewKey(key::Args),
 }
 
+/// What `-V` says, after any command: they are one program.
+#[must_use]
+pub fn version() -> String {
+    format!("gossip {}\n", env!("CARGO_PKG_VERSION"))
+}
+
 /// Does what the command line says.
 ///
 /// # Errors

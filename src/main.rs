@@ -4,9 +4,11 @@
 //! thousand of them start at once, and each should stay small.
 
 use std::ffi::OsString;
+use std::io::Write;
 use std::process::ExitCode;
 
 use clap::Parser;
+use clap::error::ErrorKind;
 use gossip::cli::{self, Cli, launched};
 
 fn main() -> ExitCode {
@@ -31,6 +33,10 @@ fn main() -> ExitCode {
 /// Prints what clap has to say: help and version go to stdout and are no failure.
 fn help_or_usage(answer: &clap::Error) -> ExitCode {
     // Nobody is left to be told if this cannot be written.
-    let _ = answer.print();
+    let _ = if answer.kind() == ErrorKind::DisplayVersion {
+        std::io::stdout().write_all(cli::version().as_bytes())
+    } else {
+        answer.print()
+    };
     if answer.use_stderr() { ExitCode::from(2) } else { ExitCode::SUCCESS }
 }

@@ -185,6 +185,15 @@ pub struct Progress {
 /// A network's name, and its record if that can be understood.
 pub type Listed = (String, Result<Record, Error>);
 
+/// How a node was removed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Removed {
+    /// It said goodbye to its neighbours, and ended.
+    Left,
+    /// It did not answer, and was killed: its neighbours find out by themselves.
+    Killed,
+}
+
 /// What became of the nodes of a stopped network.
 #[derive(Clone, Debug, Default)]
 pub struct StopReport {
@@ -290,7 +299,8 @@ impl StateDir {
         if let Ok(lock) = dir.try_lock() {
             match dir.read()? {
                 Some(record) if record.any_up() => return Ok(record),
-                _ => dir.remove(&lock)?,
+                // Where it cannot be cleaned up, it is gone all the same.
+                _ => drop(dir.remove(&lock)),
             }
         }
         Err(dir.not_running())

@@ -6,7 +6,8 @@
 mod harness;
 
 use std::io::{BufRead, BufReader, Write};
-use std::process::{Child, Stdio};
+use std::process::{Child, ChildStdin, Stdio};
+use std::thread::{self, JoinHandle};
 
 use harness::{Lab, Run, finish, signal};
 use rustix::process::Signal;
@@ -23,6 +24,12 @@ fn feed(lab: &Lab, line: &str, input: &[u8]) -> Run {
     // It may end before it has read all of it.
     let _ = child.stdin.take().unwrap().write_all(input);
     finish(child)
+}
+
+/// Writes lines until nobody reads them any more.
+fn feed_for_good(mut stdin: ChildStdin) -> JoinHandle<()> {
+    let feed = move || while stdin.write_all(&b"apple\n".repeat(100)).is_ok() {};
+    thread::Builder::new().name("feed".into()).spawn(feed).unwrap()
 }
 
 /// The next line that a command prints.
@@ -112,7 +119,70 @@ fn a_reader_that_leaves_ends_it_without_an_error() {
     assert_eq!(run.code, Some(0));
     assert!(run.stderr.starts_with("2 messages accepted"), "{}", run.stderr);
     assert!(!run.stderr.contains("error"), "{}", run.stderr);
+    assert!(run.stderr.contains("nobody reads their ids any more"), "{}", run.stderr);
     lab.until_messages(2, 2);
+}
+
+/// A signal comes while the node is asked, as it is most of the time.
+#[test]
+fn ctrl_c_under_load_is_told_as_what_it_is() {
+    let lab = Lab::new();
+    lab.start("circular -n 3");
+    let mut child = begin(&lab, "send-message 1 -");
+    let (stdin, stdout) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
+    let feed = feed_for_good(stdin);
+    let mut ids = BufReader::new(stdout).lines();
+    ids.by_ref().take(1_000).for_each(drop);
+    signal(i32::try_from(child.id()).unwrap(), Signal::INT);
+    let count = 1_000 + ids.count();
+    let run = finish(child);
+    feed.join().unwrap();
+    assert_eq!(run.code, Some(1), "{run:?}");
+    assert!(run.stderr.starts_with(&format!("{count} messages accepted")), "{}", run.stderr);
+    assert!(run.stderr.contains("error: stopped before the end of stdin\n"), "{}", run.stderr);
+}
+
+/// More ids than a pipe holds, and nobody takes them.
+#[test]
+fn ctrl_c_ends_it_also_while_nobody_reads() {
+    let lab = Lab::new();
+    lab.start("circular -n 3");
+    let mut child = begin(&lab, "send-message 1 -");
+    let (stdin, stdout) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
+    let feed = feed_for_good(stdin);
+    // It hands over more only when it has written the ids of those before.
+    let accepted = || lab.json("show-network")["totals"]["counters"]["accepted"].as_u64();
+    lab.until("show-network", |_| {
+        let before = accepted();
+        before > Some(8_000) && (0..5).all(|_| accepted() == before)
+    });
+    signal(i32::try_from(child.id()).unwrap(), Signal::INT);
+    let run = finish(child);
+    drop(stdout);
+    feed.join().unwrap();
+    assert_eq!(run.code, Some(1), "{run:?}");
+    assert!(run.stderr.contains("error: stopped before the end of stdin\n"), "{}", run.stderr);
+}
+
+#[test]
+fn what_ends_it_is_told_in_words() {
+    let lab = Lab::new();
+    lab.start("circular -n 3");
+    let directory = std::fs::File::open(lab.directory()).unwrap();
+    let mut command = lab.command("send-message 1 -");
+    let run = finish(command.stdin(directory).spawn().unwrap());
+    assert!(run.stderr.contains("  why:  is a directory\n"), "{}", run.stderr);
+
+    let mut child = begin(&lab, "send-message 2 -");
+    child.stdin.as_mut().unwrap().write_all(b"apple\n").unwrap();
+    assert_eq!(next_line(&mut child), "2.1\n");
+    lab.ok("pause-node 2");
+    child.stdin.as_mut().unwrap().write_all(b"pear\n").unwrap();
+    let stdin = child.stdin.take();
+    let run = finish(child);
+    drop(stdin);
+    assert!(run.stderr.contains("error: node 2 is paused\n"), "{}", run.stderr);
+    assert!(run.stderr.contains("`gossip resume-node 2`"), "{}", run.stderr);
 }
 
 #[test]

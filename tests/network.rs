@@ -236,7 +236,7 @@ fn a_removed_node_is_gone_and_the_others_go_on() {
     let pid = pid_of(&lab, 2);
     assert_eq!(
         lab.json("remove-node 2"),
-        json!({ "network": "default", "node": 2, "removed": true })
+        json!({ "network": "default", "node": 2, "removed": true, "killed": false })
     );
     assert!(!lab.processes().contains(&pid));
     for line in ["send-message 2 apple", "get-messages 2", "list-peers 2", "remove-node 2"] {
@@ -274,6 +274,14 @@ fn a_node_that_is_stopped_is_called_paused_and_still_ends() {
     let said = lab.json("show-network");
     assert_eq!(said["nodes"][1]["state"], "paused");
     assert_eq!(said["totals"]["up"], 2);
+    for line in ["send-message 2 apple", "get-messages 2", "list-peers 2"] {
+        let error = lab.fails(line);
+        assert!(error.contains("error: node 2 is paused\n"), "{line}: {error}");
+        assert!(error.contains("`gossip resume-node 2`"), "{line}: {error}");
+    }
+    signal(pid_of(&lab, 3), Signal::STOP);
+    let said = lab.ok("remove-node 3");
+    assert_eq!(said, "node 3 did not leave network default by itself, and was killed\n");
     let said = lab.json("stop-network");
     assert_eq!((&said["signalled"], &said["left"]), (&json!([2]), &json!([])));
     lab.until_empty();

@@ -50,7 +50,7 @@ fn the_overlay_is_drawn_as_it_is_now() {
 
     let dot = lab.ok("plot-network -");
     assert!(dot.contains("graph {") && dot.contains("partition: 1-4 | 5-8"), "{dot}");
-    assert!(lab.ok("plot-network - --format svg").contains("cut by a partition"));
+    assert!(lab.ok("plot-network - --format svg").contains("cut by a fault"));
     lab.ok("resume-node 7");
     lab.ok("stop-network");
 }

@@ -140,6 +140,10 @@ fn what_cannot_be_traced_is_told() {
     assert!(unknown.contains("there is no message 2.9") && unknown.contains("the 2 nodes"));
     assert!(unknown.contains("`gossip get-messages 2`"), "{unknown}");
 
+    let nobody = lab.fails("trace-message 9.1");
+    assert!(nobody.contains("there is no message 9.1"), "{nobody}");
+    assert!(nobody.contains("next: `gossip show-network`"), "{nobody}");
+
     let gone = send(&lab, "1 gone");
     whole(&lab, &gone);
     let last = send(&lab, "2 last");

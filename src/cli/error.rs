@@ -87,6 +87,11 @@ impl Error {
         }
     }
 
+    /// What happened and why, for a place that has no room for more.
+    pub(super) fn on_one_line(&self) -> String {
+        format!("{}: {}", self.what, self.why)
+    }
+
     /// Whether only the reader of our output left.
     #[must_use]
     pub fn is_reader_left(&self) -> bool {
@@ -111,7 +116,12 @@ impl Error {
         Self::failed(
             format!("cannot {action} {}", path.display()),
             reason(error),
-            "name another file, or see to its directory and its permissions",
+            match error.kind() {
+                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+                    "make room there, or name a file on another disk"
+                }
+                _ => "name another file, or see to its directory and its permissions",
+            },
         )
     }
 
@@ -247,9 +257,11 @@ pub(super) fn reason(error: &io::Error) -> String {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "error: {}", self.what)?;
-        writeln!(f, "  why:  {}", self.why)?;
-        write!(f, "  next: {}", self.next)
+        // A file's name may hold line ends, and would say things in our name.
+        let line = |text: &str| text.replace('\n', "\\n");
+        writeln!(f, "error: {}", line(&self.what))?;
+        writeln!(f, "  why:  {}", line(&self.why))?;
+        write!(f, "  next: {}", line(&self.next))
     }
 }
 
@@ -289,6 +301,7 @@ mod tests {
             Error::no_answer(NodeId(7), &client::Error::Io(addr, io())),
             Error::refused(NodeId(7), &Refused::TooLong { bytes: 9, bytes_max: 8 }),
             Error::file("read", Path::new("key"), &io()),
+            Error::file("read", Path::new("key\nerror: all is lost"), &io()),
             Error::unless_all_heard(&[NodeId(7)]).unwrap_err(),
             Error::unless_all_heard(&[NodeId(7), NodeId(8)]).unwrap_err(),
             runtime::Error::PortTaken(addr).into(),

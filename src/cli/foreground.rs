@@ -36,7 +36,10 @@ pub(super) fn run(global: &Global, record: Record, interrupt: &Interrupt) -> Res
                         follow::line(global.json, &zone, node, &told)
                     }
                 });
-                output::result(&text)?;
+                output::result_until(&text, interrupt)?;
+                if interrupt.seen() {
+                    return Ok(());
+                }
                 for (node, process) in gone {
                     followers.forget(node, process);
                     unheard = unheard.min(followers.len());

@@ -3,7 +3,7 @@
 //! A key file is one line of 64 hexadecimal digits: a person can check it at a glance and copy
 //! it to another host with whatever is there.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -12,6 +12,7 @@ use rand::TryRng;
 use rand::rngs::SysRng;
 use serde_json::json;
 
+use super::plot::{alone_on_stdout, is_stdout};
 use super::{Error, Global, output};
 use crate::protocol::Key;
 
@@ -27,7 +28,7 @@ const KEY_FILE_BYTES_MAX: u64 = 1024;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// The file to make; an existing one is left alone
+    /// The file to make, - for stdout; an existing one is left alone
     #[arg(value_name = "FILE")]
     file: PathBuf,
 }
@@ -36,6 +37,10 @@ pub(super) struct Args {
 pub(super) fn run(global: &Global, args: &Args) -> Result<(), Error> {
     let mut key = Key([0; 32]);
     SysRng.try_fill_bytes(&mut key.0).map_err(|error| no_randomness(&error))?;
+    if is_stdout(&args.file) {
+        alone_on_stdout("the key", "FILE", global.json)?;
+        return output::result(&format!("{}\n", to_hex(&key)));
+    }
     write(&args.file, &key).map_err(|error| match error.kind() {
         io::ErrorKind::AlreadyExists => Error::failed(
             format!("cannot make a key in {}", args.file.display()),
@@ -64,7 +69,12 @@ fn write(path: &Path, key: &Key) -> io::Result<()> {
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
     let mut line = to_hex(key);
     line.push('\n');
-    file.write_all(line.as_bytes())
+    let written = file.write_all(line.as_bytes());
+    if written.is_err() {
+        // Half a key is of no use to anybody, and in the way of a whole one.
+        let _ = fs::remove_file(path);
+    }
+    written
 }
 
 /// Reads a key file; says so on stderr if others can read it too.

@@ -24,48 +24,128 @@ pub(super) struct Changes {
     timing: Vec<String>,
 }
 
+/// Which counter of `show-network --json` says that a limit was hit, in the order of the fields.
+/// Without one are those at which nothing is lost: what is beyond them goes a little later, or
+/// takes the place of another.
+const COUNTERS: [(&str, &str); 15] = [
+    ("text_bytes_max", "limit_text_refused"),
+    ("packed_datagram_bytes_max", ""),
+    ("unsettled_max", "limit_unsettled_held_up"),
+    ("path_nodes_max", "limit_paths_cut"),
+    ("paths_max", "limit_paths_dropped"),
+    ("messages_max", "limit_messages_evicted"),
+    ("retained_bytes_max", "limit_bytes_evicted"),
+    ("id_ranges_max", "limit_ranges_refused"),
+    ("neighbours_max", "limit_neighbours_refused"),
+    ("sample_max", ""),
+    ("wanted_per_peer_max", ""),
+    ("repair_reply_bytes_max", ""),
+    ("repair_replies_max", "limit_repair_replies_cut"),
+    ("contacts_max", "limit_contacts_dropped"),
+    ("delayed_datagrams_max", "limit_delayed_dropped"),
+];
+
+/// Pairs of intervals, of which the first is never longer than the second.
+const ORDERED: [(&str, &str); 4] = [
+    ("summary_interval_min", "summary_interval_max"),
+    ("settle_timeout_min", "settle_timeout_max"),
+    ("settle_retry_min", "settle_retry_max"),
+    ("dead_probe_interval_min", "dead_probe_interval_max"),
+];
+
+/// No number is beyond this, so that two may be multiplied; bytes retained may be more.
+const NUMBER_MAX: u64 = u32::MAX as u64;
+
 impl Changes {
-    /// What was asked for; defaults where nothing was.
-    pub(super) fn settings(&self) -> Result<Settings, Error> {
-        Ok(Settings { limits: self.limits()?, timing: self.timing()? })
+    /// What was asked for, for a network of so many nodes; defaults where nothing was.
+    pub(super) fn settings(&self, nodes: u32) -> Result<Settings, Error> {
+        Ok(Settings { limits: self.limits(nodes)?, timing: self.timing()? })
     }
 
-    fn limits(&self) -> Result<Limits, Error> {
+    fn limits(&self, nodes: u32) -> Result<Limits, Error> {
         let limits: Limits = changed("limit", &Limits::default(), &self.limits)?;
+        let refuse =
+            |why: String, next: &str| Err(Error::misused("cannot use these limits", why, next));
         let most = Limits::default().text_bytes_max;
         if limits.text_bytes_max > most || limits.packed_datagram_bytes_max > UDP_PAYLOAD_BYTES_MAX
         {
-            return Err(Error::misused(
-                "cannot use these limits",
-                format!(
-                    "text-bytes-max is at most {most} and packed-datagram-bytes-max at most \
-                     {UDP_PAYLOAD_BYTES_MAX}: more does not fit a datagram"
-                ),
-                "choose smaller ones",
-            ));
+            let why = format!(
+                "text-bytes-max is at most {most} and packed-datagram-bytes-max at most \
+                 {UDP_PAYLOAD_BYTES_MAX}: more does not fit a datagram"
+            );
+            return refuse(why, "choose smaller ones");
+        }
+        for (name, value) in fields(&limits) {
+            if name != "retained_bytes_max" && value.as_u64() > Some(NUMBER_MAX) {
+                let why = format!("{} is at most {NUMBER_MAX}, and not {value}", hyphened(&name));
+                return refuse(why, "choose a smaller one");
+            }
+        }
+        let (text, retained) = (limits.text_bytes_max, limits.retained_bytes_max);
+        if text > retained {
+            let why = format!(
+                "text-bytes-max is {text} and retained-bytes-max {retained}: a message that is \
+                 accepted must fit what is retained"
+            );
+            return refuse(why, "lower text-bytes-max, or raise retained-bytes-max");
+        }
+        let ranges = limits.id_ranges_max;
+        if (ranges as u64) < u64::from(nodes) {
+            let why = format!(
+                "id-ranges-max is {ranges} and there are {nodes} nodes: the messages of each take \
+                 one range at least, or they are refused"
+            );
+            return refuse(why, "raise id-ranges-max, well above the number of nodes");
         }
         Ok(limits)
     }
 
     fn timing(&self) -> Result<Timing, Error> {
-        changed("timing", &Timing::default(), &self.timing)
+        let timing = changed("timing", &Timing::default(), &self.timing)?;
+        let fields = fields(&timing);
+        let span = |name: &str| fields.get(name).and_then(as_span);
+        for (least, most) in ORDERED {
+            let (Some(low), Some(high)) = (span(least), span(most)) else { continue };
+            if low > high {
+                let (least, most) = (hyphened(least), hyphened(most));
+                let (low, high) = (spelled(low), spelled(high));
+                return Err(Error::misused(
+                    "cannot use these intervals",
+                    format!(
+                        "{least} is {low} and {most} {high}: the least must not be longer than the most"
+                    ),
+                    format!("lower {least}, or raise {most} with another --timing"),
+                ));
+            }
+        }
+        Ok(timing)
     }
 }
 
 /// The names that may be used, with their defaults, for the long help.
 pub(super) fn listing() -> String {
-    let list = |defaults: Map<String, Value>| {
-        let line = |(name, value): (String, Value)| {
-            format!("  {:<26}  {}\n", name.replace('_', "-"), shown(&value))
-        };
-        defaults.into_iter().map(line).collect::<String>()
+    let limit = |(name, value): (String, Value)| {
+        let counter = COUNTERS.iter().find(|(limit, _)| *limit == name);
+        let counter = counter.map_or("", |(_, counter)| counter);
+        let line = format!("  {:<26}  {:<10}  {counter}", hyphened(&name), shown(&value));
+        line.trim_end().to_owned() + "\n"
     };
+    let interval =
+        |(name, value): (String, Value)| format!("  {:<26}  {}\n", hyphened(&name), shown(&value));
     format!(
-        "Limits (--limit NAME=VALUE) and their defaults:\n{}\n\
-         Intervals (--timing NAME=TIME, such as 250ms or 2s) and their defaults:\n{}",
-        list(fields(&Limits::default())),
-        list(fields(&Timing::default())),
+        "Limits (--limit NAME=VALUE), their defaults, and which counter of show-network --json says\n\
+         how often a node hit one. At those without a counter nothing is lost: what is beyond them\n\
+         goes a little later, or takes the place of another.\n{}\n\
+         Intervals (--timing NAME=TIME, such as 250ms or 2s) and their defaults. None that ends with\n\
+         -min may be longer than its -max:\n{}",
+        fields(&Limits::default()).into_iter().map(limit).collect::<String>(),
+        fields(&Timing::default()).into_iter().map(interval).collect::<String>(),
     )
+}
+
+/// A field's name, as it is typed.
+fn hyphened(name: &str) -> String {
+    name.replace('_', "-")
 }
 
 /// `defaults` with the changes made.
@@ -112,10 +192,19 @@ fn fields(of: &impl Serialize) -> Map<String, Value> {
 }
 
 fn shown(value: &Value) -> String {
-    match serde_json::from_value::<Duration>(value.clone()) {
-        Ok(span) if span.subsec_nanos() == 0 => format!("{}s", span.as_secs()),
-        Ok(span) => format!("{}ms", span.as_millis()),
-        Err(_) => value.to_string(),
+    as_span(value).map_or_else(|| value.to_string(), spelled)
+}
+
+fn as_span(value: &Value) -> Option<Duration> {
+    serde_json::from_value(value.clone()).ok()
+}
+
+/// A time as it may be typed.
+fn spelled(span: Duration) -> String {
+    match span {
+        span if span.subsec_nanos() == 0 => format!("{}s", span.as_secs()),
+        span if span.subsec_nanos().is_multiple_of(1_000_000) => format!("{}ms", span.as_millis()),
+        span => format!("{}us", span.as_micros()),
     }
 }
 
@@ -137,10 +226,11 @@ pub(super) fn span(text: &str) -> Option<Duration> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::protocol::Counters;
 
     fn limits(changes: &[&str]) -> Result<Limits, Error> {
         let limits = changes.iter().map(ToString::to_string).collect();
-        Changes { limits, timing: Vec::new() }.limits()
+        Changes { limits, timing: Vec::new() }.limits(4)
     }
 
     fn timing(change: &str) -> Result<Timing, Error> {
@@ -188,9 +278,66 @@ mod tests {
     }
 
     #[test]
+    fn limits_that_contradict_each_other_are_refused_with_what_must_hold() {
+        let error = limits(&["id-ranges-max=3"]).unwrap_err().to_string();
+        assert!(error.contains("id-ranges-max is 3 and there are 4 nodes"), "{error}");
+        assert!(limits(&["id-ranges-max=4"]).is_ok());
+        let error = limits(&["retained-bytes-max=1000"]).unwrap_err().to_string();
+        assert!(error.contains("text-bytes-max is 60000 and retained-bytes-max 1000"), "{error}");
+        assert!(limits(&["retained-bytes-max=1000", "text-bytes-max=1000"]).is_ok());
+        let error = limits(&["wanted-per-peer-max=18446744073709551615"]).unwrap_err().to_string();
+        assert!(error.contains("wanted-per-peer-max is at most 4294967295"), "{error}");
+        assert!(limits(&["retained-bytes-max=1_000_000_000_000"]).is_ok());
+    }
+
+    #[test]
+    fn a_least_interval_is_not_longer_than_the_most() {
+        for (change, why) in [
+            ("summary-interval-min=1251ms", "1251ms and summary-interval-max 1250ms"),
+            ("summary-interval-max=99500us", "100ms and summary-interval-max 99500us"),
+            ("settle-timeout-min=11s", "11s and settle-timeout-max 10s"),
+            ("settle-retry-max=1ms", "40ms and settle-retry-max 1ms"),
+            ("dead-probe-interval-max=1ms", "1s and dead-probe-interval-max 1ms"),
+        ] {
+            let error = timing(change).unwrap_err().to_string();
+            assert!(error.contains(why) && error.lines().count() == 3, "{change}: {error}");
+        }
+        assert!(timing("summary-interval-min=1250ms").is_ok());
+        // All there are: a new pair is named here, or this fails.
+        let names = fields(&Timing::default());
+        let pairs = names.keys().filter(|name| {
+            name.strip_suffix("_min").is_some_and(|stem| names.contains_key(&format!("{stem}_max")))
+        });
+        assert_eq!(pairs.count(), ORDERED.len());
+    }
+
+    #[test]
+    fn each_counter_of_a_limit_is_listed_with_it() {
+        let counters = fields(&Counters::default());
+        let mut limits: Vec<String> =
+            fields(&Limits::default()).into_iter().map(|(n, _)| n).collect();
+        let mut listed: Vec<&str> = COUNTERS.iter().map(|(limit, _)| *limit).collect();
+        limits.sort_unstable();
+        listed.sort_unstable();
+        assert_eq!(limits, listed);
+        let of_limits =
+            COUNTERS.iter().map(|(_, counter)| *counter).filter(|name| !name.is_empty());
+        let mut of_limits: Vec<&str> = of_limits.collect();
+        // One more of the same limit, and one whose limit is that of a datagram.
+        of_limits.extend(["limit_unsettled_evicted", "limit_control_dropped"]);
+        of_limits.sort_unstable();
+        let mut there: Vec<&str> =
+            counters.keys().map(String::as_str).filter(|name| name.starts_with("limit_")).collect();
+        there.sort_unstable();
+        assert_eq!(of_limits, there);
+    }
+
+    #[test]
     fn the_help_lists_every_name_with_its_default() {
         let listing = listing();
-        assert!(listing.contains("messages-max                100000\n"), "{listing}");
+        let line = "  messages-max                100000      limit_messages_evicted\n";
+        assert!(listing.contains(line), "{listing}");
+        assert!(listing.contains("  sample-max                  16\n"), "{listing}");
         assert!(listing.contains("suspect-after               2s\n"), "{listing}");
         assert!(listing.contains("summary-interval-max        1250ms\n"), "{listing}");
     }

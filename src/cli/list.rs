@@ -13,7 +13,7 @@ Examples:
 pub(super) fn run(global: &Global) -> Result<(), Error> {
     let mut networks: Vec<NetworkView> = Vec::new();
     for (name, record) in StateDir::from_env()?.list()? {
-        let record = record.map_err(|error| error.to_string()).map(|record| {
+        let record = record.map_err(|error| Error::from(error).on_one_line()).map(|record| {
             let up = record.nodes.iter().filter(|node| record.is_running(node)).count();
             (record, up)
         });

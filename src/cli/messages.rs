@@ -39,7 +39,7 @@ pub(super) struct Args {
     #[arg(short, long, action = clap::ArgAction::Count)]
     time: u8,
     /// Only the last K messages that arrived
-    #[arg(long, value_name = "K")]
+    #[arg(long, value_name = "K", value_parser = clap::value_parser!(u64).range(1..))]
     last: Option<u64>,
 }
 

@@ -105,7 +105,7 @@ fn config(args: &Args) -> Result<Config, Error> {
             "give each node of a network a number of its own",
         ));
     }
-    let settings = args.changes.settings()?;
+    let settings = args.changes.settings(u32::try_from(numbers.len()).unwrap_or(u32::MAX))?;
     // Seconds grow with every start by hand, so that no message id is ever used twice.
     let seconds = clock::now().wall.0 / 1_000_000_000;
     let by_clock = Incarnation::try_from(seconds).unwrap_or(Incarnation::MAX);

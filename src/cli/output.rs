@@ -4,20 +4,45 @@ use std::io::{self, IsTerminal, Write};
 use std::thread;
 
 use crossbeam_channel::{Receiver, bounded, never};
-use rustix::event::{PollFd, PollFlags, poll};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
 use super::Error;
+use super::interrupt::Interrupt;
 use super::render::escape;
 
 /// The width of what is written to a file or a pipe.
 const WIDTH_ELSEWHERE: usize = 100;
+/// A pipe that has any room takes so much at once (`PIPE_BUF` on Linux).
+const PIECE_BYTES: usize = 4096;
 /// Narrower than this nothing can be laid out.
 const WIDTH_MIN: usize = 40;
 
 /// Writes a result, whole, to stdout.
 pub(super) fn result(text: &str) -> Result<(), Error> {
     bytes(text.as_bytes())
+}
+
+/// Writes a result as [`result`] does, and gives up between two pieces once somebody wants this
+/// program to end: whoever reads may have stopped reading (a pager, for instance), and would hold
+/// it up for good. Where lines end is of no account then.
+pub(super) fn result_until(text: &str, interrupt: &Interrupt) -> Result<(), Error> {
+    const LOOK_INTERVAL: Timespec = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
+    for piece in text.as_bytes().chunks(PIECE_BYTES) {
+        let has_room = || {
+            let stdout = io::stdout();
+            let mut waiting = [PollFd::new(&stdout, PollFlags::OUT)];
+            // What poll cannot tell, the write will.
+            !matches!(poll(&mut waiting, Some(&LOOK_INTERVAL)), Ok(0) | Err(Errno::INTR))
+        };
+        while !has_room() {
+            if interrupt.seen() {
+                return Ok(());
+            }
+        }
+        bytes(piece)?;
+    }
+    Ok(())
 }
 
 /// Writes a result that is no text.

@@ -15,7 +15,7 @@ mod file;
 mod graphviz;
 mod message;
 
-pub(super) use file::PlotFile;
+pub(super) use file::{PlotFile, alone_on_stdout, is_stdout};
 pub(super) use message::Pictures;
 
 pub(super) const EXAMPLES: &str = "\
@@ -86,24 +86,21 @@ pub(super) fn default_file(network: &str, format: Format) -> PathBuf {
 
 /// Draws the overlay as it is now.
 pub(super) fn run(global: &Global, args: &Args) -> Result<(), Error> {
-    let to_stdout = args.file.as_deref() == Some(Path::new("-"));
-    if to_stdout && global.json {
-        return Err(Error::misused(
-            "cannot write both the picture and JSON to stdout",
-            "FILE is -, and --json was given",
-            "name a file, or leave --json out",
-        ));
+    let to_stdout = args.file.as_deref().is_some_and(is_stdout);
+    if to_stdout {
+        alone_on_stdout("the picture", "FILE", global.json)?;
     }
     let format = args.format.or_else(|| args.file.as_deref().map(Format::of));
     let format = format.unwrap_or(Format::Dot);
     let path = args.file.clone().unwrap_or_else(|| default_file(&global.network, format));
     let record = StateDir::from_env()?.load(&global.network)?;
     format.check()?;
-    let file = (!to_stdout).then(|| PlotFile::open(&path, "the overlay")).transpose()?;
+    let file = PlotFile::open(&path, "the overlay")?;
     let overlay = overlay(&record, &show::views(&record));
-    let bytes = format.draw(&overlay.picture())?;
-    let Some(file) = file else { return output::bytes(&bytes) };
-    file.write(&bytes)?;
+    file.write(&format.draw(&overlay.picture())?)?;
+    if to_stdout {
+        return Ok(());
+    }
     let path = path.to_string_lossy();
     if global.json {
         output::json(&render::json(&record, &overlay, &path, format.name()))

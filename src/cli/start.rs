@@ -6,7 +6,7 @@ use rand::TryRng;
 use rand::rngs::SysRng;
 
 use super::interrupt::{self, Interrupt};
-use super::plot::{self, Format, PlotFile};
+use super::plot::{self, Format, PlotFile, alone_on_stdout, is_stdout};
 use super::progress::Progress;
 use super::render::network as render;
 use super::{Error, Global, foreground, key, limits, output, stop};
@@ -39,7 +39,8 @@ pub(super) struct Args {
     /// How many nodes
     #[arg(short, long, value_name = "N", default_value_t = 16)]
     num_nodes: u32,
-    /// Draw the topology: DOT, or what Graphviz makes of it if FILE ends with .svg or .png
+    /// Draw the topology: DOT, or what Graphviz makes of it if FILE ends with .svg or .png; - is
+    /// stdout, which gets nothing else then
     /// [default FILE: gossip-<network>.dot]
     #[arg(short = 'P', long, value_name = "FILE", num_args = 0..=1)]
     plot: Option<Option<PathBuf>>,
@@ -59,6 +60,12 @@ pub(super) struct Args {
 /// Starts a network, and returns when every node answers.
 pub(super) fn run(global: &Global, args: &Args) -> Result<(), Error> {
     let wanted = Wanted::of(global, args)?;
+    let plot_to_stdout = wanted.plot.as_deref().is_some_and(is_stdout);
+    if plot_to_stdout {
+        alone_on_stdout("the topology", "the file of --plot", global.json)?;
+        refuse_foreground(args.foreground)?;
+    }
+    let settings = args.changes.settings(args.num_nodes)?;
     let seed = args.seed.map_or_else(random_seed, Ok)?;
     let (graph, adapted) = topology::build(wanted.kind, args.num_nodes, seed)?;
     for adapted in adapted {
@@ -73,16 +80,23 @@ pub(super) fn run(global: &Global, args: &Args) -> Result<(), Error> {
         ports_origin: args.ports_origin,
         seed,
         program: this_program()?,
-        settings: args.changes.settings()?,
+        settings,
     };
     let interrupt = interrupt::watch()?;
     let record = start(&spec, &interrupt)?;
     if let Some((plot, picture)) = plot {
-        let drawn = plot.write(&picture);
-        drawn.or_else(|error| stop::if_running(&global.network).and(Err(error)))?;
+        match plot.write(&picture) {
+            Err(error) if !error.is_reader_left() => {
+                return stop::if_running(&global.network).and(Err(error));
+            }
+            _ => {}
+        }
     }
     let plot = wanted.plot.map(|path| path.to_string_lossy().into_owned());
-    let said = if global.json {
+    let said = if plot_to_stdout {
+        output::note(render::started_text(&record, None).trim_end());
+        Ok(())
+    } else if global.json {
         output::json(&render::started_json(&record, plot.as_deref()))
     } else {
         output::result(&render::started_text(&record, plot.as_deref()))
@@ -94,6 +108,18 @@ pub(super) fn run(global: &Global, args: &Args) -> Result<(), Error> {
     // Whatever ended it: a network in the foreground does not outlive its command.
     let stopped = stop::if_running(&global.network);
     shown.and(stopped)
+}
+
+/// In the foreground, stdout is for what happens at the nodes.
+fn refuse_foreground(foreground: bool) -> Result<(), Error> {
+    if !foreground {
+        return Ok(());
+    }
+    Err(Error::misused(
+        "cannot write both the topology and what happens to stdout",
+        "the file of --plot is -, and --foreground was given",
+        "name a file, or leave --foreground out",
+    ))
 }
 
 /// Opens the file and draws what goes into it, before anything is started.

@@ -1,5 +1,6 @@
 //! What all nodes of a network say, asked at once: of their links, and of messages.
 
+use super::render::count;
 use super::render::network::NodeState;
 use super::{Error, ask};
 use crate::control::client::{self, Client};
@@ -91,6 +92,7 @@ pub(super) fn no_answer(record: &Record) -> Error {
     let paused = record.nodes.iter().filter(|node| record.is_paused(node)).count();
     let why = match paused {
         0 => "none of those that are up did so in time".to_owned(),
+        1 => format!("1 of {} is paused", count(record.nodes.len() as u64, "node")),
         paused => format!("{paused} of {} nodes are paused", record.nodes.len()),
     };
     Error::failed(

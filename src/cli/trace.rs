@@ -18,6 +18,7 @@ Examples:
   gossip trace-message 8.1
   gossip trace-message 8.1 3.7 --full
   gossip trace-message last --dot tree.svg
+  gossip trace-message last --dot - | dot -Tpdf > tree.pdf
   gossip trace-message 8.1 3.7 --html spread.html
   gossip trace-message last --json | jq '.traces[0].figures'
 
@@ -67,9 +68,12 @@ fn wanted(text: &str) -> Result<Wanted, String> {
 /// Shows how messages spread.
 pub(super) fn run(global: &Global, args: &Args) -> Result<(), Error> {
     let record = StateDir::from_env()?.load(&global.network)?;
-    args.pictures.check(args.ids.len())?;
+    args.pictures.check(args.ids.len(), global.json)?;
     let traces = traces(&record, &args.ids)?;
     args.pictures.write(&record, &traces)?;
+    if args.pictures.to_stdout() {
+        return Ok(());
+    }
     if global.json {
         return output::json(&render::document(&record.name, &traces));
     }
@@ -101,7 +105,7 @@ fn traces(record: &Record, wanted: &[Wanted]) -> Result<Vec<Trace>, Error> {
     let trace = |(at, id): (usize, &MessageId)| {
         let said = survey.said(at);
         let traced = Trace::of(&record.name, *id, said.clone(), survey.faults());
-        traced.ok_or_else(|| not_held(*id, &said, survey.answered()))
+        traced.ok_or_else(|| not_held(record, *id, &said, survey.answered()))
     };
     ids.iter().enumerate().map(trace).collect()
 }
@@ -115,7 +119,7 @@ fn no_message(record: &Record) -> Error {
 }
 
 /// Nobody holds the message: it never was, or it is gone.
-fn not_held(id: MessageId, said: &[Said], answered: usize) -> Error {
+fn not_held(record: &Record, id: MessageId, said: &[Said], answered: usize) -> Error {
     let gone = said.iter().filter(|said| said.holding == Some(Holding::Gone)).count();
     let origin = id.origin.node;
     if gone > 0 {
@@ -131,7 +135,17 @@ fn not_held(id: MessageId, said: &[Said], answered: usize) -> Error {
     Error::failed(
         format!("there is no message {id}"),
         format!("none of the {} that answered ever met it", count(answered as u64, "node")),
-        format!("`gossip get-messages {origin}` shows the messages that node {origin} holds"),
+        match record.find_up(origin) {
+            Ok(_) => {
+                format!(
+                    "`gossip get-messages {origin}` shows the messages that node {origin} holds"
+                )
+            }
+            // There is nothing to ask: it never was, or is gone.
+            Err(_) => {
+                "`gossip show-network` shows all nodes, and how many messages each holds".into()
+            }
+        },
     )
 }
 

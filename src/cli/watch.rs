@@ -8,9 +8,10 @@ use std::thread;
 use crossbeam_channel::{Receiver, after, bounded, never, select};
 
 use super::follow::{self, Followers, Told};
+use super::interrupt::{self, Interrupt};
 use super::render::count;
 use super::render::time::TimeZone;
-use super::{Error, Global, interrupt, output, survey};
+use super::{Error, Global, output, survey};
 use crate::network::{self, Changes, Record, StateDir, TooFewFiles};
 use crate::protocol::{Event, NodeId};
 
@@ -64,7 +65,10 @@ pub(super) fn run(global: &Global, args: &Args) -> Result<(), Error> {
             recv(changes) -> _ => watch.look_for_nodes(&state)?,
             recv(watch.followers.told) -> told => {
                 let Ok(told) = told else { return Ok(()) };
-                watch.show(told)?;
+                watch.show(told, &interrupt)?;
+                if interrupt.seen() {
+                    return Ok(());
+                }
                 if watch.stranger {
                     watch.look_for_nodes(&state)?;
                 }
@@ -113,7 +117,7 @@ impl<'a> Watch<'a> {
     }
 
     /// Writes what was told, and what waits behind it.
-    fn show(&mut self, first: (NodeId, Told)) -> Result<(), Error> {
+    fn show(&mut self, first: (NodeId, Told), interrupt: &Interrupt) -> Result<(), Error> {
         let Self { global, zone, followers, left, expected, followed, stranger } = self;
         let mut gone = Vec::new();
         let begins = *expected > 0;
@@ -143,7 +147,7 @@ impl<'a> Watch<'a> {
             follow::line(global.json, zone, node, &told)
         });
         if !text.is_empty() {
-            output::result(&text)?;
+            output::result_until(&text, interrupt)?;
         }
         if begins && *expected == 0 && *followed > 0 {
             let nodes = count(*followed as u64, "node");

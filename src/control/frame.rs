@@ -41,10 +41,9 @@ pub fn read_up_to<T: DeserializeOwned>(
     bytes_max: u32,
 ) -> Result<T, ReadError> {
     let mut length = [0; 4];
-    match from.read(&mut length) {
-        Ok(0) => return Err(ReadError::Closed),
-        Ok(read) => from.read_exact(&mut length[read..]).map_err(broken)?,
-        Err(error) => return Err(ReadError::Io(error)),
+    match read_some(from, &mut length).map_err(ReadError::Io)? {
+        0 => return Err(ReadError::Closed),
+        read => from.read_exact(&mut length[read..]).map_err(broken)?,
     }
     let length = u32::from_le_bytes(length);
     if length > bytes_max {
@@ -56,6 +55,18 @@ pub fn read_up_to<T: DeserializeOwned>(
         return Err(ReadError::Rubbish);
     }
     codec::decode(&bytes).map_err(|_| ReadError::Rubbish)
+}
+
+/// Reads what is there, or waits for it. A signal is no answer: after Ctrl-C it is for whoever
+/// asked to decide whether to wait on; and one that was stopped (Ctrl-Z) and goes on has missed
+/// nothing.
+fn read_some(from: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
+    loop {
+        match from.read(buffer) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            read => return read,
+        }
+    }
 }
 
 /// Writes one frame in one piece.
@@ -130,6 +141,23 @@ mod tests {
         for end in 1..bytes.len() {
             assert!(matches!(read::<String>(&mut &bytes[..end]), Err(ReadError::Rubbish)), "{end}");
         }
+    }
+
+    /// A stream that a signal comes upon at every other read.
+    struct Signalled<'a>(&'a [u8], bool);
+
+    impl Read for Signalled<'_> {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            self.1 = !self.1;
+            if self.1 { Err(io::ErrorKind::Interrupted.into()) } else { self.0.read(buffer) }
+        }
+    }
+
+    #[test]
+    fn a_signal_breaks_no_frame() {
+        let mut bytes = Vec::new();
+        write(&mut bytes, &"banana".to_string()).unwrap();
+        assert_eq!(read::<String>(&mut Signalled(&bytes, false)).unwrap(), "banana");
     }
 
     #[test]

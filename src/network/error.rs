@@ -81,6 +81,17 @@ pub enum Error {
         /// What the system said.
         source: io::Error,
     },
+    /// A network was stopped, and its state could not be removed.
+    StateStays {
+        /// Its name.
+        name: String,
+        /// How many nodes were ended.
+        ended: u64,
+        /// The file or directory that stays.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
     /// Another command works on the same network, and went on for too long.
     Locked {
         /// The network's name.
@@ -224,6 +235,13 @@ impl fmt::Display for Error {
             Self::State { path, doing, source } => {
                 write!(f, "cannot {doing} {}: {source}", path.display())
             }
+            Self::StateStays { name, path, source, .. } => {
+                write!(
+                    f,
+                    "network {name} is stopped, but cannot remove {}: {source}",
+                    path.display()
+                )
+            }
             Self::Locked { name, .. } => write!(f, "another command works on network {name}"),
             Self::Topology(error) => error.fmt(f),
             Self::Ports { origin, nodes } => {
@@ -273,6 +291,7 @@ impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::State { source, .. }
+            | Self::StateStays { source, .. }
             | Self::PortRefused { source, .. }
             | Self::Spawn { source, .. }
             | Self::System { source, .. } => Some(source),

@@ -166,7 +166,8 @@ impl Launcher<'_> {
         // No `pre_exec`: without it std starts processes without copying this one's memory. The
         // child makes itself a session of its own.
         let spawned = Command::new(self.program)
-            .args(["run-node", "--launched"])
+            // It reads no more than the first two: the name is for people who look for it.
+            .args(["run-node", "--launched", "--network", self.dir.name()])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(log)

@@ -4,7 +4,7 @@
 //! to a file beside it and renamed, so that a reader sees the old one or the new one. Readers
 //! take no lock; whoever changes something holds it throughout.
 
-use std::fs::{self, DirBuilder, File, TryLockError};
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -12,6 +12,7 @@ use std::thread;
 use std::time::Duration;
 
 use crossbeam_channel::{RecvTimeoutError, bounded};
+use rustix::io::Errno;
 use serde::Deserialize;
 
 use super::ports::Holder;
@@ -97,17 +98,58 @@ impl StateDir {
     }
 }
 
-/// What a file holds; nothing if it is something else, such as a pipe that keeps its reader
+/// Opens a file; nothing if it is something else, such as a pipe that keeps whoever opens it
 /// waiting, or a device that never ends.
-fn read_file(path: &Path) -> io::Result<Option<Vec<u8>>> {
+fn open_file(options: &mut OpenOptions, path: &Path) -> io::Result<Option<File>> {
     let not_waiting = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
-    let mut file = File::options().read(true).custom_flags(not_waiting).open(path)?;
-    if !file.metadata()?.is_file() {
-        return Ok(None);
-    }
+    let file = match options.custom_flags(not_waiting).open(path) {
+        Ok(file) => file,
+        // What is said of a pipe that nobody reads, of a socket, and of a directory.
+        Err(error)
+            if error.raw_os_error() == Some(Errno::NXIO.raw_os_error())
+                || error.kind() == io::ErrorKind::IsADirectory =>
+        {
+            return Ok(None);
+        }
+        Err(error) => return Err(error),
+    };
+    Ok(file.metadata()?.is_file().then_some(file))
+}
+
+/// What a file holds; nothing if it is something else.
+fn read_file(path: &Path) -> io::Result<Option<Vec<u8>>> {
+    let Some(mut file) = open_file(File::options().read(true), path)? else { return Ok(None) };
     let mut text = Vec::new();
     file.read_to_end(&mut text)?;
     Ok(Some(text))
+}
+
+/// Opens a file of ours to write to it, and nothing else.
+fn open_to_write(options: &mut OpenOptions, path: &Path) -> Result<File, Error> {
+    match open_file(options, path) {
+        Ok(Some(file)) => Ok(file),
+        Ok(None) => Err(not_ordinary(path.to_owned())),
+        Err(source) => Err(Error::State { path: path.to_owned(), doing: "write", source }),
+    }
+}
+
+/// Opens the file that is locked. Where nothing may be written, one that is there will do, so
+/// that nodes can be stopped there too.
+fn open_lock(path: &Path) -> io::Result<Option<File>> {
+    let opened = open_file(File::options().create(true).append(true).mode(0o600), path);
+    match &opened {
+        Err(error) if is_denied(error) => open_file(File::options().read(true), path).or(opened),
+        _ => opened,
+    }
+}
+
+/// Whether the system does not let us write there at all.
+fn is_denied(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem)
+}
+
+fn not_ordinary(path: PathBuf) -> Error {
+    Error::StateBroken { path, reason: "no ordinary file".into() }
 }
 
 /// A name becomes a directory: it must not lead elsewhere, nor hide.
@@ -137,8 +179,7 @@ impl NetworkDir {
     /// Opens a node's log for appending.
     pub(super) fn open_log(&self, node: NodeId) -> Result<File, Error> {
         let path = self.log_file(node);
-        let opened = File::options().create(true).append(true).mode(0o600).open(&path);
-        opened.map_err(|source| Error::State { path, doing: "write", source })
+        open_to_write(File::options().create(true).append(true).mode(0o600), &path)
     }
 
     pub(super) fn not_running(&self) -> Error {
@@ -150,9 +191,7 @@ impl NetworkDir {
         let path = self.record_file();
         let text = match read_file(&path) {
             Ok(Some(text)) => text,
-            Ok(None) => {
-                return Err(Error::StateBroken { path, reason: "it is no ordinary file".into() });
-            }
+            Ok(None) => return Err(not_ordinary(path)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(source) => return Err(Error::State { path, doing: "read", source }),
         };
@@ -165,7 +204,10 @@ impl NetworkDir {
         let new = self.path.join("network.json.new");
         let failed =
             |path: &Path, source| Error::State { path: path.to_owned(), doing: "write", source };
-        write_private(&new, &text).map_err(|error| failed(&new, error))?;
+        let options = &mut File::options();
+        let options = options.create(true).write(true).truncate(true).mode(0o600);
+        let mut file = open_to_write(options, &new)?;
+        file.write_all(&text).map_err(|error| failed(&new, error))?;
         let path = self.record_file();
         fs::rename(&new, &path).map_err(|error| failed(&path, error))
     }
@@ -208,9 +250,9 @@ impl NetworkDir {
         let path = self.path.join("lock");
         let failed = |source| Error::State { path: path.clone(), doing: "lock", source };
         loop {
-            let options = File::options().create(true).append(true).mode(0o600).open(&path);
-            let file = match options {
-                Ok(file) => file,
+            let file = match open_lock(&path) {
+                Ok(Some(file)) => file,
+                Ok(None) => return Err(not_ordinary(path)),
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {
                     return Err(self.not_running());
                 }
@@ -225,14 +267,16 @@ impl NetworkDir {
             // Whoever held it may have removed the network, and this file with it: then what
             // was waited for guards nothing any more.
             if is_at(&file, &path) {
-                sign(&file).map_err(failed)?;
+                // Whoever waits in vain is not told by whom, at worst (on a full disk, say).
+                let _ = sign(&file);
                 return Ok(Some(Lock { _file: file }));
             }
         }
     }
 
     fn locked(&self, path: &Path) -> Error {
-        let pid = fs::read_to_string(path).ok().and_then(|text| text.trim().parse().ok());
+        let text = read_file(path).ok().flatten().and_then(|text| String::from_utf8(text).ok());
+        let pid = text.and_then(|text| text.trim().parse().ok());
         Error::Locked { name: self.name.clone(), holder: pid.and_then(Holder::of) }
     }
 
@@ -272,18 +316,13 @@ impl NetworkDir {
 fn parse(text: &[u8], path: &Path) -> Result<Record, Error> {
     let broken = |error: serde_json::Error| Error::StateBroken {
         path: path.to_owned(),
-        reason: error.to_string(),
+        reason: format!("cut short or changed: {error}"),
     };
     let Versioned { version } = serde_json::from_slice(text).map_err(broken)?;
     if version != RECORD_VERSION {
         return Err(Error::StateVersion { path: path.to_owned(), version });
     }
     serde_json::from_slice(text).map_err(broken)
-}
-
-fn write_private(path: &Path, text: &[u8]) -> io::Result<()> {
-    let options = File::options().create(true).write(true).truncate(true).mode(0o600).open(path);
-    options?.write_all(text)
 }
 
 /// Waits in a thread of its own, because the system's own wait has no deadline. Given up, that

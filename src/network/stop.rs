@@ -7,7 +7,7 @@ use crossbeam_channel::RecvTimeoutError;
 use rustix::process::Signal;
 
 use super::process::Signalled;
-use super::{Error, NodeRecord, Progress, Record, StateDir, StopReport, ask};
+use super::{Error, NodeRecord, Progress, Record, Removed, StateDir, StopReport, ask};
 use crate::control::{Request, Token, client};
 use crate::protocol::NodeId;
 use crate::runtime::clock;
@@ -56,7 +56,7 @@ impl StateDir {
         let dir = self.network(name)?;
         let lock = dir.lock_existing()?;
         let Some(record) = dir.read()? else {
-            dir.remove(&lock)?;
+            let _ = dir.remove(&lock);
             return Err(dir.not_running());
         };
         // Nodes started by hand take themselves out of the record as they end, and would wait
@@ -71,11 +71,13 @@ impl StateDir {
         let nodes = record.nodes.iter().filter(concerned).cloned().collect();
         let report = end(&record, nodes, &Request::Stop, progress);
         if report.left.is_empty() {
-            dir.remove(&lock)?;
+            let ended = (report.asked.len() + report.signalled.len()) as u64;
+            dir.remove(&lock).map_err(|error| stays(dir.name(), ended, error))?;
         } else {
             let mut record = record;
             record.nodes.retain(|node| report.left.contains(&node.node));
-            dir.write(&record)?;
+            // The report says the same.
+            let _ = dir.write(&record);
         }
         Ok(report)
     }
@@ -85,7 +87,7 @@ impl StateDir {
     /// # Errors
     ///
     /// If there is no such node up, or its process could not be ended.
-    pub fn remove_node(&self, name: &str, node: NodeId) -> Result<(), Error> {
+    pub fn remove_node(&self, name: &str, node: NodeId) -> Result<Removed, Error> {
         let dir = self.network(name)?;
         let _lock = dir.lock_existing()?;
         let record = dir.read()?.ok_or_else(|| dir.not_running())?;
@@ -98,7 +100,8 @@ impl StateDir {
         let pid = leaving.process.pid;
         let report = end(&record, vec![leaving], &Request::Leave, &mut |_| {});
         if report.left.is_empty() {
-            return Ok(());
+            let left = report.signalled.is_empty();
+            return Ok(if left { Removed::Left } else { Removed::Killed });
         }
         dir.write(&record)?;
         Err(Error::NotEnded { node, pid })
@@ -156,6 +159,16 @@ impl StateDir {
             Signalled::Gone => Err(Error::NodeDown { node, pid }),
             Signalled::Refused => Err(Error::NotSignalled { node, pid }),
         }
+    }
+}
+
+/// The nodes are gone, and that matters more than what could not be removed after them.
+fn stays(name: &str, ended: u64, error: Error) -> Error {
+    match error {
+        Error::State { path, source, .. } => {
+            Error::StateStays { name: name.to_owned(), ended, path, source }
+        }
+        error => error,
     }
 }
 

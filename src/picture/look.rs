@@ -41,7 +41,7 @@ pub enum LinkLook {
     Gone,
     /// A fault mistreats what crosses it.
     Faulty,
-    /// A partition lets nothing cross it.
+    /// A fault, such as a partition, lets nothing cross it.
     Cut,
     /// The first copy of a message crossed it, from its first end to its second.
     Tree,

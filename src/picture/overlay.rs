@@ -236,7 +236,7 @@ fn legend(nodes: &[Node], links: &[Link]) -> Vec<Vec<Sample>> {
         (LinkLook::Made, "made by the nodes themselves"),
         (LinkLook::Doubted, "in doubt"),
         (LinkLook::Faulty, "mistreated by a fault"),
-        (LinkLook::Cut, "cut by a partition"),
+        (LinkLook::Cut, "cut by a fault"),
         (LinkLook::Gone, "no longer in use"),
     ];
     let group = |node: &Node| match node.look {
@@ -334,6 +334,20 @@ mod tests {
         assert_eq!(picture.nodes[0].look, NodeLook::Group(0));
         assert_eq!(picture.nodes[1].look, NodeLook::Group(1));
         assert!(picture.title.ends_with("3 links, in 2 pieces"), "{}", picture.title);
+    }
+
+    /// What is cut need not be cut by a partition.
+    #[test]
+    fn a_link_that_loses_all_is_cut_by_a_fault() {
+        let mut overlay = ring();
+        let effect = Effect { loss: 1.0, ..Effect::default() };
+        let rule = |from, to| FaultRule { from: vec![(from, from)], to: vec![(to, to)], effect };
+        overlay.rules = vec![rule(1, 2), rule(2, 1)];
+        let picture = overlay.picture();
+        assert_eq!(look_of(&picture, (1, 2)), LinkLook::Cut);
+        let samples: Vec<&Sample> = picture.legend.iter().flatten().collect();
+        let words = Sample::Link(LinkLook::Cut, "cut by a fault".into());
+        assert!(samples.contains(&&words), "{samples:?}");
     }
 
     #[test]

@@ -126,7 +126,7 @@ fn legend(nodes: &[Node], links: &[Link], most: u32) -> Vec<Vec<Sample>> {
         (LinkLook::Tree, "first copy"),
         (LinkLook::Pale, "other link"),
         (LinkLook::Gone, "out of use"),
-        (LinkLook::Cut, "cut by a partition"),
+        (LinkLook::Cut, "cut by a fault"),
     ] {
         if links.iter().any(|link| link.look == look) {
             second.push(Sample::Link(look, words.into()));

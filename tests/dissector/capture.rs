@@ -13,7 +13,7 @@ const SCRIPTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts");
 /// A tshark that lists its protocols.
 const KNOWS_GOSSIP: &str = r#"[ "$1" = -G ] && printf 'Gossip\tGOSSIP\tgossip\n' && exit"#;
 /// What the script itself calls.
-const ITS_TOOLS: [&str; 7] = ["bash", "dirname", "grep", "head", "id", "realpath", "cat"];
+const ITS_TOOLS: [&str; 8] = ["bash", "dirname", "grep", "head", "id", "realpath", "cat", "sed"];
 
 /// A directory for the `PATH` in which nothing is found but what was put there.
 struct Place {
@@ -140,6 +140,10 @@ fn it_takes_the_tool_that_is_there() {
     let dumpcap = said(&place, &["f"]);
     assert_eq!(dumpcap, "dumpcap -i lo -w f -q -f udp portrange 7001-7016\n");
     assert_eq!(said(&place, &["--live"]), format!("tshark {options} -P -l\n"));
+    let dumpcap = said(&place, &["-"]);
+    assert_eq!(dumpcap, "dumpcap -i lo -w - -q -f udp portrange 7001-7016\n");
+    let both = place.capture(&lab, &["--ports", "7001-7016", "--live", "-"]).fails("lines and -");
+    assert!(both.starts_with("error: cannot capture into stdout\n"), "{both}");
 }
 
 #[test]
@@ -188,4 +192,9 @@ fn wrong_arguments_are_misuse() {
         assert_eq!(run.code, Some(2), "{arguments:?}: {run:?}");
         assert!(run.stderr.starts_with("usage: scripts/capture "), "{run:?}");
     }
+    let help = place.capture(&lab, &["--help"]).ok("--help");
+    assert!(
+        help.starts_with("Captures what ") && help.contains("  scripts/capture --live"),
+        "{help}"
+    );
 }

@@ -181,6 +181,14 @@ fn walk_through_nodes(browser: &Browser) {
     assert_eq!(browser.eval(&format!("return {unnamed}")), 0, "everything has a name");
 }
 
+/// How much wider the figures are than their place, with numbers as those of a large network.
+const LARGE_NUMBERS: &str = "
+    const row = [...document.querySelectorAll('#figures tbody tr')].at(-1).children;
+    ['26,554,512', '123,495', '64,000'].forEach((text, at) => { row[at + 1].textContent = text; });
+    const place = document.querySelector('aside');
+    return place.scrollWidth - place.clientWidth;
+";
+
 #[test]
 fn pictures_of_the_page() {
     let directory = scratch("pictures");
@@ -192,7 +200,8 @@ fn pictures_of_the_page() {
         let file = directory.join(format!("spread-{nodes}.html"));
         fs::write(&file, page).unwrap();
         for (scheme, (name, size)) in ["light", "dark"].into_iter().flat_map(|scheme| {
-            [("wide", (1920, 1080)), ("narrow", (390, 844))].map(|size| (scheme, size))
+            [("wide", (1920, 1080)), ("medium", (1200, 800)), ("narrow", (390, 844))]
+                .map(|size| (scheme, size))
         }) {
             browser.screen(size, scheme, "reduce");
             browser.open(&file);
@@ -201,6 +210,10 @@ fn pictures_of_the_page() {
             assert_eq!(theme, scheme, "as the user prefers");
             let too_wide = browser.eval("return document.documentElement.scrollWidth - innerWidth");
             assert!(too_wide.as_i64().unwrap() <= 0, "{name}: something sticks out by {too_wide}");
+            let too_wide = browser.eval(LARGE_NUMBERS);
+            assert!(too_wide.as_i64().unwrap() <= 0, "{name}: the table sticks out by {too_wide}");
+            browser.open(&file);
+            browser.press("5");
             let png = browser.screenshot();
             let side = |at: usize| u32::from_be_bytes(png[at..at + 4].try_into().unwrap());
             assert_eq!((side(16), side(20)), size);

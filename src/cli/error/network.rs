@@ -1,5 +1,6 @@
 //! What can go wrong with networks, processes and their state, in three lines each.
 
+use std::io;
 use std::path::Path;
 
 use super::super::render::{count, time};
@@ -22,9 +23,8 @@ impl From<E> for Error {
             E::UnknownNode { .. } | E::NodeDown { .. } | E::NodeRemoved(_) => of_node(error),
             E::NodeUp { .. } | E::NotEnded { .. } | E::NotSignalled { .. } => of_node(error),
             E::NodePaused(_) | E::Impostor { .. } => of_node(error),
-            E::NoHome | E::StateBroken { .. } | E::StateVersion { .. } | E::State { .. } => {
-                of_state(error)
-            }
+            E::NoHome | E::StateBroken { .. } | E::StateVersion { .. } => of_state(error),
+            E::State { .. } | E::StateStays { .. } => of_state(error),
             E::Ports { .. } | E::PortTaken { .. } | E::PortRefused { .. } => of_port(error),
             E::TooManyProcesses { .. } | E::TooFewFiles { .. } | E::Spawn { .. } => {
                 of_system(error)
@@ -173,7 +173,7 @@ fn of_state(error: E) -> Error {
         ),
         E::StateBroken { path, reason } => Error::failed(
             format!("cannot read {}", path.display()),
-            format!("it is cut short or changed: {reason}"),
+            format!("it is {reason}"),
             remove_state(&path),
         ),
         E::StateVersion { path, version } => Error::failed(
@@ -187,16 +187,42 @@ fn of_state(error: E) -> Error {
         E::State { path, doing, source } => Error::failed(
             format!("cannot {doing} {}", path.display()),
             reason(&source),
-            "see to its permissions, or set XDG_STATE_HOME to a directory that can be written",
+            match source.kind() {
+                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+                    "make room there, or set XDG_STATE_HOME to a directory on another disk"
+                }
+                _ => {
+                    "see to its permissions, or set XDG_STATE_HOME to a directory that can be written"
+                }
+            },
+        ),
+        E::StateStays { name, ended, path, source } => Error::failed(
+            format!("network {name} is stopped, but what is remembered of it stays"),
+            format!(
+                "{} ended; {} cannot be removed: {}",
+                count(ended, "node"),
+                path.display(),
+                reason(&source)
+            ),
+            "nothing; the next network of this name needs a directory that can be written",
         ),
         error => in_its_own_words(&error),
     }
 }
 
-/// What to do about a record that nobody can read: its network may well run.
+/// What to do about a record that nobody can read: its network may well run. Its nodes have its
+/// name on their command lines.
 fn remove_state(path: &Path) -> String {
-    let directory = path.parent().unwrap_or(path).display();
-    format!("end what is left of it (`pgrep -af run-node`), then `rm -r {directory}`")
+    if !path.ends_with("network.json") {
+        return format!("`rm -r {}`: nothing of the network is kept in it", path.display());
+    }
+    let directory = path.parent().unwrap_or(path);
+    let name = directory.file_name().unwrap_or_default().to_string_lossy();
+    format!(
+        "`pgrep -af 'run-node --launched --network {name}$'` shows its nodes: `kill` those, then \
+         `rm -r {}`",
+        directory.display()
+    )
 }
 
 fn of_port(error: E) -> Error {
@@ -289,7 +315,6 @@ fn with_log(why: String, said: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::io;
     use std::path::PathBuf;
     use std::time::Duration;
 
@@ -319,6 +344,7 @@ mod tests {
             E::StateBroken { path: path(), reason: "end of file".into() },
             E::StateVersion { path: path(), version: 9 },
             E::State { path: path(), doing: "write", source: source() },
+            E::StateStays { name: "ring".into(), ended: 1, path: path(), source: source() },
             E::Locked { name: "ring".into(), holder: holder() },
             E::Topology(crate::topology::Error::NoNodes),
             E::Ports { origin: 65_000, nodes: 1_000 },

@@ -4,7 +4,27 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use super::super::Error;
+use rustix::fs::{FallocateFlags, fallocate};
+use rustix::io::Errno;
+
+use super::super::{Error, output};
+
+/// Whether this name means stdout, as it does everywhere.
+pub(in crate::cli) fn is_stdout(path: &Path) -> bool {
+    path == Path::new("-")
+}
+
+/// Fails where stdout would get a picture and something else: neither could be read then.
+pub(in crate::cli) fn alone_on_stdout(what: &str, option: &str, json: bool) -> Result<(), Error> {
+    if !json {
+        return Ok(());
+    }
+    Err(Error::misused(
+        format!("cannot write both {what} and JSON to stdout"),
+        format!("{option} is -, and --json was given"),
+        "name a file, or leave --json out",
+    ))
+}
 
 /// A file opened before anything is started, so that a name that cannot be written is found out
 /// in time. Until something is written its old content stays, and a new one goes when dropped.
@@ -13,44 +33,60 @@ pub(in crate::cli) struct PlotFile {
     path: PathBuf,
     /// What the picture shows, for errors.
     what: &'static str,
-    file: File,
-    /// We made it, and nothing is in it yet.
-    empty_of_ours: bool,
+    /// `None`: stdout.
+    file: Option<File>,
+    /// We made it, and the picture is not in it yet.
+    unfinished_of_ours: bool,
 }
 
 impl PlotFile {
-    /// Opens a file for the picture of `what`.
+    /// Opens a file for the picture of `what`; `-` is stdout.
     pub(in crate::cli) fn open(path: &Path, what: &'static str) -> Result<Self, Error> {
+        if is_stdout(path) {
+            return Ok(Self { path: path.into(), what, file: None, unfinished_of_ours: false });
+        }
         let failed = |error| Error::file(&format!("write {what} to"), path, &error);
-        let (opened, empty_of_ours) = match File::create_new(path) {
+        let (opened, unfinished_of_ours) = match File::create_new(path) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                 (OpenOptions::new().write(true).open(path), false)
             }
             opened => (opened, true),
         };
-        let file = opened.map_err(failed)?;
-        Ok(Self { path: path.into(), what, file, empty_of_ours })
+        let file = Some(opened.map_err(failed)?);
+        Ok(Self { path: path.into(), what, file, unfinished_of_ours })
     }
 
     /// Writes the picture, in place of whatever was there.
     pub(in crate::cli) fn write(mut self, picture: &[u8]) -> Result<(), Error> {
-        self.empty_of_ours = false;
-        let written = self.replace(picture);
-        written.map_err(|error| Error::file(&format!("write {} to", self.what), &self.path, &error))
+        let Some(file) = &mut self.file else { return output::bytes(picture) };
+        let written = replace(file, picture);
+        written
+            .map_err(|error| Error::file(&format!("write {} to", self.what), &self.path, &error))?;
+        self.unfinished_of_ours = false;
+        Ok(())
     }
+}
 
-    fn replace(&mut self, picture: &[u8]) -> io::Result<()> {
-        // What is no regular file (a pipe, /dev/stdout) has no old content to take away.
-        if self.file.metadata()?.is_file() {
-            self.file.set_len(0)?;
+/// Writes a file anew. On a full disk the old content stays as it was: there the room is asked
+/// for beforehand.
+fn replace(file: &mut File, picture: &[u8]) -> io::Result<()> {
+    // What is no regular file (a pipe, /dev/stdout) has no old content to take away.
+    let is_regular = file.metadata()?.is_file();
+    let bytes = picture.len() as u64;
+    if is_regular && bytes > 0 {
+        let reserved = fallocate(&*file, FallocateFlags::KEEP_SIZE, 0, bytes);
+        // Other errors mean that this file system cannot tell.
+        if let Err(full @ (Errno::NOSPC | Errno::DQUOT | Errno::FBIG)) = reserved {
+            return Err(full.into());
         }
-        self.file.write_all(picture)
     }
+    file.write_all(picture)?;
+    if is_regular { file.set_len(bytes) } else { Ok(()) }
 }
 
 impl Drop for PlotFile {
     fn drop(&mut self) {
-        if self.empty_of_ours {
+        if self.unfinished_of_ours {
             // At worst an empty file stays behind.
             let _ = fs::remove_file(&self.path);
         }
@@ -82,6 +118,13 @@ mod tests {
         let path = scratch("new.dot");
         drop(PlotFile::open(&path, "it").unwrap());
         assert!(!path.exists());
+    }
+
+    #[test]
+    fn what_takes_nothing_is_told() {
+        let error = PlotFile::open(Path::new("/dev/full"), "it").unwrap().write(b"new");
+        let error = error.unwrap_err().to_string();
+        assert!(error.contains("no space left on device"), "{error}");
     }
 
     #[test]

@@ -1,27 +1,49 @@
 //! The pictures of a message: what `trace-message --dot` and `--html` write.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::super::render::kind_text;
 use super::super::{Error, output};
-use super::{Format, PlotFile, is_ring};
+use super::{Format, PlotFile, alone_on_stdout, is_ring, is_stdout};
 use crate::network::{NodeRecord, Record};
 use crate::picture::{self, Scene};
 use crate::trace::Trace;
 
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Pictures {
-    /// Draw the infection tree: DOT, or what Graphviz makes of it if FILE ends with .svg or .png
+    /// Draw the infection tree: DOT, or what Graphviz makes of it if FILE ends with .svg or .png;
+    /// - is stdout, which gets nothing else then
     #[arg(long, value_name = "FILE")]
     dot: Option<PathBuf>,
-    /// Write a page that replays the spread in a browser, without any network
+    /// Write a page that replays the spread in a browser, without any network; - is stdout
     #[arg(long, value_name = "FILE")]
     html: Option<PathBuf>,
 }
 
 impl Pictures {
+    /// Whether stdout is taken by one of them.
+    pub(in crate::cli) fn to_stdout(&self) -> bool {
+        [&self.dot, &self.html].into_iter().flatten().any(|path| is_stdout(path))
+    }
+
     /// Finds out what cannot work before any node is asked.
-    pub(in crate::cli) fn check(&self, messages: usize) -> Result<(), Error> {
+    pub(in crate::cli) fn check(&self, messages: usize, json: bool) -> Result<(), Error> {
+        let of_stdout = |path: &Option<PathBuf>| path.as_deref().is_some_and(is_stdout);
+        if of_stdout(&self.dot) {
+            alone_on_stdout("the drawing", "--dot", json)?;
+        }
+        if of_stdout(&self.html) {
+            alone_on_stdout("the page", "--html", json)?;
+        }
+        if let (Some(dot), Some(html)) = (&self.dot, &self.html)
+            && is_same(dot, html)
+        {
+            return Err(Error::misused(
+                format!("cannot write both the drawing and the page to {}", dot.display()),
+                "--dot and --html name the same file, and one would take the place of the other",
+                "give each a file of its own",
+            ));
+        }
         let Some(dot) = &self.dot else { return Ok(()) };
         if messages > 1 {
             return Err(Error::misused(
@@ -39,14 +61,27 @@ impl Pictures {
         if let (Some(path), [trace]) = (&self.dot, traces) {
             let file = PlotFile::open(path, "the infection tree")?;
             file.write(&Format::of(path).draw(&picture::tree(trace, &scene))?)?;
-            output::note(&format!("the infection tree is drawn in {}", path.display()));
+            note(path, "the infection tree is drawn in", "");
         }
         if let Some((path, page)) = self.html.as_ref().zip(picture::page(traces, &scene)) {
             PlotFile::open(path, "the page")?.write(page.as_bytes())?;
-            output::note(&format!("the page is in {}; any browser shows it", path.display()));
+            note(path, "the page is in", "; any browser shows it");
         }
         Ok(())
     }
+}
+
+/// Says where something is, unless whoever reads stdout has it by now.
+fn note(path: &Path, before: &str, after: &str) {
+    if !is_stdout(path) {
+        output::note(&format!("{before} {}{after}", path.display()));
+    }
+}
+
+/// Whether two names mean the same file, as far as the names alone can tell.
+fn is_same(one: &Path, other: &Path) -> bool {
+    let plain = |path: &Path| path.strip_prefix(".").unwrap_or(path).to_owned();
+    plain(one) == plain(other)
 }
 
 fn scene(record: &Record) -> Scene {

@@ -10,12 +10,13 @@ use std::time::Duration;
 use crossbeam_channel::{self as channel, Receiver};
 use serde_json::json;
 
+use super::super::error::reason;
 use super::super::interrupt::{self, Interrupt};
 use super::super::progress::Tally;
 use super::super::{Error, Global, output};
-use crate::control::client::Client;
+use crate::control::client::{self, Client};
 use crate::control::{Request, Response};
-use crate::network::StateDir;
+use crate::network::{self, Record, StateDir};
 use crate::protocol::{MessageId, NodeId, Refused, UDP_PAYLOAD_BYTES_MAX};
 
 /// The most messages, and about the most bytes, handed over at a time.
@@ -62,6 +63,10 @@ pub(super) fn run(global: &Global, node: NodeId, relays: u8) -> Result<(), Error
     let batches = read_stdin()?;
     let mut sent = Sent { tally: Tally::new(), count: 0, first: None, last: None };
     let result = hand_over(global, node, relays, &mut client, &batches, &interrupt, &mut sent);
+    let result = result.map_err(|stop| match stop {
+        Stop::Silent(error) => silent(&record, node, &error),
+        Stop::Error(error) => error,
+    });
     let time = sent.tally.time();
     let Sent { tally, count, first, last } = sent;
     drop(tally);
@@ -71,6 +76,9 @@ pub(super) fn run(global: &Global, node: NodeId, relays: u8) -> Result<(), Error
         "{count} {messages} accepted in {:.1} s: {rate:.0} a second",
         time.as_secs_f64()
     ));
+    if result.as_ref().is_err_and(Error::is_reader_left) {
+        output::note("nobody reads their ids any more: what is left of stdin was not sent");
+    }
     if global.json && !result.as_ref().is_err_and(Error::is_reader_left) {
         output::json(&json!({
             "node": node,
@@ -84,6 +92,36 @@ pub(super) fn run(global: &Global, node: NodeId, relays: u8) -> Result<(), Error
     result
 }
 
+/// What ends it before stdin does.
+enum Stop {
+    /// The node gave no good answer.
+    Silent(client::Error),
+    Error(Error),
+}
+
+impl From<Error> for Stop {
+    fn from(error: Error) -> Self {
+        Self::Error(error)
+    }
+}
+
+impl From<client::Error> for Stop {
+    fn from(error: client::Error) -> Self {
+        Self::Silent(error)
+    }
+}
+
+/// Why a node that answered before does not now, where its process tells.
+fn silent(record: &Record, node: NodeId, error: &client::Error) -> Error {
+    // Its record is as old as this command: the node may have left meanwhile.
+    let now = StateDir::from_env().and_then(|state| state.load(&record.name));
+    match now.as_ref().unwrap_or(record).find_up(node) {
+        Err(gone) => gone.into(),
+        Ok(there) if record.is_paused(there) => network::Error::NodePaused(node).into(),
+        Ok(_) => Error::no_answer(node, error),
+    }
+}
+
 /// Hands over batch by batch until stdin ends, or somebody wants it to end.
 fn hand_over(
     global: &Global,
@@ -93,58 +131,50 @@ fn hand_over(
     batches: &Receiver<Batch>,
     interrupt: &Interrupt,
     sent: &mut Sent,
-) -> Result<(), Error> {
-    let failed = |error| Error::no_answer(node, &error);
+) -> Result<(), Stop> {
     loop {
         channel::select! {
             recv(batches) -> batch => {
                 let Ok(Batch { texts, mut numbers, bad }) = batch else { return Ok(()) };
                 let mut request = Request::SendMany { texts, relays };
                 while !numbers.is_empty() && !interrupt.seen() {
-                    let answer = match client.ask(&request) {
-                        // The signal cut it short.
-                        Err(_) if interrupt.seen() => return Err(stopped()),
-                        answer => answer.map_err(failed)?,
-                    };
+                    let answer = client.ask(&request)?;
                     let Response::SentMany { ids, refused } = answer else {
-                        return Err(Error::other_answer(node));
+                        return Err(Error::other_answer(node).into());
                     };
                     if let Request::SendMany { texts, .. } = &mut request {
                         texts.drain(..ids.len().min(texts.len()));
                     }
                     numbers.drain(..ids.len().min(numbers.len()));
-                    sent.note(global.json, &ids)?;
+                    sent.note(global.json, &ids, interrupt)?;
                     if let Some(refused) = refused {
                         let number = numbers.first().copied().unwrap_or(0);
-                        return Err(refused_line(node, number, &refused));
+                        return Err(refused_line(node, number, &refused).into());
                     }
                 }
                 if let Some((number, bad)) = bad.filter(|_| numbers.is_empty()) {
-                    return Err(bad.at_line(number));
+                    return Err(bad.at_line(number).into());
                 }
             }
             recv(interrupt.signals) -> _ => {}
             default(KEEP_ALIVE) => {
-                client.ask(&Request::Confirm).map_err(failed)?;
+                client.ask(&Request::Confirm)?;
             }
         }
         if interrupt.seen() {
-            return Err(stopped());
+            return Err(Error::failed(
+                "stopped before the end of stdin",
+                "somebody asked for it",
+                "all messages accepted so far reach every live node; send the others again",
+            )
+            .into());
         }
     }
 }
 
-fn stopped() -> Error {
-    Error::failed(
-        "stopped before the end of stdin",
-        "somebody asked for it",
-        "all messages accepted so far reach every live node; send the others again",
-    )
-}
-
 impl Sent {
     /// Counts messages that were accepted, and prints their ids.
-    fn note(&mut self, json: bool, ids: &[MessageId]) -> Result<(), Error> {
+    fn note(&mut self, json: bool, ids: &[MessageId], interrupt: &Interrupt) -> Result<(), Error> {
         self.count += ids.len() as u64;
         self.first = self.first.or(ids.first().copied());
         self.last = ids.last().copied().or(self.last);
@@ -157,7 +187,7 @@ impl Sent {
             // Writing to memory does not fail.
             let _ = writeln!(text, "{id}");
         }
-        output::result(&String::from_utf8_lossy(&text))
+        output::result_until(&String::from_utf8_lossy(&text), interrupt)
     }
 }
 
@@ -218,7 +248,7 @@ fn next_line(input: &mut impl BufRead, number: &mut u64) -> Result<Option<String
         // Its end may take two bytes more.
         let mut bounded = input.take(LINE_BYTES_MAX as u64 + 2);
         let read = bounded.read_until(b'\n', &mut line);
-        if read.map_err(|error| Bad::Unreadable(error.to_string()))? == 0 {
+        if read.map_err(|error| Bad::Unreadable(reason(&error)))? == 0 {
             return Ok(None);
         }
         let text = line.strip_suffix(b"\n").unwrap_or(&line);

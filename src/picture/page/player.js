@@ -154,9 +154,9 @@ function showDetails(index) {
 }
 
 const NAMES = [
-  ["Time to 50 %", (figures) => figures.time_to_us.p50, span],
-  ["Time to 90 %", (figures) => figures.time_to_us.p90, span],
-  ["Time to 99 %", (figures) => figures.time_to_us.p99, span],
+  ["Time to 50\u00a0%", (figures) => figures.time_to_us.p50, span],
+  ["Time to 90\u00a0%", (figures) => figures.time_to_us.p90, span],
+  ["Time to 99\u00a0%", (figures) => figures.time_to_us.p99, span],
   ["Time to all", (figures) => figures.time_to_us.p100, span],
   ["Hop latency", (figures) => figures.hop_latency_us, span],
   ["Last delivery hop", (figures) => figures.last_delivery_hop, plain],
