@@ -44,6 +44,7 @@ impl Node {
         );
         self.counters.accepted += 1;
         self.counters.delivered += 1;
+        self.room.note(store::settling_bytes(text.len()));
         if self.tells_messages {
             self.events.push(Event::Accepted { id, text: text.into() });
         }

@@ -40,9 +40,10 @@ const REST: Duration = Duration::from_secs(1);
 /// How much of the room there can be is there now.
 ///
 /// As in TCP (RFC 5681), a node does not know how much the network carries, nor how many others
-/// are about to send. So it begins with little, has twice as much once all of that settled, and
+/// are about to send. So it takes in little at first, twice as much once all of that settled, and
 /// half as much after somebody could not keep up. Others may do the same at the same time: with
-/// what all took in meanwhile doubled as well, nobody must lag behind.
+/// what all took in meanwhile doubled as well, nobody must lag behind. What others sent does not
+/// count here, or who begins while they fill their links would find no place among them.
 #[derive(Debug, Default)]
 pub(super) struct Room {
     /// There is none before this time.
@@ -50,28 +51,48 @@ pub(super) struct Room {
     /// How many times this was said in the network, as far as is known here.
     wave: u64,
     halved: u32,
-    /// All of it was taken, while these messages were unsettled: it doubles when they are settled.
+    /// What was taken in since it last doubled or halved, or after a rest.
+    accepted: Accepted,
+    /// Half of it was taken, while these messages were unsettled: it doubles when they are settled.
     taken: Option<Mark>,
     /// When somebody last asked for room.
     used: Option<Monotonic>,
 }
 
+/// Messages, and their bytes as `settling_bytes` counts them.
+#[derive(Clone, Copy, Debug, Default)]
+struct Accepted {
+    messages: usize,
+    bytes: u64,
+}
+
 impl Room {
+    /// A text was taken in.
+    pub(super) fn note(&mut self, bytes: u64) {
+        self.accepted.messages += 1;
+        self.accepted.bytes += bytes;
+    }
+
     /// There is none for a moment.
     fn close(&mut self, now: Monotonic) {
         if self.none_until <= now {
-            self.halved = (self.halved + 1).min(HALVED_MAX);
-            self.taken = None;
+            self.change((self.halved + 1).min(HALVED_MAX));
         }
         self.none_until = now + NO_ROOM_FOR;
+    }
+
+    /// Begins to count anew.
+    fn change(&mut self, halved: u32) {
+        self.halved = halved;
+        self.accepted = Accepted::default();
+        self.taken = None;
     }
 
     /// Somebody asks for room, of which there can be `most`.
     fn begin(&mut self, now: Monotonic, most: usize) {
         if self.used.is_none_or(|used| now.since(used) > REST) {
             let halved = (most / FIRST).checked_ilog2().unwrap_or(0);
-            self.halved = halved.min(HALVED_MAX).max(self.halved);
-            self.taken = None;
+            self.change(halved.min(HALVED_MAX).max(self.halved));
         }
         self.used = Some(now);
     }
@@ -87,27 +108,35 @@ impl Node {
         if now.monotonic < self.room.none_until || self.is_much(unsettled, LAG_PART) {
             return 0;
         }
-        if let Some(taken) = self.room.taken.take_if(|taken| taken.end <= unsettled.first)
-            && !self.is_much(taken, LAG_PART * 2)
-        {
-            self.room.halved = self.room.halved.saturating_sub(1);
+        if let Some(taken) = self.room.taken.filter(|taken| taken.end <= unsettled.first) {
+            let was_easy = !self.is_much(taken, LAG_PART * 2);
+            self.room.change(self.room.halved.saturating_sub(u32::from(was_easy)));
         }
-        let bytes_max = self.config.limits.retained_bytes_max / UNSETTLED_PART;
-        let bytes_max = (bytes_max >> self.room.halved) as u64;
+        let bytes_max = (self.config.limits.retained_bytes_max / UNSETTLED_PART) as u64;
         let bytes = self.unsettled_bytes();
-        let messages = usize::try_from(self.unsettled()).unwrap_or(usize::MAX);
         // An empty link takes any message, however large.
-        let is_full = bytes > 0 && bytes >= bytes_max;
-        let room = self.room_now().saturating_sub(messages);
-        if is_full || room == 0 {
-            self.room.taken.get_or_insert(unsettled);
+        if bytes > 0 && bytes >= bytes_max {
             return 0;
         }
-        room
+        let messages = usize::try_from(self.unsettled()).unwrap_or(usize::MAX);
+        let room = self.room_max().saturating_sub(messages);
+        if self.room.halved == 0 { room } else { room.min(self.share(unsettled, bytes_max)) }
     }
 
-    /// The most there is now: less than [`Node::room_max`] until the network turns out to carry
-    /// as much.
+    /// What is left of this node's share of the room, while that is not all there can be.
+    fn share(&mut self, unsettled: Mark, bytes_max: u64) -> usize {
+        let (messages_max, bytes_max) = (self.room_now(), bytes_max >> self.room.halved);
+        let Accepted { messages, bytes } = self.room.accepted;
+        // Half of it, so that the other half is under way while this settles.
+        if messages * 2 >= messages_max || bytes * 2 >= bytes_max {
+            self.room.taken.get_or_insert(unsettled);
+        }
+        let is_full = bytes > 0 && bytes >= bytes_max;
+        if is_full { 0 } else { messages_max.saturating_sub(messages) }
+    }
+
+    /// The most that this node takes in before some of it settled: less than [`Node::room_max`]
+    /// until the network turns out to carry as much.
     #[must_use]
     pub fn room_now(&self) -> usize {
         (self.room_max() >> self.room.halved).max(1)
@@ -354,6 +383,29 @@ mod tests {
         assert!(sent.iter().filter(|millis| **millis > 5_000).count() > 500, "as fast as ever");
     }
 
+    #[test]
+    fn who_begins_finds_room_among_those_who_fill_their_links() {
+        let mut table = Table::ring(4);
+        table.run(SECOND);
+        table.passes = Box::new(|_, _, frames| {
+            // Nothing is acknowledged for a while.
+            !frames.iter().any(|frame| matches!(frame, Frame::Rumor(rumor) if rumor.hops > 1))
+        });
+        for node in [1, 3] {
+            for _ in 0..20 {
+                table.send(node, "banana");
+            }
+        }
+        table.run(Duration::from_millis(1));
+        let now = table.now();
+        assert!(table.node(2).unsettled() > FIRST as u64);
+        assert_eq!(table.node(2).room(now), FIRST);
+        for left in (0..FIRST).rev() {
+            table.send(2, "apple");
+            assert_eq!(table.node(2).room(now), left);
+        }
+    }
+
     fn has_room(table: &mut Table) -> Vec<bool> {
         let now = table.now();
         (1..=3).map(|node| table.node(node).room(now) > 0).collect()
@@ -456,7 +508,9 @@ mod tests {
         table.kill(2);
         table.send(1, "banana");
         let now = table.now();
-        assert_eq!((table.node(1).unsettled(), table.node(1).room(now)), (1, FIRST - 1));
+        assert_eq!((table.node(1).unsettled(), table.node(1).room(now)), (1, FIRST));
+        table.send(1, "apple");
+        assert_eq!((table.node(1).unsettled(), table.node(1).room(now)), (2, FIRST - 1));
         table.run(SECOND * 31);
         assert_eq!(table.node(1).unsettled(), 0, "it was given up");
     }
