@@ -274,6 +274,7 @@ impl Node {
         self.pass_root_on(now, None);
         self.shuffle(now);
         self.faults.note_due(&mut self.due);
+        self.note_end_of_no_room(now);
         if let Some(until) = self.leaving {
             self.due.at(until.max(now.monotonic + LEAVING_TICK));
         }

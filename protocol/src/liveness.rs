@@ -77,6 +77,9 @@ impl Node {
         if standing == Standing::Alive {
             // What waited for it is due.
             self.due.at(peer.heard);
+            if peer.settling.unsettled > 0 {
+                self.store.look_again();
+            }
         }
         let event = match (before, standing) {
             (Standing::Alive, Standing::Suspected { .. }) => {
@@ -106,7 +109,10 @@ impl Node {
         let patience = now.monotonic + self.config.timing.first_contact_timeout;
         for peer in self.peers.iter_mut() {
             match &mut peer.standing {
-                Standing::Suspected { .. } => peer.standing = Standing::Alive,
+                Standing::Suspected { .. } => {
+                    peer.standing = Standing::Alive;
+                    self.store.look_again();
+                }
                 Standing::Joining { until } if peer.original => *until = patience,
                 _ => {}
             }

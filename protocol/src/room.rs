@@ -53,8 +53,9 @@ pub(super) struct Room {
     halved: u32,
     /// What was taken in since it last doubled or halved, or after a rest.
     accepted: Accepted,
-    /// Half of it was taken, while these messages were unsettled: it doubles when they are settled.
-    taken: Option<Mark>,
+    /// Half of it was taken, while these messages were unsettled, at this time: it doubles when
+    /// they are settled.
+    taken: Option<(Mark, Monotonic)>,
     /// When somebody last asked for room.
     used: Option<Monotonic>,
 }
@@ -108,10 +109,7 @@ impl Node {
         if now.monotonic < self.room.none_until || self.is_much(unsettled, LAG_PART) {
             return 0;
         }
-        if let Some(taken) = self.room.taken.filter(|taken| taken.end <= unsettled.first) {
-            let was_easy = !self.is_much(taken, LAG_PART * 2);
-            self.room.change(self.room.halved.saturating_sub(u32::from(was_easy)));
-        }
+        self.renew_share(now.monotonic, unsettled);
         let bytes_max = (self.config.limits.retained_bytes_max / UNSETTLED_PART) as u64;
         let bytes = self.unsettled_bytes();
         // An empty link takes any message, however large.
@@ -120,19 +118,41 @@ impl Node {
         }
         let messages = usize::try_from(self.unsettled()).unwrap_or(usize::MAX);
         let room = self.room_max().saturating_sub(messages);
-        if self.room.halved == 0 { room } else { room.min(self.share(unsettled, bytes_max)) }
+        room.min(self.share())
     }
 
     /// What is left of this node's share of the room, while that is not all there can be.
-    fn share(&mut self, unsettled: Mark, bytes_max: u64) -> usize {
-        let (messages_max, bytes_max) = (self.room_now(), bytes_max >> self.room.halved);
-        let Accepted { messages, bytes } = self.room.accepted;
-        // Half of it, so that the other half is under way while this settles.
-        if messages * 2 >= messages_max || bytes * 2 >= bytes_max {
-            self.room.taken.get_or_insert(unsettled);
+    fn share(&self) -> usize {
+        let (most, Accepted { messages, bytes }) = (self.share_max(), self.room.accepted);
+        match () {
+            () if self.room.halved == 0 => usize::MAX,
+            () if bytes > 0 && bytes >= most.bytes => 0,
+            () => most.messages.saturating_sub(messages),
         }
-        let is_full = bytes > 0 && bytes >= bytes_max;
-        if is_full { 0 } else { messages_max.saturating_sub(messages) }
+    }
+
+    fn share_max(&self) -> Accepted {
+        let bytes_max = (self.config.limits.retained_bytes_max / UNSETTLED_PART) as u64;
+        Accepted { messages: self.room_now(), bytes: bytes_max >> self.room.halved }
+    }
+
+    /// Gives this node a new share, twice as large, when what it took of the last one has settled;
+    /// or one of the same size, when it takes long: a single message that cannot be delivered
+    /// must not stop all that follow.
+    fn renew_share(&mut self, now: Monotonic, unsettled: Mark) {
+        let (most, Accepted { messages, bytes }) = (self.share_max(), self.room.accepted);
+        // Half of it, so that the other half is under way while this settles.
+        if messages * 2 >= most.messages || bytes * 2 >= most.bytes {
+            self.room.taken.get_or_insert((unsettled, now));
+        }
+        let Some((taken, since)) = self.room.taken else { return };
+        let few_are_left = self.unsettled() * 4 <= most.messages as u64;
+        if taken.end <= unsettled.first || few_are_left {
+            let was_easy = !self.is_much(taken, LAG_PART * 2);
+            self.room.change(self.room.halved.saturating_sub(u32::from(was_easy)));
+        } else if now.since(since) > REST {
+            self.room.change(self.room.halved);
+        }
     }
 
     /// The most that this node takes in before some of it settled: less than [`Node::room_max`]
@@ -147,7 +167,7 @@ impl Node {
     #[must_use]
     pub fn room_max(&self) -> usize {
         let limits = &self.config.limits;
-        limits.unsettled_max.min((limits.messages_max / UNSETTLED_PART).max(1))
+        limits.unsettled_max.min(limits.messages_max / UNSETTLED_PART).max(1)
     }
 
     /// Messages sent that some neighbour is not known to have.
@@ -228,8 +248,14 @@ impl Node {
 
     fn no_room_for_a_moment(&mut self, now: Now) {
         self.room.close(now.monotonic);
-        // Somebody may wait for it to end.
-        self.due.at(self.room.none_until);
+        self.note_end_of_no_room(now);
+    }
+
+    /// Somebody may wait for it to end.
+    pub(super) fn note_end_of_no_room(&mut self, now: Now) {
+        if self.room.none_until > now.monotonic {
+            self.due.at(self.room.none_until);
+        }
     }
 
     /// Takes note that something was evicted that an awaited neighbour was not known to have.
@@ -381,6 +407,76 @@ mod tests {
         let pause = sent.windows(2).map(|pair| pair[1] - pair[0]).max().unwrap();
         assert!((1_000..4_000).contains(&pause), "{pause} ms without room");
         assert!(sent.iter().filter(|millis| **millis > 5_000).count() > 500, "as fast as ever");
+    }
+
+    #[test]
+    fn one_message_that_cannot_be_delivered_does_not_stop_the_others() {
+        let mut table = Table::ring(3);
+        table.run(SECOND);
+        table.passes = Box::new(|_, to, frames| {
+            let is_bad =
+                |frame: &Frame<'_>| matches!(frame, Frame::Rumor(rumor) if rumor.text == "bad");
+            to != 2 || !frames.iter().any(is_bad)
+        });
+        table.send(1, "bad");
+        // In a datagram of its own.
+        table.run(Duration::from_millis(1));
+        let mut sent = 0;
+        for _ in 0..1_000 {
+            let now = table.now();
+            while table.node(1).room(now) > 0 {
+                table.send(1, "banana");
+                sent += 1;
+            }
+            table.run(Duration::from_millis(1));
+        }
+        assert!(sent > 10_000, "{sent} in a second");
+    }
+
+    #[test]
+    fn a_text_that_takes_the_whole_share_leaves_room_once_it_has_settled() {
+        let mut table =
+            Table::with(2, &[(1, 2)], |config| config.limits_mut().retained_bytes_max = 1 << 20);
+        table.run(SECOND);
+        for _ in 0..10 {
+            let now = table.now();
+            assert!(table.node(1).room(now) > 0);
+            table.send(1, &"x".repeat(40_000));
+            table.run(Duration::from_millis(100));
+        }
+    }
+
+    #[test]
+    fn the_end_of_no_room_wakes_who_waits_for_it_however_often_it_was_put_off() {
+        let mut table = Table::ring(3);
+        table.run(SECOND);
+        for wave in 1..=3 {
+            table.feed(1, 2, &[Frame::NoRoom(NoRoom { wave })]);
+            table.run(Duration::from_millis(60));
+        }
+        let now = table.now();
+        let node = table.node(1);
+        assert_eq!(node.room(now), 0);
+        assert!(node.deadline().is_some_and(|due| due <= node.room.none_until));
+    }
+
+    #[test]
+    fn a_neighbour_that_was_suspected_for_a_while_is_waited_for_again() {
+        let mut table = Table::with(2, &[(1, 2)], |config| config.limits_mut().messages_max = 64);
+        table.run(SECOND);
+        table.passes = Box::new(|_, _, _| false);
+        for _ in 0..40 {
+            table.send(1, "banana");
+        }
+        let now = table.now();
+        assert_eq!(table.node(1).room(now), 0, "more than a quarter");
+        let mark = table.node(1).first_unsettled();
+        table
+            .node(1)
+            .set_standing(NodeId(2), Standing::Suspected { probes: 0, next: now.monotonic });
+        assert_ne!(table.node(1).first_unsettled(), mark, "not for who is silent");
+        table.node(1).set_standing(NodeId(2), Standing::Alive);
+        assert_eq!(table.node(1).first_unsettled(), mark);
     }
 
     #[test]

@@ -113,8 +113,15 @@ impl Store {
         (first..end).filter_map(|at| self.messages.get(Slot(at)))
     }
 
+    /// Has all messages looked at again for whether they are settled: some may count that did
+    /// not.
+    pub(super) fn look_again(&mut self) {
+        self.settled_before = self.messages.first();
+        self.settled = self.went;
+    }
+
     /// What came from the first message on that is not settled. Each message is looked at once:
-    /// what is settled stays so.
+    /// what is settled stays so, but for [`Store::look_again`].
     pub(super) fn unsettled(&mut self, is_unsettled: impl Fn(&Record) -> bool) -> Mark {
         while let Some(record) = self.messages.get(Slot(self.settled_before)) {
             if is_unsettled(record) {
