@@ -54,8 +54,8 @@ pub(super) struct Room {
     /// What was taken in since it last doubled or halved, or after a rest.
     accepted: Accepted,
     /// Half of it was taken, while these messages were unsettled, at this time: it doubles when
-    /// they are settled.
-    taken: Option<(Mark, Monotonic)>,
+    /// they are settled. Boxed, for most nodes of a large network send nothing.
+    taken: Option<Box<(Mark, Monotonic)>>,
     /// When somebody last asked for room.
     used: Option<Monotonic>,
 }
@@ -143,9 +143,9 @@ impl Node {
         let (most, Accepted { messages, bytes }) = (self.share_max(), self.room.accepted);
         // Half of it, so that the other half is under way while this settles.
         if messages * 2 >= most.messages || bytes * 2 >= most.bytes {
-            self.room.taken.get_or_insert((unsettled, now));
+            self.room.taken.get_or_insert_with(|| Box::new((unsettled, now)));
         }
-        let Some((taken, since)) = self.room.taken else { return };
+        let Some((taken, since)) = self.room.taken.as_deref().copied() else { return };
         let few_are_left = self.unsettled() * 4 <= most.messages as u64;
         if taken.end <= unsettled.first || few_are_left {
             let was_easy = !self.is_much(taken, LAG_PART * 2);
