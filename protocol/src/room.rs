@@ -54,7 +54,7 @@ pub(super) struct Room {
     /// What was taken in since it last doubled or halved, or after a rest.
     accepted: Accepted,
     /// Half of it was taken, while these messages were unsettled, at this time: it doubles when
-    /// they are settled. Boxed, for most nodes of a large network send nothing.
+    /// all but a few of them are settled. Boxed, for most nodes of a large network send nothing.
     taken: Option<Box<(Mark, Monotonic)>>,
     /// When somebody last asked for room.
     used: Option<Monotonic>,
@@ -110,10 +110,9 @@ impl Node {
             return 0;
         }
         self.renew_share(now.monotonic, unsettled);
-        let bytes_max = (self.config.limits.retained_bytes_max / UNSETTLED_PART) as u64;
         let bytes = self.unsettled_bytes();
         // An empty link takes any message, however large.
-        if bytes > 0 && bytes >= bytes_max {
+        if bytes > 0 && bytes >= self.bytes_max() {
             return 0;
         }
         let messages = usize::try_from(self.unsettled()).unwrap_or(usize::MAX);
@@ -132,13 +131,17 @@ impl Node {
     }
 
     fn share_max(&self) -> Accepted {
-        let bytes_max = (self.config.limits.retained_bytes_max / UNSETTLED_PART) as u64;
-        Accepted { messages: self.room_now(), bytes: bytes_max >> self.room.halved }
+        Accepted { messages: self.room_now(), bytes: self.bytes_max() >> self.room.halved }
     }
 
-    /// Gives this node a new share, twice as large, when what it took of the last one has settled;
-    /// or one of the same size, when it takes long: a single message that cannot be delivered
-    /// must not stop all that follow.
+    /// The most bytes that may be unsettled on a link.
+    fn bytes_max(&self) -> u64 {
+        (self.config.limits.retained_bytes_max / UNSETTLED_PART) as u64
+    }
+
+    /// Gives this node a new share, twice as large, when what it took of the last one has settled
+    /// but for a few; or one of the same size, when that takes long: messages that cannot be
+    /// delivered must not stop all that follow.
     fn renew_share(&mut self, now: Monotonic, unsettled: Mark) {
         let (most, Accepted { messages, bytes }) = (self.share_max(), self.room.accepted);
         // Half of it, so that the other half is under way while this settles.
