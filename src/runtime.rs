@@ -51,6 +51,8 @@ const COMMANDS_PER_TURN: usize = 16;
 const COMMANDS_MAX: usize = 256;
 /// The longest wait, where nothing is due.
 const WAIT_MAX: Duration = Duration::from_secs(60);
+/// So much later than due a wait may end, or half of itself where that is less.
+const LATE_MAX: Duration = Duration::from_millis(10);
 /// How long to let a socket rest that does nothing but fail.
 const REST_AFTER_ERROR: Duration = Duration::from_millis(1);
 
@@ -285,8 +287,8 @@ impl Runtime {
         }
     }
 
-    /// Sets the read timeout for what is due next, if it is not short enough already: waking
-    /// early is harmless, a system call per datagram is not.
+    /// Sets the read timeout for what is due next, if the one set does not do: waking a little
+    /// early or late is harmless, a system call per datagram is not.
     fn arm(&mut self, now: Monotonic) -> RecvFlags {
         if self.desk.is_rung() {
             return RecvFlags::DONTWAIT;
@@ -297,13 +299,10 @@ impl Runtime {
         if wait.is_zero() {
             return RecvFlags::DONTWAIT;
         }
-        // Short enough, and not so short that an idle node would wake up for nothing. A busy one
-        // leaves it as it is: it has better things to do.
-        if wait < self.armed || (self.idle && wait > self.armed * 4) {
-            let timeout = wait.max(Duration::from_millis(1));
-            if self.socket.set_read_timeout(Some(timeout)).is_ok() {
-                self.armed = timeout;
-            }
+        if let Some(timeout) = timeout_for(wait, self.armed, self.idle)
+            && self.socket.set_read_timeout(Some(timeout)).is_ok()
+        {
+            self.armed = timeout;
         }
         RecvFlags::empty()
     }
@@ -416,6 +415,18 @@ impl Runtime {
             self.node.count_socket_errors(errors, 0);
         }
     }
+}
+
+/// The read timeout to set for a wait, `None` if the one that is `armed` does.
+///
+/// It does unless it ends too late, or, where the last wait was `idle`, far too early: then an
+/// idle node would wake up for nothing. What is set lies midway between on time and too late. So
+/// where messages come one after the other, each of which begins the same wait anew, none of them
+/// needs another timeout, and no wait of theirs ends before the next of them comes.
+fn timeout_for(wait: Duration, armed: Duration, idle: bool) -> Option<Duration> {
+    let late_max = LATE_MAX.min(wait / 2);
+    let wanting = armed > wait + late_max || (idle && armed * 4 < wait);
+    wanting.then(|| (wait + late_max / 2).max(Duration::from_millis(1)))
 }
 
 /// A UDP socket on this address.
