@@ -1,5 +1,5 @@
 //! What a copy costs in allocations: none for a duplicate, at most two for a new message. Of the
-//! latter, nodes with more than three links fall short by a few per cent, as is said below.
+//! latter, nodes with many links fall short by a few per cent, as is said below.
 //!
 //! A few nodes that are all linked pass messages round; one of them is watched. Memory that grows
 //! with the number of messages held is taken in larger and larger pieces, so its share is counted
@@ -129,20 +129,23 @@ fn watch(links: u32, relays: u8, held: [u64; 2], new_max: u64) {
     }
 }
 
+/// The goal is two, and a short message with few paths takes none of its own: what is counted is
+/// the growth of the store.
 #[test]
-fn a_duplicate_allocates_nothing_and_a_new_message_at_most_twice() {
-    watch(3, 1, [16, 10_000], 2_000);
+fn a_duplicate_allocates_nothing_and_a_new_message_hardly_ever() {
+    watch(3, 1, [16, 10_000], 100);
 }
 
-/// The goal is two here as well. The body and the counts of the links that don't fit into the record
-/// make two, and the store's growth comes on top: 2.02 to 2.10 were seen.
+/// Either the paths do not fit into the record, or the counts of the links do not.
 #[test]
-fn with_more_neighbours_the_growth_of_the_store_comes_on_top_of_two() {
-    watch(5, 1, [16, 4_000], 2_100);
+fn more_relays_or_a_few_more_neighbours_take_one_allocation() {
+    watch(3, 3, [64, 4_000], 1_100);
+    watch(5, 1, [16, 4_000], 1_100);
+}
+
+/// The goal is two here as well. Paths and counts make two, and the store's growth comes on top: 2.03
+/// to 2.10 were seen.
+#[test]
+fn with_many_neighbours_the_growth_of_the_store_comes_on_top_of_two() {
     watch(12, 1, [16, 2_000], 2_100);
-}
-
-#[test]
-fn more_relays_cost_no_more() {
-    watch(3, 3, [64, 4_000], 2_000);
 }

@@ -1,8 +1,12 @@
 //! One message as a node has it: its text, the paths of its copies, what went over which link.
 //!
-//! Text and paths share one allocation with a little room to spare, so that a new message costs
-//! one, and the copies that follow none.
+//! Text and paths lie one behind the other with a little room to spare: in the record itself if they
+//! are short, as most are, else in one allocation. So a new message costs one at most, and the copies
+//! that follow none.
 
+use smallvec::SmallVec;
+
+use super::super::config::UDP_PAYLOAD_BYTES_MAX;
 use super::super::flood::{Copies, LinkId};
 use super::super::message::{MessageId, NodeId};
 use super::super::path;
@@ -32,11 +36,17 @@ pub(in super::super) struct Record {
     text_bytes: u32,
     /// The text; then the paths: of the first copy, then of others, a shortest and a longest
     /// among them. Each is its hops and its length, in [`TRAIL_BYTES`], and its nodes.
-    body: Vec<u8>,
+    body: Body,
 }
 
-/// What stands before the nodes of a path: hops (4) and their length in bytes (4).
-const TRAIL_BYTES: usize = 8;
+/// Room in the record for a text of a few words and the paths of three copies. A list of its own
+/// would take half as much again for its place and its length.
+const BODY_BYTES: usize = 64;
+type Body = SmallVec<[u8; BODY_BYTES]>;
+
+/// What stands before the nodes of a path: hops (4) and their length in bytes (2), which a datagram's
+/// length bounds.
+const TRAIL_BYTES: usize = 6;
 
 /// The bytes that a message with a text this long takes, but for its paths: these grow while
 /// it is unsettled, and this must not.
@@ -78,7 +88,7 @@ impl Record {
     pub(super) fn new(id: MessageId, arrival: &Arrival<'_>, spare_bytes: usize) -> Self {
         let first = Trail { hops: arrival.hops, nodes: arrival.path };
         let text = arrival.text.as_bytes();
-        let mut body = Vec::with_capacity(text.len() + first.bytes() + spare_bytes);
+        let mut body = Body::with_capacity(text.len() + first.bytes() + spare_bytes);
         body.extend_from_slice(text);
         first.append_to(&mut body);
         Self {
@@ -148,9 +158,10 @@ impl Record {
             let before: usize = self.trails().take(at).map(|trail| trail.bytes()).sum();
             let start = self.text_bytes as usize + before;
             let end = start + self.trails().nth(at).map_or(0, |trail| trail.bytes());
-            let mut new = Vec::with_capacity(trail.bytes());
+            let mut new = Body::with_capacity(trail.bytes());
             trail.append_to(&mut new);
-            self.body.splice(start..end, new);
+            self.body.drain(start..end);
+            self.body.insert_from_slice(start, &new);
         }
         Kept::No
     }
@@ -200,7 +211,8 @@ impl Record {
     /// Bytes this message takes, as the limit counts them.
     pub(super) fn bytes(&self) -> usize {
         let named = size_of::<MessageId>() + size_of::<u64>();
-        size_of::<Self>() + named + self.body.capacity() + self.copies.heap_bytes()
+        let body = if self.body.spilled() { self.body.capacity() } else { 0 };
+        size_of::<Self>() + named + body + self.copies.heap_bytes()
     }
 
     /// The message as people see it; its paths end with `node`.
@@ -234,8 +246,9 @@ impl<'a> Trail<'a> {
         TRAIL_BYTES + self.nodes.len()
     }
 
-    fn append_to(self, body: &mut Vec<u8>) {
-        let length = u32::try_from(self.nodes.len()).unwrap_or(u32::MAX);
+    fn append_to(self, body: &mut Body) {
+        debug_assert!(self.nodes.len() <= UDP_PAYLOAD_BYTES_MAX, "it came in a datagram");
+        let length = u16::try_from(self.nodes.len()).unwrap_or(u16::MAX);
         body.extend_from_slice(&self.hops.to_le_bytes());
         body.extend_from_slice(&length.to_le_bytes());
         body.extend_from_slice(self.nodes);
@@ -245,7 +258,7 @@ impl<'a> Trail<'a> {
     fn read(bytes: &'a [u8]) -> Option<(Self, &'a [u8])> {
         let (hops, rest) = bytes.split_first_chunk()?;
         let (length, rest) = rest.split_first_chunk()?;
-        let (nodes, rest) = rest.split_at_checked(u32::from_le_bytes(*length) as usize)?;
+        let (nodes, rest) = rest.split_at_checked(u16::from_le_bytes(*length).into())?;
         Some((Self { hops: u32::from_le_bytes(*hops), nodes }, rest))
     }
 }
