@@ -27,11 +27,13 @@ use rustix::net::{RecvFlags, SendFlags};
 use crate::control::{Request, Response, Token, server};
 use crate::protocol::{Config, Event, Monotonic, Node, Now, Outputs, Wall};
 
+mod alarm;
 pub mod clock;
 mod commands;
 mod gate;
 mod subscribers;
 
+use alarm::Alarm;
 use clock::Clock;
 pub use commands::Stopper;
 use commands::{Command, Desk};
@@ -51,8 +53,6 @@ const COMMANDS_PER_TURN: usize = 16;
 const COMMANDS_MAX: usize = 256;
 /// The longest wait, where nothing is due.
 const WAIT_MAX: Duration = Duration::from_secs(60);
-/// So much later than due a wait may end, or half of itself where that is less.
-const LATE_MAX: Duration = Duration::from_millis(10);
 /// How long to let a socket rest that does nothing but fail.
 const REST_AFTER_ERROR: Duration = Duration::from_millis(1);
 
@@ -117,10 +117,7 @@ pub struct Runtime {
     /// Answers that go out after what the questions led to.
     replies: Vec<(Sender<Response>, Response)>,
     confirm_by: Option<Monotonic>,
-    /// The read timeout that the socket has now.
-    armed: Duration,
-    /// The last wait brought nothing.
-    idle: bool,
+    alarm: Alarm,
     /// Datagrams that came alone since there was last a look for more.
     lone: u8,
     clock: Clock,
@@ -172,8 +169,7 @@ impl Runtime {
             gate: Gate::default(),
             replies: Vec::new(),
             confirm_by: options.confirm_within.map(|within| now.monotonic + within),
-            armed: WAIT_MAX,
-            idle: true,
+            alarm: Alarm::default(),
             lone: 0,
             clock: Clock::default(),
             state: State::Running,
@@ -257,8 +253,8 @@ impl Runtime {
         }
         let flags = self.arm(before.monotonic);
         let came = self.take_in(buffer, flags);
-        self.idle = came.is_none();
-        self.lone = if self.idle { 0 } else { (self.lone + 1) % LONE_MAX };
+        self.alarm.rang = came.is_none();
+        self.lone = if self.alarm.rang { 0 } else { (self.lone + 1) % LONE_MAX };
         came.unwrap_or_else(|| self.clock.now())
     }
 
@@ -287,8 +283,7 @@ impl Runtime {
         }
     }
 
-    /// Sets the read timeout for what is due next, if the one set does not do: waking a little
-    /// early or late is harmless, a system call per datagram is not.
+    /// Sets the read timeout for what is due next, if the one that is set does not do.
     fn arm(&mut self, now: Monotonic) -> RecvFlags {
         if self.desk.is_rung() {
             return RecvFlags::DONTWAIT;
@@ -299,10 +294,9 @@ impl Runtime {
         if wait.is_zero() {
             return RecvFlags::DONTWAIT;
         }
-        if let Some(timeout) = timeout_for(wait, self.armed, self.idle)
-            && self.socket.set_read_timeout(Some(timeout)).is_ok()
-        {
-            self.armed = timeout;
+        if let Some(timeout) = self.alarm.set(now, wait) {
+            // One that cannot be set is as good as set: the next datagram will do.
+            let _ = self.socket.set_read_timeout(Some(timeout));
         }
         RecvFlags::empty()
     }
@@ -415,18 +409,6 @@ impl Runtime {
             self.node.count_socket_errors(errors, 0);
         }
     }
-}
-
-/// The read timeout to set for a wait, `None` if the one that is `armed` does.
-///
-/// It does unless it ends too late, or, where the last wait was `idle`, far too early: then an
-/// idle node would wake up for nothing. What is set lies midway between on time and too late. So
-/// where messages come one after the other, each of which begins the same wait anew, none of them
-/// needs another timeout, and no wait of theirs ends before the next of them comes.
-fn timeout_for(wait: Duration, armed: Duration, idle: bool) -> Option<Duration> {
-    let late_max = LATE_MAX.min(wait / 2);
-    let wanting = armed > wait + late_max || (idle && armed * 4 < wait);
-    wanting.then(|| (wait + late_max / 2).max(Duration::from_millis(1)))
 }
 
 /// A UDP socket on this address.

@@ -16,6 +16,8 @@ const TEXT: &str = "banana";
 /// The most requests of a connection that wait for their answer: one that the node deals with, and
 /// the next.
 const REQUESTS_MAX: usize = 2;
+/// How long to wait for an answer that is due already.
+const ANSWER_WITHIN_SECS: i64 = 5;
 
 /// A connection: requests are written, and answers taken in, as far as that is possible at once.
 pub(crate) struct Line {
@@ -27,7 +29,7 @@ pub(crate) struct Line {
     /// The messages of each request that waits for its answer.
     waiting: VecDeque<u64>,
     /// What was accepted, in order.
-    pub(crate) accepted: VecDeque<MessageId>,
+    accepted: VecDeque<MessageId>,
 }
 
 impl Line {
@@ -46,6 +48,21 @@ impl Line {
     /// Hands in one message by itself, as `send-message N TEXT` does.
     pub(crate) fn send(&mut self) -> Outcome<()> {
         self.ask(1, &Request::Send { text: TEXT.to_owned(), relays: 1 })
+    }
+
+    /// The next message that was accepted. One that was handed in a moment ago may still wait for a
+    /// processor that the host has given to somebody else.
+    pub(crate) fn next_accepted(&mut self) -> Outcome<MessageId> {
+        loop {
+            self.pull()?;
+            if let Some(id) = self.accepted.pop_front() {
+                return Ok(id);
+            }
+            let timeout = Timespec { tv_sec: ANSWER_WITHIN_SECS, tv_nsec: 0 };
+            if poll(&mut [PollFd::new(&self.stream, PollFlags::IN)], Some(&timeout))? == 0 {
+                return Err("a node did not say whether it accepted a message".into());
+            }
+        }
     }
 
     /// Hands in several, as `send-message N -` does.
@@ -73,7 +90,7 @@ impl Line {
     }
 
     /// Takes in the answers that have come.
-    pub(crate) fn pull(&mut self) -> Outcome<()> {
+    fn pull(&mut self) -> Outcome<()> {
         self.push()?;
         let mut buffer = [0; 1 << 14];
         loop {

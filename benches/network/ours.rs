@@ -156,9 +156,7 @@ impl Network for Ours {
     fn receipts(&mut self) -> Outcome<Vec<Receipt>> {
         let mut ids = Vec::new();
         for node in std::mem::take(&mut self.origins) {
-            let line = self.line(node)?;
-            line.pull()?;
-            ids.push(line.accepted.pop_front().ok_or("a message was not accepted")?);
+            ids.push(self.line(node)?.next_accepted()?);
         }
         self.lines.clear();
         let mut receipts = self.collect(ids.len() as u64)?;

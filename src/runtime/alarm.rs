@@ -1,0 +1,121 @@
+//! The socket's read timeout, which wakes the loop when something is due.
+//!
+//! Setting it is a system call, and so is waking up for nothing. A message that starts or passes
+//! through is due to be asked about some 30 ms later; mostly it is settled long before, and nothing is
+//! due for a second. Where the next message comes within those 30 ms, its wait begins anew, and one
+//! timeout does for all of them. Where it does not, the timeout is better taken back in time.
+
+use std::time::Duration;
+
+use super::WAIT_MAX;
+use crate::protocol::Monotonic;
+
+/// So much later than due a wait may end, or half of itself where that is less.
+const LATE_MAX: Duration = Duration::from_millis(10);
+/// A timeout is only taken back for a wait that is so many times as long.
+const EARLY_MAX: u32 = 4;
+/// The least that is set: what is due sooner is not worth an exact timer.
+const LEAST: Duration = Duration::from_millis(1);
+
+/// The timeout that the socket has.
+#[derive(Debug)]
+pub(super) struct Alarm {
+    timeout: Duration,
+    /// When it was last made shorter.
+    shortened: Monotonic,
+    /// The last wait ended with it, and brought nothing else.
+    pub(super) rang: bool,
+    /// When it rings early, it rings in vain: so it did last time, and what shortens it does not
+    /// come in quick succession.
+    in_vain: bool,
+}
+
+impl Default for Alarm {
+    fn default() -> Self {
+        Self { timeout: WAIT_MAX, shortened: Monotonic(0), rang: false, in_vain: true }
+    }
+}
+
+impl Alarm {
+    /// The timeout to set now for a wait like this; `None` if the one that is set does.
+    ///
+    /// What is set lies midway between on time and too late: a wait that is as long as the one
+    /// before, or a little shorter, needs no other.
+    pub(super) fn set(&mut self, now: Monotonic, wait: Duration) -> Option<Duration> {
+        let late_max = LATE_MAX.min(wait / 2);
+        let too_late = self.timeout > wait + late_max;
+        let too_early = self.timeout * EARLY_MAX < wait;
+        self.in_vain |= too_early && self.rang;
+        if !(too_late || too_early && self.in_vain) {
+            return None;
+        }
+        let timeout = (wait + late_max / 2).max(LEAST);
+        if too_late {
+            self.in_vain &= now.since(self.shortened) > timeout;
+            self.shortened = now;
+        }
+        self.timeout = timeout;
+        Some(timeout)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SHORT: Duration = Duration::from_millis(30);
+    const LONG: Duration = Duration::from_secs(1);
+
+    /// Messages at this distance, each of which is settled at once: how often the timeout was set,
+    /// and how often it rang.
+    fn messages(count: u64, apart: Duration) -> (u64, u64) {
+        let (mut alarm, mut now) = (Alarm::default(), Monotonic(1));
+        let (mut set, mut rung) = (0, 0);
+        for _ in 0..count {
+            alarm.rang = false;
+            set += u64::from(alarm.set(now, SHORT).is_some());
+            set += u64::from(alarm.set(now, LONG).is_some());
+            if alarm.timeout < apart {
+                rung += 1;
+                alarm.rang = true;
+                set += u64::from(alarm.set(now + alarm.timeout, LONG).is_some());
+            }
+            now = now + apart;
+        }
+        (set, rung)
+    }
+
+    #[test]
+    fn messages_in_quick_succession_need_one_timeout() {
+        let (set, rung) = messages(100, Duration::from_millis(20));
+        assert!(set <= 4 && rung == 0, "set {set} times, rung {rung} times");
+    }
+
+    #[test]
+    fn among_messages_far_apart_it_hardly_ever_rings_in_vain() {
+        let (set, rung) = messages(100, Duration::from_millis(200));
+        assert!(set <= 202 && rung <= 1, "set {set} times, rung {rung} times");
+    }
+
+    #[test]
+    fn no_wait_ends_much_too_late() {
+        let mut alarm = Alarm::default();
+        let now = Monotonic(1);
+        for wait in [1, 2, 1_000, 30, 29, 26, 24, 20, 3, 60, 500, 5, 1].map(Duration::from_millis) {
+            alarm.set(now, wait);
+            let late = alarm.timeout.saturating_sub(wait);
+            assert!(late <= LATE_MAX.min(wait / 2).max(LEAST), "{wait:?}: {:?}", alarm.timeout);
+        }
+    }
+
+    #[test]
+    fn after_an_idle_wait_it_waits_for_what_is_due_next() {
+        let mut alarm = Alarm::default();
+        let now = Monotonic(1);
+        assert!(alarm.set(now, SHORT).is_some());
+        alarm.rang = true;
+        let timeout = alarm.set(now + SHORT, LONG).unwrap();
+        assert!(timeout >= LONG && timeout <= LONG + LATE_MAX);
+        assert_eq!(alarm.set(now + SHORT, LONG), None);
+    }
+}
