@@ -4,6 +4,7 @@
 //! Messages are retained in the order of their arrival up to two limits; beyond them the oldest
 //! go, and only their ids stay known, so that they neither return nor count as missing.
 
+mod index;
 mod log;
 mod record;
 

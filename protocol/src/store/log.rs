@@ -4,11 +4,10 @@
 //! in one step. They lie in chunks: a list in one piece would now and then be copied as a whole
 //! to a larger place, while whoever waits for a message waits for that, too.
 
-use std::collections::{HashMap, VecDeque};
-use std::hash::{BuildHasherDefault, Hasher};
+use std::collections::VecDeque;
 
-use super::super::ids::mix;
 use super::super::message::MessageId;
+use super::index::Index;
 use super::record::Record;
 
 /// The how manieth message to arrive it was, from 0.
@@ -27,7 +26,7 @@ pub(super) struct Log {
     first: u64,
     end: u64,
     /// Where each message is; empty as long as there are but a few.
-    numbers: HashMap<MessageId, u64, BuildHasherDefault<IdHasher>>,
+    numbers: Index,
 }
 
 impl Log {
@@ -52,14 +51,15 @@ impl Log {
             let mut few = (self.first..self.end).map(Slot);
             return few.find(|slot| self.get(*slot).is_some_and(|record| record.id == id));
         }
-        self.numbers.get(&id).copied().map(Slot)
+        self.numbers.get(id).map(Slot)
     }
 
     /// Adds the newest to the index; with one too many to do without, all of them.
     fn index(&mut self, newest: MessageId, slot: Slot) {
         if self.numbers.is_empty() && self.len() > FEW {
-            let records = (self.first..).zip(self.chunks.iter().flatten());
-            self.numbers = records.map(|(number, record)| (record.id, number)).collect();
+            for (number, record) in (self.first..).zip(self.chunks.iter().flatten()) {
+                self.numbers.insert(record.id, number);
+            }
         } else if !self.numbers.is_empty() {
             self.numbers.insert(newest, slot.0);
         }
@@ -112,33 +112,8 @@ impl Log {
         if self.first.is_multiple_of(CHUNK) || self.first == self.end {
             self.chunks.pop_front();
         }
-        self.numbers.remove(&record.id);
+        self.numbers.remove(record.id);
         Some(record)
-    }
-}
-
-/// Scatters ids, the same way in every run: the map is asked, never walked. Only members of the
-/// network can choose ids, and what they can have a node do is bounded elsewhere.
-#[derive(Debug, Default)]
-struct IdHasher(u64);
-
-impl Hasher for IdHasher {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.write_u64(u64::from(*byte));
-        }
-    }
-
-    fn write_u32(&mut self, number: u32) {
-        self.write_u64(u64::from(number));
-    }
-
-    fn write_u64(&mut self, number: u64) {
-        self.0 = mix(self.0.rotate_left(32) ^ number);
     }
 }
 

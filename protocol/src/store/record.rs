@@ -12,6 +12,7 @@ use super::super::message::{MessageId, NodeId};
 use super::super::path;
 use super::super::report::{MessageInfo, PathInfo};
 use super::super::time::{Monotonic, Wall};
+use super::index::Index;
 
 /// One message as this node has it.
 #[derive(Debug)]
@@ -210,9 +211,8 @@ impl Record {
 
     /// Bytes this message takes, as the limit counts them.
     pub(super) fn bytes(&self) -> usize {
-        let named = size_of::<MessageId>() + size_of::<u64>();
         let body = if self.body.spilled() { self.body.capacity() } else { 0 };
-        size_of::<Self>() + named + body + self.copies.heap_bytes()
+        size_of::<Self>() + Index::ENTRY_BYTES + body + self.copies.heap_bytes()
     }
 
     /// The message as people see it; its paths end with `node`.
