@@ -7,6 +7,8 @@
 use std::net::SocketAddr;
 use std::ops::Range;
 
+use smallvec::SmallVec;
+
 use super::config::{Settings, UDP_PAYLOAD_BYTES_MAX};
 use super::message::{NodeId, PeerAddr};
 use super::report::Tally;
@@ -17,6 +19,10 @@ use crate::codec;
 /// The most bytes of control frames that are sent at once. One datagram full of questions has
 /// no more than this for an answer.
 const CONTROL_BYTES_MAX: usize = 128 << 10;
+
+/// With no more receivers than this, passing through all frames for each of them is faster than
+/// sorting what may be ten thousand frames.
+const RECEIVERS_FEW: usize = 8;
 
 /// A frame, encoded, in the outbox's buffer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -140,7 +146,7 @@ impl Outbox {
         }
     }
 
-    /// Packs all frames, by receiver. They were put in order, and each lies behind the one before.
+    /// Packs all frames, by receiver.
     fn pack_several(
         &mut self,
         config: &Settings,
@@ -148,14 +154,34 @@ impl Outbox {
         packed: &mut Vec<Packed>,
         counters: &mut Tally,
     ) {
-        let key = |item: &Item| (item.to.node, item.to.addr, item.frame.start);
-        if !self.items.is_sorted_by_key(key) {
-            self.items.sort_by_key(key);
-        }
+        self.gather();
         let mut last = None;
         for first_copies in [true, false] {
             self.pack_those(first_copies, &mut last, config, out, packed, counters);
         }
+    }
+
+    /// Puts what goes to one receiver together, in the order in which it was put.
+    fn gather(&mut self) {
+        let receiver = |item: &Item| (item.to.node, item.to.addr);
+        if self.items.is_sorted_by_key(receiver) {
+            return;
+        }
+        let mut receivers: SmallVec<[PeerAddr; RECEIVERS_FEW]> = SmallVec::new();
+        for item in &self.items {
+            if !receivers.contains(&item.to) {
+                if receivers.len() == RECEIVERS_FEW {
+                    return self.items.sort_by_key(receiver);
+                }
+                receivers.push(item.to);
+            }
+        }
+        receivers.sort_unstable_by_key(|to| (to.node, to.addr));
+        let mut gathered = Vec::with_capacity(self.items.len());
+        for to in receivers {
+            gathered.extend(self.items.iter().filter(|item| item.to == to));
+        }
+        self.items = gathered;
     }
 
     /// Packs what goes to receivers that get first copies, or to the others.
@@ -291,6 +317,29 @@ mod tests {
         assert_eq!(opened.frames.as_slice(), &[Frame::Leave, Frame::Unlink]);
         assert_eq!(counters.control_datagrams_sent, 2);
         assert!(outbox.is_empty());
+    }
+
+    #[test]
+    fn many_receivers_get_their_frames_in_order_as_few_do() {
+        for receivers in [3, RECEIVERS_FEW, RECEIVERS_FEW + 1, 40] {
+            let receivers = u32::try_from(receivers).unwrap();
+            let mut outbox = Outbox::default();
+            for frame in 1..=20 {
+                let frame = outbox.encode(&Frame::Vouch { node: NodeId(frame) });
+                (1..=receivers).rev().for_each(|to| outbox.put(peer(to), frame));
+            }
+            let (datagrams, _) = pack(&mut outbox, &config());
+            let to: Vec<u32> = datagrams.iter().map(|d| d.0).collect();
+            assert_eq!(to, (1..=receivers).collect::<Vec<_>>());
+            for (_, bytes) in datagrams {
+                let opened = wire::open(&bytes, &config().key).unwrap();
+                let vouched = opened.frames.iter().map(|frame| match frame {
+                    Frame::Vouch { node } => node.0,
+                    other => panic!("{other:?}"),
+                });
+                assert_eq!(vouched.collect::<Vec<_>>(), (1..=20).collect::<Vec<_>>());
+            }
+        }
     }
 
     #[test]
