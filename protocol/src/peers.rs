@@ -12,6 +12,7 @@ use super::message::{Incarnation, MessageId, NodeId, PeerAddr};
 use super::peer_list::PeerList;
 use super::rare::{Nothing, Rare};
 use super::report::PeerState;
+use super::store::Slot;
 use super::time::Monotonic;
 
 /// How a peer stands with this node.
@@ -65,7 +66,7 @@ pub(super) struct Settling {
     /// How long copies take to come back, smoothed.
     pub(super) smoothed: Option<Duration>,
     /// Messages sent, in order, and when to ask about them. Settled ones are skipped lazily.
-    pub(super) pending: VecDeque<(Monotonic, MessageId)>,
+    pub(super) pending: VecDeque<(Monotonic, Slot)>,
     /// How many messages are sent and not settled.
     pub(super) unsettled: u32,
     /// Their bytes, about.

@@ -222,7 +222,7 @@ impl Node {
         if let (Some(from), Some(since)) = (from, settled) {
             self.settle(from, bytes, since.map(|since| now.monotonic.since(since)));
         }
-        self.expect_back(now, (rumor.id, bytes));
+        self.expect_back(now, (slot, bytes));
     }
 
     /// Makes room for what came in.

@@ -18,7 +18,7 @@ use super::message::{MessageId, NodeId, PeerAddr};
 use super::outbox;
 use super::peers::{Peer, Standing};
 use super::rare::Nothing;
-use super::store::Record;
+use super::store::{Record, Slot};
 use super::time::{Monotonic, Now};
 use super::timers::{Due, back_off};
 use super::wire::{Frame, Rumor};
@@ -101,7 +101,7 @@ impl Node {
     }
 
     /// Notes that the first copies of a message of so many bytes went out over the `fresh` links.
-    pub(super) fn expect_back(&mut self, now: Now, (id, bytes): (MessageId, u64)) {
+    pub(super) fn expect_back(&mut self, now: Now, (slot, bytes): (Slot, u64)) {
         for link in &self.fresh {
             let timing = &self.config.timing;
             let Some(peer) = self.peers.by_link(*link) else { continue };
@@ -113,7 +113,7 @@ impl Node {
             let pending = &mut peer.settling.pending;
             // Often it is one at a time.
             pending.reserve_exact(usize::from(pending.capacity() == 0));
-            pending.push_back((at, id));
+            pending.push_back((at, slot));
             peer.settling.unsettled += 1;
             peer.settling.bytes += bytes;
             self.settle_due.at(at + GRAIN);
@@ -169,25 +169,25 @@ impl Node {
         let Some(peer) = peers.get_mut(node) else { return Vec::new() };
         let answer_time = peer.exchange.answer_time;
         let (link, settling) = (peer.link, &mut peer.settling);
-        let unsettled = |id: MessageId| {
-            let copies = store.get(id).and_then(|record| record.copies.get(link));
-            copies.is_some_and(LinkCopies::is_unsettled)
+        let unsettled = |record: Option<&Record>| {
+            let record = record?;
+            record.copies.get(link).is_some_and(LinkCopies::is_unsettled).then_some(record.id)
         };
         let mut ids = Vec::new();
         let (mut again_until, mut retries) = (now, Vec::new());
         while ids.len() < IDS_PER_FRAME_MAX {
             let again = settling.losses.retries.first_key_value();
             let again = again.filter(|((at, _), _)| *at <= again_until);
-            let (id, attempts) = if let Some((&(at, id), &attempts)) = again {
+            let (overdue, attempts) = if let Some((&(at, id), &attempts)) = again {
                 settling.losses.retries.remove(&(at, id));
-                (id, attempts)
+                (unsettled(store.get(id)), attempts)
             } else if settling.pending.front().is_some_and(|(at, _)| *at <= now) {
-                let Some((_, id)) = settling.pending.pop_front() else { break };
-                (id, 0)
+                let Some((_, slot)) = settling.pending.pop_front() else { break };
+                (unsettled(store.at(slot)), 0)
             } else {
                 break;
             };
-            if unsettled(id) {
+            if let Some(id) = overdue {
                 ids.push(id);
                 again_until = now + ASK_AHEAD;
                 let first = config.timing.settle_retry_min.max(answer_time * 3 / 2);
@@ -200,7 +200,8 @@ impl Node {
             settling.losses.retries.extend(retries);
         }
         // What settled meanwhile need not wake anybody.
-        while settling.pending.front().is_some_and(|(_, id)| !unsettled(*id)) {
+        while settling.pending.front().is_some_and(|(_, slot)| unsettled(store.at(*slot)).is_none())
+        {
             settling.pending.pop_front();
         }
         let first = settling.pending.front().map(|(at, _)| *at);

@@ -145,9 +145,14 @@ impl Store {
         }
     }
 
-    /// Where a message held lies, until the next one is evicted.
+    /// Where a message held lies. No other will ever lie there.
     pub(super) fn find(&self, id: MessageId) -> Option<Slot> {
         self.messages.find(id)
+    }
+
+    /// The message that lies there, if it is still held.
+    pub(super) fn at(&self, slot: Slot) -> Option<&Record> {
+        self.messages.get(slot)
     }
 
     /// A message held.
