@@ -36,6 +36,9 @@ pub const TAG_BYTES: usize = 16;
 /// id (19), time (9), relays, flag (2), hops (5), lengths (10), tag (16).
 pub(super) const RUMOR_OVERHEAD_BYTES_MAX: usize = 80;
 
+/// The most frames of a datagram that room is taken for before they are seen.
+const FRAMES_FORESEEN_MAX: usize = 256;
+
 /// The kind of a rumor, as it is encoded.
 const RUMOR: u8 = 0;
 
@@ -255,8 +258,12 @@ pub(super) fn parse(bytes: &[u8]) -> Option<Datagram<'_>> {
         if !frame.is_sound(sender) {
             return None;
         }
-        frames.push(frame);
         rest = &rest[used..];
+        if frames.is_empty() {
+            // A busy neighbour's frames are all of a kind.
+            frames.reserve((1 + rest.len() / used).min(FRAMES_FORESEEN_MAX));
+        }
+        frames.push(frame);
     }
     (sender != NodeId(0) && !frames.is_empty()).then_some(Datagram { sender, incarnation, frames })
 }
