@@ -236,7 +236,7 @@ impl Runtime {
         Ok(())
     }
 
-    /// Waits for a datagram, no longer than until something is due, and takes it in; says when
+    /// Waits for a datagram, until something is due or a little longer, and takes it in; says when
     /// that was. It was `before` just now.
     ///
     /// One that was waited for came alone, and is dealt with at once: no look for another stands
@@ -253,8 +253,8 @@ impl Runtime {
         }
         let flags = self.arm(before.monotonic);
         let came = self.take_in(buffer, flags);
-        self.alarm.rang = came.is_none();
-        self.lone = if self.alarm.rang { 0 } else { (self.lone + 1) % LONE_MAX };
+        self.alarm.rang = came.is_none() && flags.is_empty();
+        self.lone = if came.is_none() { 0 } else { (self.lone + 1) % LONE_MAX };
         came.unwrap_or_else(|| self.clock.now())
     }
 
@@ -294,9 +294,10 @@ impl Runtime {
         if wait.is_zero() {
             return RecvFlags::DONTWAIT;
         }
-        if let Some(timeout) = self.alarm.set(now, wait) {
-            // One that cannot be set is as good as set: the next datagram will do.
-            let _ = self.socket.set_read_timeout(Some(timeout));
+        if let Some(timeout) = self.alarm.set(now, wait)
+            && self.socket.set_read_timeout(Some(timeout)).is_err()
+        {
+            self.alarm = Alarm::default();
         }
         RecvFlags::empty()
     }

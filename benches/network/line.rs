@@ -59,7 +59,9 @@ impl Line {
                 return Ok(id);
             }
             let timeout = Timespec { tv_sec: ANSWER_WITHIN_SECS, tv_nsec: 0 };
-            if poll(&mut [PollFd::new(&self.stream, PollFlags::IN)], Some(&timeout))? == 0 {
+            let unwritten = if self.out.is_empty() { PollFlags::empty() } else { PollFlags::OUT };
+            let fd = PollFd::new(&self.stream, PollFlags::IN | unwritten);
+            if poll(&mut [fd], Some(&timeout))? == 0 {
                 return Err("a node did not say whether it accepted a message".into());
             }
         }

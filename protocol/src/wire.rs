@@ -32,6 +32,8 @@ pub const MAGIC: [u8; 2] = [0x67, 0xc5];
 pub const VERSION: u8 = 1;
 /// The length of the tag.
 pub const TAG_BYTES: usize = 16;
+/// The most that is taken apart. UDP carries no more; whoever drives a node by other means may try.
+const DATAGRAM_BYTES_MAX: usize = u16::MAX as usize;
 /// What a datagram with one rumor takes beside text and path, at most: header (13), kind (1),
 /// id (19), time (9), relays, flag (2), hops (5), lengths (10), tag (16).
 pub(super) const RUMOR_OVERHEAD_BYTES_MAX: usize = 80;
@@ -222,6 +224,9 @@ pub(super) fn seal(to: &mut Vec<u8>, start: usize, key: &Key) {
 
 /// Checks and takes apart a datagram. Either every frame is well-formed or none is returned.
 pub(super) fn open<'a>(bytes: &'a [u8], key: &Key) -> Result<Datagram<'a>, Dropped> {
+    if bytes.len() > DATAGRAM_BYTES_MAX {
+        return Err(Dropped::Malformed);
+    }
     let rest = bytes.strip_prefix(&MAGIC).ok_or(Dropped::Magic)?;
     let (&version, _) = rest.split_first().ok_or(Dropped::Magic)?;
     if version != VERSION {
@@ -259,8 +264,8 @@ pub(super) fn parse(bytes: &[u8]) -> Option<Datagram<'_>> {
             return None;
         }
         rest = &rest[used..];
-        if frames.is_empty() {
-            // A busy neighbour's frames are all of a kind.
+        if frames.is_empty() && matches!(frame, Frame::Rumor(_)) {
+            // Where there is one, others like it follow.
             frames.reserve((1 + rest.len() / used).min(FRAMES_FORESEEN_MAX));
         }
         frames.push(frame);
@@ -401,6 +406,10 @@ mod tests {
         assert_eq!(reason(&flipped), Dropped::Tag);
         assert_eq!(reason(&seal_frames(9, &[])), Dropped::Malformed);
         assert_eq!(reason(&seal_frames(0, &[Frame::Unlink])), Dropped::Malformed);
+        let vouch = || Frame::Vouch { node: NodeId(70_000) };
+        let long = |frames: usize| seal_frames(9, &Vec::from_iter((0..frames).map(|_| vouch())));
+        assert!(open(&long(10_000), &KEY).is_ok());
+        assert_eq!(reason(&long(11_000)), Dropped::Malformed, "no UDP datagram is that long");
         assert!(open(&good, &Key([8; 32])).is_err());
     }
 

@@ -10,7 +10,8 @@ use std::time::Duration;
 use super::WAIT_MAX;
 use crate::protocol::Monotonic;
 
-/// So much later than due a wait may end, or half of itself where that is less.
+/// So much later than due a wait may end, or half of itself where that is less; the system adds what
+/// it rounds up, up to 4 ms on Linux.
 const LATE_MAX: Duration = Duration::from_millis(10);
 /// A timeout is only taken back for a wait that is so many times as long.
 const EARLY_MAX: u32 = 4;
@@ -25,14 +26,14 @@ pub(super) struct Alarm {
     shortened: Monotonic,
     /// The last wait ended with it, and brought nothing else.
     pub(super) rang: bool,
-    /// When it rings early, it rings in vain: so it did last time, and what shortens it does not
-    /// come in quick succession.
-    in_vain: bool,
+    /// Whether to take it back before it rings in vain. So it did last time, and what shortens it
+    /// does not come in quick succession.
+    take_back: bool,
 }
 
 impl Default for Alarm {
     fn default() -> Self {
-        Self { timeout: WAIT_MAX, shortened: Monotonic(0), rang: false, in_vain: true }
+        Self { timeout: WAIT_MAX, shortened: Monotonic(0), rang: false, take_back: true }
     }
 }
 
@@ -43,15 +44,15 @@ impl Alarm {
     /// before, or a little shorter, needs no other.
     pub(super) fn set(&mut self, now: Monotonic, wait: Duration) -> Option<Duration> {
         let late_max = LATE_MAX.min(wait / 2);
-        let too_late = self.timeout > wait + late_max;
+        let too_late = self.timeout > (wait + late_max).max(LEAST);
         let too_early = self.timeout * EARLY_MAX < wait;
-        self.in_vain |= too_early && self.rang;
-        if !(too_late || too_early && self.in_vain) {
+        self.take_back |= too_early && self.rang;
+        if !(too_late || too_early && self.take_back) {
             return None;
         }
         let timeout = (wait + late_max / 2).max(LEAST);
         if too_late {
-            self.in_vain &= now.since(self.shortened) > timeout;
+            self.take_back &= now.since(self.shortened) > timeout;
             self.shortened = now;
         }
         self.timeout = timeout;
@@ -106,6 +107,14 @@ mod tests {
             let late = alarm.timeout.saturating_sub(wait);
             assert!(late <= LATE_MAX.min(wait / 2).max(LEAST), "{wait:?}: {:?}", alarm.timeout);
         }
+    }
+
+    #[test]
+    fn very_short_waits_need_one_timeout() {
+        let mut alarm = Alarm::default();
+        let set = (1..=9)
+            .filter(|tenth| alarm.set(Monotonic(1), Duration::from_micros(tenth * 100)).is_some());
+        assert_eq!(set.count(), 1);
     }
 
     #[test]

@@ -9,6 +9,9 @@ use std::collections::VecDeque;
 use super::super::by_origin::ByOrigin;
 use super::super::message::MessageId;
 
+/// A list with room for no more than this keeps it as long as it has any message.
+const ROOM_KEPT: usize = 64;
+
 /// For each message its sequence number, in order, and its value.
 type List = VecDeque<(u64, u64)>;
 
@@ -20,8 +23,8 @@ pub(super) struct Index {
 }
 
 impl Index {
-    /// The bytes that a message takes.
-    pub(super) const ENTRY_BYTES: usize = size_of::<(u64, u64)>();
+    /// The bytes that a message takes, with the room that lists keep free.
+    pub(super) const ENTRY_BYTES: usize = 2 * size_of::<(u64, u64)>();
 
     /// Whether nothing is in it.
     pub(super) fn is_empty(&self) -> bool {
@@ -34,7 +37,8 @@ impl Index {
         place(list, id.sequence).ok().map(|at| list[at].1)
     }
 
-    /// Adds a message that is not there.
+    /// Adds a message that is not there. At worst half a list is moved for it, as it is to take one
+    /// out: who chooses odd numbers costs no more than the most messages held allow.
     pub(super) fn insert(&mut self, id: MessageId, number: u64) {
         let list = self.origins.or_default(id.origin);
         if let Err(at) = place(list, id.sequence) {
@@ -48,6 +52,10 @@ impl Index {
         let Some(list) = self.origins.get_mut(id.origin) else { return };
         let Ok(at) = place(list, id.sequence) else { return };
         list.remove(at);
+        // Senders take turns: what one of them filled is not kept for it alone.
+        if list.capacity() > ROOM_KEPT && list.len() < list.capacity() / 4 {
+            list.shrink_to(list.capacity() / 2);
+        }
         self.len -= 1;
         if list.is_empty() {
             self.origins.remove(id.origin);
@@ -72,6 +80,20 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
     use std::collections::BTreeMap;
+
+    #[test]
+    fn an_origin_that_fell_silent_gives_its_room_back() {
+        let mut index = Index::default();
+        for sequence in 1..=10_000 {
+            index.insert(MessageId::new(1, 1, sequence), sequence);
+        }
+        for sequence in 1..10_000 {
+            index.remove(MessageId::new(1, 1, sequence));
+        }
+        let list = index.origins.get(MessageId::new(1, 1, 1).origin).unwrap();
+        assert!(list.capacity() <= 2 * ROOM_KEPT, "{}", list.capacity());
+        assert_eq!(index.get(MessageId::new(1, 1, 10_000)), Some(10_000));
+    }
 
     proptest! {
         #[test]

@@ -267,9 +267,15 @@ impl<'a> Trail<'a> {
 mod tests {
     use super::*;
 
-    fn record(hops: u32, path: &[u8], spare_bytes: usize) -> Record {
+    /// One that fits into the record with its paths, and one that does not.
+    const TEXTS: [&str; 2] = [
+        "äpple",
+        "äpples, bananas, cherries, dates, elderberries, figs, grapes, and whatever else is in season",
+    ];
+
+    fn record(text: &str, hops: u32, path: &[u8], spare_bytes: usize) -> Record {
         let arrival = Arrival {
-            text: "äpple",
+            text,
             sent_at: Wall(1),
             received_at: Wall(2),
             arrived: Monotonic(2),
@@ -287,29 +293,50 @@ mod tests {
     }
 
     #[test]
-    fn text_and_paths_share_one_allocation() {
-        let mut record = record(2, &[1, 7], 2 * (TRAIL_BYTES + 2));
-        let capacity = record.body.capacity();
-        record.keep_path(Trail { hops: 2, nodes: &[1, 8] }, 16);
-        record.keep_path(Trail { hops: 2, nodes: &[1, 9] }, 16);
-        assert_eq!(record.body.capacity(), capacity);
-        assert_eq!(record.text(), "äpple");
-        assert_eq!(record.first_path(), (2, &[1, 7][..]));
-        assert_eq!(record.later_paths_bytes(), 2 * (TRAIL_BYTES + 2));
-        assert_eq!(hops(&record), [2, 2, 2]);
+    fn text_and_paths_share_one_allocation_if_they_need_one() {
+        for (text, spilled) in TEXTS.into_iter().zip([false, true]) {
+            let mut record = record(text, 2, &[1, 7], 2 * (TRAIL_BYTES + 2));
+            let (capacity, bytes) = (record.body.capacity(), record.bytes());
+            record.keep_path(Trail { hops: 2, nodes: &[1, 8] }, 16);
+            record.keep_path(Trail { hops: 2, nodes: &[1, 9] }, 16);
+            assert_eq!((record.body.capacity(), record.bytes()), (capacity, bytes));
+            assert_eq!(record.body.spilled(), spilled);
+            assert_eq!(record.text(), text);
+            assert_eq!(record.first_path(), (2, &[1, 7][..]));
+            assert_eq!(record.later_paths_bytes(), 2 * (TRAIL_BYTES + 2));
+            assert_eq!(hops(&record), [2, 2, 2]);
+        }
+    }
+
+    #[test]
+    fn what_outgrows_the_record_is_moved_and_counted() {
+        let mut record = record(TEXTS[0], 1, &[1], 0);
+        let inside = record.bytes();
+        let mut kept = 1;
+        while !record.body.spilled() {
+            assert_eq!(record.bytes(), inside);
+            record.keep_path(Trail { hops: 1, nodes: &[1] }, 16);
+            kept += 1;
+        }
+        assert_eq!(record.body.len(), TEXTS[0].len() + kept * (TRAIL_BYTES + 1));
+        assert_eq!(record.bytes(), inside + record.body.capacity());
+        assert_eq!((record.text(), hops(&record)), (TEXTS[0], vec![1; kept]));
     }
 
     #[test]
     fn the_first_path_a_shortest_and_a_longest_are_always_kept() {
-        let mut record = record(5, &[1], 0);
-        for hops in [6, 7, 9, 3, 12, 4, 2, 5] {
-            let nodes = vec![1; hops as usize];
-            record.keep_path(Trail { hops, nodes: &nodes }, 3);
+        for text in TEXTS {
+            let mut record = record(text, 5, &[1; 5], 0);
+            for hops in [6, 7, 9, 3, 12, 4, 2, 5, 40, 1] {
+                let nodes = vec![1; hops as usize];
+                record.keep_path(Trail { hops, nodes: &nodes }, 3);
+            }
+            let hops = hops(&record);
+            assert_eq!(hops.len(), 3);
+            assert_eq!(hops[0], 5);
+            assert!(hops.contains(&1) && hops.contains(&40), "{hops:?}");
+            assert!(record.trails().all(|trail| trail.hops as usize == trail.nodes.len()));
+            assert_eq!(record.text(), text);
         }
-        let hops = hops(&record);
-        assert_eq!(hops.len(), 3);
-        assert_eq!(hops[0], 5);
-        assert!(hops.contains(&2) && hops.contains(&12), "{hops:?}");
-        assert!(record.trails().skip(1).all(|trail| trail.hops as usize == trail.nodes.len()));
     }
 }
