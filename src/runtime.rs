@@ -19,6 +19,7 @@ use std::fmt;
 use std::io::{self, ErrorKind};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, UdpSocket};
 use std::sync::Arc;
+use std::thread;
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
@@ -224,6 +225,9 @@ impl Runtime {
                 on_event(now.wall, event);
             }
             self.subscribers.tell(now.wall, &mut out.events);
+            if out.fans_out() {
+                step_back();
+            }
             out.clear();
             if self.confirm_by.is_some_and(|by| by <= now.monotonic) {
                 return Err(Error::NotConfirmed);
@@ -275,7 +279,7 @@ impl Runtime {
                     ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted => {}
                     _ => {
                         self.node.count_socket_errors(0, 1);
-                        std::thread::park_timeout(REST_AFTER_ERROR);
+                        thread::park_timeout(REST_AFTER_ERROR);
                     }
                 }
                 None
@@ -410,6 +414,17 @@ impl Runtime {
             self.node.count_socket_errors(errors, 0);
         }
     }
+}
+
+/// Lets others on this processor go first, once a message that came alone is passed on to several.
+/// These have something to pass on, too; this node has only to note the copies that come back. It
+/// would wake up for each of them, before others have their first, and finds all of them waiting if it
+/// comes later. Where a message goes on to one node only, as on a ring, nobody waits; a node that
+/// has much to do finds much waiting as it is.
+///
+/// Linux has a process go behind others of its own session only (`autogroup`, see sched(7)).
+fn step_back() {
+    thread::yield_now();
 }
 
 /// A UDP socket on this address.

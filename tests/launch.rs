@@ -6,8 +6,9 @@ mod harness;
 
 use std::fs;
 use std::io::{BufRead, BufReader};
+use std::iter::once;
 use std::net::{TcpListener, UdpSocket};
-use std::process::Child;
+use std::process::{Child, Command, Stdio};
 
 use gossip::runtime::clock;
 use harness::{Lab, Run, finish, signal, wait_for};
@@ -117,6 +118,27 @@ fn an_interrupted_start_leaves_nothing_running() {
         assert_eq!(lab.ok("list-networks"), "");
     }
     lab.start("circular -n 3");
+}
+
+#[test]
+fn nodes_outlive_the_terminal_they_were_started_in() {
+    let lab = Lab::new();
+    let words = ["start-network", "circular", "-n", "3", "--ports-origin"];
+    let start = lab.command_of(words.into_iter().chain([lab.ports_origin().to_string().as_str()]));
+    let line: Vec<&str> = once(start.get_program())
+        .chain(start.get_args())
+        .map(|word| word.to_str().unwrap())
+        .collect();
+    // A terminal of its own, which hangs up when the command ends.
+    let mut terminal = Command::new("script");
+    terminal.args(["--quiet", "--return", "--command", &line.join(" "), "/dev/null"]);
+    terminal.current_dir(lab.directory()).env("XDG_STATE_HOME", lab.state_home());
+    terminal.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let run = finish(terminal.spawn().expect("script(1), which makes a terminal, is installed"));
+    assert_eq!(run.code, Some(0), "{run:?}");
+    lab.ok("send-message 1 banana");
+    lab.until_messages(3, 1);
+    assert_eq!(lab.json("list-networks")["networks"][0]["up"], 3);
 }
 
 #[test]

@@ -94,6 +94,8 @@ const LEAVING_TICK: Duration = Duration::from_millis(10);
 pub struct Outputs {
     bytes: Vec<u8>,
     datagrams: Vec<(SocketAddr, Range<usize>)>,
+    /// All that was packed is one frame.
+    one_frame: bool,
     /// What happened since the last flush.
     pub events: Vec<Event>,
 }
@@ -104,8 +106,16 @@ impl Outputs {
         self.datagrams.iter().map(|(to, range)| (*to, &self.bytes[range.clone()]))
     }
 
+    /// Whether there is one frame for several receivers, and nothing else: so a message that came
+    /// alone goes on.
+    #[must_use]
+    pub fn fans_out(&self) -> bool {
+        self.one_frame && self.datagrams.len() > 1
+    }
+
     /// Forgets everything, keeps the memory.
     pub fn clear(&mut self) {
+        self.one_frame = false;
         self.bytes.clear();
         self.datagrams.clear();
         self.events.clear();

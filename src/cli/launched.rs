@@ -37,8 +37,6 @@ pub fn is_meant_by(arguments: &[OsString]) -> bool {
 /// Becomes the node, and returns when it ends.
 #[must_use]
 pub fn run() -> ExitCode {
-    // It fails only where this process leads a session already, which is as good.
-    let _ = rustix::process::setsid();
     let (spec, runtime) = match prepare() {
         Ok(ready) => ready,
         Err(failed) => {

@@ -8,7 +8,7 @@
 
 use std::io::{self, Read, Write};
 use std::net::SocketAddr;
-use std::os::unix::process::ExitStatusExt;
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,7 +17,6 @@ use std::time::Duration;
 use crossbeam_channel::RecvTimeoutError;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
-use rustix::process::Signal;
 
 use super::state::NetworkDir;
 use super::{
@@ -163,9 +162,11 @@ impl Launcher<'_> {
             listen: *addr,
             confirm_within: confirm_within(total),
         });
-        // No `pre_exec`: without it std starts processes without copying this one's memory. The
-        // child makes itself a session of its own.
+        // No `pre_exec`: without it std starts processes without copying this one's memory. A group
+        // of its own keeps Ctrl-C and the terminal's hangup from the node; the session is shared, or
+        // nodes could not let one another go first (`runtime::step_back`).
         let spawned = Command::new(self.program)
+            .process_group(0)
             // It reads no more than the first two: the name is for people who look for it.
             .args(["run-node", "--launched", "--network", self.dir.name()])
             .stdin(Stdio::piped())
@@ -223,12 +224,6 @@ impl Launcher<'_> {
             process.wait_gone(clock::now().monotonic + LAST_BREATH);
         }
         let status = child.try_wait().ok().flatten();
-        // Ctrl-C reaches every process in the terminal's group, so a node may get it before the
-        // launcher knows.
-        let signal = status.and_then(|status| status.signal());
-        if signal == Some(Signal::INT.as_raw()) || self.interrupted.load(Ordering::Relaxed) {
-            return Error::Interrupted;
-        }
         Error::NodeDied { node, status, said: self.said(node) }
     }
 
