@@ -64,7 +64,11 @@ impl Sets {
     #[must_use]
     pub fn difference(&self) -> u64 {
         let beyond = |a: &IdSet, b: &IdSet| -> u64 {
-            a.iter().flat_map(|range| b.missing_in(range)).map(|range| range.more + 1).sum()
+            a.ids()
+                .iter()
+                .flat_map(|range| b.ids().missing_in(range))
+                .map(|range| range.more + 1)
+                .sum()
         };
         beyond(&self.0, &self.1) + beyond(&self.1, &self.0)
     }

@@ -5,10 +5,10 @@
 //! difference of two accounts is the account of what one side has and the other has not.
 
 use serde::{Deserialize, Serialize};
-use smallvec::SmallVec;
 
 use super::by_origin::ByOrigin;
 use super::message::{MessageId, NodeId, Origin};
+use super::numbers::Numbers;
 
 /// The ids `first` to `first + more` of one origin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -77,11 +77,10 @@ pub(super) fn mix(value: u64) -> u64 {
     z ^ (z >> 31)
 }
 
-/// A set of ids, kept as sorted ranges that neither overlap nor touch.
+/// A set of ids, kept as ranges.
 #[derive(Clone, Debug, Default)]
 pub(super) struct IdSet {
-    /// First and last numbers; mostly one range, which then needs no memory of its own.
-    origins: ByOrigin<SmallVec<[(u64, u64); 1]>>,
+    origins: ByOrigin<Numbers>,
     ranges: usize,
 }
 
@@ -101,81 +100,94 @@ impl IdSet {
         self.ranges == 0
     }
 
-    /// Whether this id is in it.
-    pub(super) fn contains(&self, id: MessageId) -> bool {
-        self.origins.get(id.origin).is_some_and(|ranges| {
-            let at = ranges.partition_point(|range| range.1 < id.sequence);
-            ranges.get(at).is_some_and(|range| range.0 <= id.sequence)
-        })
-    }
-
-    /// Whether adding this id would take one more range.
-    pub(super) fn needs_range_for(&self, id: MessageId) -> bool {
-        let near = |sequence| self.contains(MessageId { sequence, ..id });
-        !self.contains(id)
-            && !near(id.sequence.saturating_sub(1))
-            && !near(id.sequence.saturating_add(1))
+    /// The set, to be read.
+    pub(super) fn ids(&self) -> Ids<'_, Numbers> {
+        Ids::new(&self.origins, self.ranges, |numbers| numbers)
     }
 
     /// Adds one id.
     pub(super) fn insert(&mut self, id: MessageId) {
-        // Mostly the one after the last.
-        let last = self.origins.get_mut(id.origin).and_then(|ranges| ranges.last_mut());
-        if let Some(last) = last.filter(|last| last.1.checked_add(1) == Some(id.sequence)) {
-            last.1 = id.sequence;
-            return;
-        }
         self.insert_range(id.origin, id.sequence, id.sequence);
     }
 
     /// Adds all ids from `first` to `last`.
     pub(super) fn insert_range(&mut self, origin: Origin, first: u64, last: u64) {
-        let ranges = self.origins.or_default(origin);
-        let before = ranges.len();
-        // The ranges that overlap or touch the new one melt into it.
-        let start = ranges.partition_point(|range| range.1.saturating_add(1) < first);
-        let end = ranges.partition_point(|range| range.0 <= last.saturating_add(1));
-        if start < end {
-            let merged = (first.min(ranges[start].0), last.max(ranges[end - 1].1));
-            ranges[start] = merged;
-            ranges.drain(start + 1..end);
-        } else {
-            ranges.insert(start, (first, last));
-        }
-        self.ranges = self.ranges + ranges.len() - before;
+        let numbers = self.origins.or_default(origin);
+        let before = numbers.ranges().len();
+        numbers.insert_range(first, last);
+        self.ranges = self.ranges + numbers.ranges().len() - before;
     }
 
     /// Takes one id out.
     pub(super) fn remove(&mut self, id: MessageId) {
-        let Some(ranges) = self.origins.get_mut(id.origin) else { return };
-        let at = ranges.partition_point(|range| range.1 < id.sequence);
-        let Some(range) = ranges.get(at).copied().filter(|range| range.0 <= id.sequence) else {
-            return;
-        };
-        let left = (range.0 < id.sequence).then(|| (range.0, id.sequence - 1));
-        let right = (id.sequence < range.1).then(|| (id.sequence + 1, range.1));
-        let parts = left.into_iter().chain(right);
-        self.ranges = self.ranges - 1 + parts.clone().count();
-        ranges.remove(at);
-        ranges.insert_many(at, parts);
-        if ranges.is_empty() {
+        let Some(numbers) = self.origins.get_mut(id.origin) else { return };
+        let before = numbers.ranges().len();
+        numbers.remove(id.sequence);
+        self.ranges = self.ranges + numbers.ranges().len() - before;
+        if numbers.is_empty() {
             self.origins.remove(id.origin);
         }
     }
 
     /// Takes the first id out.
     pub(super) fn pop_first(&mut self) -> Option<MessageId> {
-        let IdRange { origin, first, .. } = self.iter().next()?;
+        let IdRange { origin, first, .. } = self.ids().iter().next()?;
         let id = MessageId { origin, sequence: first };
         self.remove(id);
         Some(id)
     }
+}
+
+/// A set of ids to be read, wherever the numbers of each origin stand.
+pub(super) struct Ids<'a, T> {
+    origins: &'a ByOrigin<T>,
+    ranges: usize,
+    numbers: fn(&T) -> &Numbers,
+}
+
+impl<T> Clone for Ids<'_, T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T> Copy for Ids<'_, T> {}
+
+impl<'a, T> Ids<'a, T> {
+    /// The ids whose numbers this function finds, so many ranges in all.
+    pub(super) fn new(
+        origins: &'a ByOrigin<T>,
+        ranges: usize,
+        numbers: fn(&T) -> &Numbers,
+    ) -> Self {
+        Self { origins, ranges, numbers }
+    }
+
+    /// The number of ranges.
+    pub(super) fn ranges(self) -> usize {
+        self.ranges
+    }
+
+    /// The numbers of one origin.
+    fn of(self, origin: Origin) -> Option<&'a Numbers> {
+        self.origins.get(origin).map(self.numbers)
+    }
+
+    /// Whether this id is among them.
+    pub(super) fn contains(self, id: MessageId) -> bool {
+        self.of(id.origin).is_some_and(|numbers| numbers.contains(id.sequence))
+    }
+
+    /// Whether adding this id would take one more range.
+    pub(super) fn needs_range_for(self, id: MessageId) -> bool {
+        self.of(id.origin).is_none_or(|numbers| numbers.needs_range_for(id.sequence))
+    }
 
     /// The parts of `range` that are in this set, in order.
-    pub(super) fn common_with(&self, range: IdRange) -> impl Iterator<Item = IdRange> {
+    pub(super) fn common_with(self, range: IdRange) -> impl Iterator<Item = IdRange> + use<'a, T> {
         let last = range.last().unwrap_or(0);
         let origin = range.origin;
-        let known = self.origins.get(origin).map_or(&[][..], SmallVec::as_slice);
+        let known = self.of(origin).map_or(&[][..], Numbers::ranges);
         known[known.partition_point(|known| known.1 < range.first)..]
             .iter()
             .take_while(move |known| known.0 <= last)
@@ -185,10 +197,10 @@ impl IdSet {
 
     /// The parts of this set from `first` on, up to and without `end`, in order.
     pub(super) fn between(
-        &self,
+        self,
         first: MessageId,
         end: Option<MessageId>,
-    ) -> impl Iterator<Item = IdRange> {
+    ) -> impl Iterator<Item = IdRange> + use<'a, T> {
         self.iter_from(first.origin).filter_map(move |mut range| {
             let mut last = range.last()?;
             if range.origin == first.origin && range.first < first.sequence {
@@ -207,9 +219,9 @@ impl IdSet {
     }
 
     /// All ranges from `from` on, in order.
-    pub(super) fn iter_from(&self, from: Origin) -> impl Iterator<Item = IdRange> {
-        self.origins.iter_from(from).flat_map(|(origin, ranges)| {
-            ranges.iter().map(move |(first, last)| IdRange {
+    fn iter_from(self, from: Origin) -> impl Iterator<Item = IdRange> + use<'a, T> {
+        self.origins.iter_from(from).flat_map(move |(origin, of)| {
+            (self.numbers)(of).ranges().iter().map(move |(first, last)| IdRange {
                 origin,
                 first: *first,
                 more: last - first,
@@ -218,12 +230,12 @@ impl IdSet {
     }
 
     /// All ranges in order.
-    pub(super) fn iter(&self) -> impl Iterator<Item = IdRange> {
+    pub(super) fn iter(self) -> impl Iterator<Item = IdRange> + use<'a, T> {
         self.iter_from(Origin { node: NodeId(0), incarnation: 0 })
     }
 
     /// The parts of `range` that are not in this set, in order.
-    pub(super) fn missing_in(&self, range: IdRange) -> impl Iterator<Item = IdRange> {
+    pub(super) fn missing_in(self, range: IdRange) -> impl Iterator<Item = IdRange> + use<'a, T> {
         let (origin, last) = (range.origin, range.last());
         let mut next = last.map(|_| range.first);
         let mut known = self.common_with(range);
@@ -243,7 +255,7 @@ impl IdSet {
     }
 
     /// The ids of `range` that are in this set, in order: as many steps as there are such ids.
-    pub(super) fn known_in(&self, range: IdRange) -> impl Iterator<Item = MessageId> {
+    pub(super) fn known_in(self, range: IdRange) -> impl Iterator<Item = MessageId> + use<'a, T> {
         self.common_with(range).flat_map(|part| {
             let last = part.first.saturating_add(part.more);
             (part.first..=last).map(move |sequence| MessageId { origin: part.origin, sequence })
@@ -284,7 +296,7 @@ mod tests {
     }
 
     fn members(set: &IdSet) -> BTreeSet<u64> {
-        set.iter().flat_map(|r| r.first..=r.first + r.more).collect()
+        set.ids().iter().flat_map(|r| r.first..=r.first + r.more).collect()
     }
 
     proptest! {
@@ -292,7 +304,7 @@ mod tests {
         fn a_set_of_ranges_is_a_set(steps in prop::collection::vec((any::<bool>(), 1u64..40), 0..80)) {
             let (mut set, mut model) = (IdSet::default(), BTreeSet::new());
             for (add, sequence) in steps {
-                let grows = set.needs_range_for(id(sequence));
+                let grows = set.ids().needs_range_for(id(sequence));
                 let before = set.ranges();
                 if add {
                     set.insert(id(sequence));
@@ -302,20 +314,20 @@ mod tests {
                     set.remove(id(sequence));
                     model.remove(&sequence);
                 }
-                prop_assert_eq!(set.ranges(), set.iter().count());
+                prop_assert_eq!(set.ranges(), set.ids().iter().count());
             }
             prop_assert_eq!(&members(&set), &model);
-            let touching = set.iter().zip(set.iter().skip(1)).any(|(a, b)| a.first + a.more + 1 >= b.first);
+            let touching = set.ids().iter().zip(set.ids().iter().skip(1)).any(|(a, b)| a.first + a.more + 1 >= b.first);
             prop_assert!(!touching);
             let missing: BTreeSet<u64> =
-                set.missing_in(range(5, 30)).flat_map(|r| r.first..=r.first + r.more).collect();
+                set.ids().missing_in(range(5, 30)).flat_map(|r| r.first..=r.first + r.more).collect();
             let expected: BTreeSet<u64> = (5..=30).filter(|s| !model.contains(s)).collect();
             prop_assert_eq!(missing, expected);
-            let known: BTreeSet<u64> = set.known_in(range(5, 30)).map(|id| id.sequence).collect();
+            let known: BTreeSet<u64> = set.ids().known_in(range(5, 30)).map(|id| id.sequence).collect();
             let expected: BTreeSet<u64> = (5..=30).filter(|s| model.contains(s)).collect();
             prop_assert_eq!(known, expected);
             let between: BTreeSet<u64> =
-                set.between(id(5), Some(id(30))).flat_map(|r| r.first..=r.first + r.more).collect();
+                set.ids().between(id(5), Some(id(30))).flat_map(|r| r.first..=r.first + r.more).collect();
             let expected: BTreeSet<u64> = model.range(5..30).copied().collect();
             prop_assert_eq!(between, expected);
         }
@@ -343,10 +355,10 @@ mod tests {
         let mut set = IdSet::default();
         set.insert(id(5));
         let all = IdRange { origin: id(1).origin, first: 1, more: u64::MAX - 1 };
-        assert_eq!(set.known_in(all).count(), 1);
-        assert_eq!(set.missing_in(all).count(), 2);
+        assert_eq!(set.ids().known_in(all).count(), 1);
+        assert_eq!(set.ids().missing_in(all).count(), 2);
         let over = IdRange { more: u64::MAX, ..all };
         assert_eq!(over.last(), None);
-        assert_eq!(set.known_in(over).count(), 0);
+        assert_eq!(set.ids().known_in(over).count(), 0);
     }
 }

@@ -33,6 +33,7 @@ mod ids;
 pub mod inspect;
 mod liveness;
 mod message;
+mod numbers;
 mod outbox;
 mod overlay;
 mod path;

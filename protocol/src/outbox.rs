@@ -53,6 +53,8 @@ struct Item {
 pub(super) struct Outbox {
     bytes: Vec<u8>,
     items: Vec<Item>,
+    /// Room to put them in order.
+    gathered: Vec<Item>,
     /// Bytes of control frames since the last flush, and how many did not fit any more.
     control_bytes: usize,
     control_dropped: u64,
@@ -178,11 +180,11 @@ impl Outbox {
             }
         }
         receivers.sort_unstable_by_key(|to| (to.node, to.addr));
-        let mut gathered = Vec::with_capacity(self.items.len());
+        self.gathered.clear();
         for to in receivers {
-            gathered.extend(self.items.iter().filter(|item| item.to == to));
+            self.gathered.extend(self.items.iter().filter(|item| item.to == to));
         }
-        self.items = gathered;
+        std::mem::swap(&mut self.items, &mut self.gathered);
     }
 
     /// Packs what goes to receivers that get first copies, or to the others.

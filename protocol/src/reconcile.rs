@@ -52,8 +52,7 @@ impl Node {
     /// What this node knows, in brief.
     pub(super) fn summary(&mut self, now: Now) -> Summary {
         self.forget_recent(now);
-        let known = |(_, id): &(Monotonic, MessageId)| self.store.knows(*id).then_some(*id);
-        let mut recent = ids::to_ranges(self.recent.iter().filter_map(known).collect());
+        let mut recent = ids::to_ranges(self.recent.iter().map(|(_, id)| *id).collect());
         recent.truncate(RANGES_PER_FRAME_MAX);
         let listed = recent.iter().flat_map(|range| self.store.known().known_in(*range));
         let settled = listed.fold(self.store.account(), |rest, id| rest.minus(Account::of(id)));
@@ -142,8 +141,10 @@ impl Node {
             }
         }
         let held = self.store.held().between(theirs.page.first, theirs.page.end);
-        let held: Vec<IdRange> =
-            held.flat_map(|range| listed.missing_in(range)).take(RANGES_PER_FRAME_MAX).collect();
+        let held: Vec<IdRange> = held
+            .flat_map(|range| listed.ids().missing_in(range))
+            .take(RANGES_PER_FRAME_MAX)
+            .collect();
         let whole = theirs.page.first == START && theirs.page.end.is_none();
         if wanting || !held.is_empty() {
             self.out_of_step(now);

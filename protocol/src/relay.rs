@@ -9,7 +9,7 @@ use super::message::{MessageId, NodeId, Origin};
 use super::outbox::{self, Encoded};
 use super::repair::Arrived;
 use super::report::{Event, Refused};
-use super::store::{self, Arrival, EvictedBy, Kept, Slot};
+use super::store::{self, Arrival, EvictedBy, Found, Kept, Slot};
 use super::time::Now;
 use super::wire::{Frame, Rumor};
 use super::{Node, RELAYS_MAX};
@@ -90,16 +90,19 @@ impl Node {
     pub(super) fn on_rumor(&mut self, now: Now, from: NodeId, rumor: &Rumor<'_>) {
         self.counters.rumors_received += 1;
         let Some(link) = self.peers.get(from).map(|peer| peer.link) else { return };
-        if let Some(slot) = self.store.find(rumor.id) {
-            self.counters.rumors_duplicate += 1;
-            self.pass_on(now, rumor, slot, Some(link), Arrived::Pushed);
-            self.evict(now);
-            return;
-        }
-        if self.store.knows(rumor.id) {
-            // Known and gone: evicted, so it neither returns nor goes on.
-            self.counters.rumors_duplicate += 1;
-            return;
+        match self.store.find(rumor.id) {
+            Found::Held(slot) => {
+                self.counters.rumors_duplicate += 1;
+                self.pass_on(now, rumor, slot, Some(link), Arrived::Pushed);
+                self.evict(now);
+                return;
+            }
+            // It neither returns nor goes on.
+            Found::Gone => {
+                self.counters.rumors_duplicate += 1;
+                return;
+            }
+            Found::Unknown => {}
         }
         let (arrived, asked) = self.arrived(now, rumor.id);
         let limits = &self.config.limits;

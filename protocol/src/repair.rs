@@ -95,7 +95,7 @@ impl Node {
     pub(super) fn missing(&self) -> u64 {
         // Whoever makes up offers may well make up more than there are numbers.
         let sum = |sum: u64, range: IdRange| sum.saturating_add(range.more).saturating_add(1);
-        let offered = |peer: &Peer| peer.exchange.offers.iter().fold(0, sum);
+        let offered = |peer: &Peer| peer.exchange.offers.ids().iter().fold(0, sum);
         let offered = self.peers.iter().map(offered).max().unwrap_or(0);
         offered.saturating_add(self.repair.wanted.len() as u64)
     }

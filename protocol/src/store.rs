@@ -4,16 +4,18 @@
 //! Messages are retained in the order of their arrival up to two limits; beyond them the oldest
 //! go, and only their ids stay known, so that they neither return nor count as missing.
 
-mod index;
 mod log;
+mod origins;
 mod record;
 
 use super::config::Limits;
-use super::ids::{Account, IdSet};
+use super::ids::{Account, Ids};
 use super::message::{MessageId, NodeId};
 use super::report::{Holding, MessageInfo, MessagePage, MessageQuery, Which};
 use log::Log;
 pub(super) use log::Slot;
+use origins::Origins;
+pub(super) use origins::{Found, OfOrigin};
 pub(super) use record::{Arrival, Kept, Record, settling_bytes};
 
 /// The most messages, and the most bytes of text and paths, that one page of answers carries:
@@ -31,8 +33,7 @@ const SPARE_MEASURED_EVERY: u64 = 1_024;
 #[derive(Debug, Default)]
 pub(super) struct Store {
     messages: Log,
-    known: IdSet,
-    held: IdSet,
+    origins: Origins,
     account: Account,
     bytes: usize,
     unread: u64,
@@ -75,17 +76,17 @@ pub(super) enum EvictedBy {
 impl Store {
     /// Whether the id is known, its message held or gone.
     pub(super) fn knows(&self, id: MessageId) -> bool {
-        self.known.contains(id)
+        self.origins.known().contains(id)
     }
 
     /// Ids known, held or gone.
-    pub(super) fn known(&self) -> &IdSet {
-        &self.known
+    pub(super) fn known(&self) -> Ids<'_, OfOrigin> {
+        self.origins.known()
     }
 
     /// Ids whose messages are held.
-    pub(super) fn held(&self) -> &IdSet {
-        &self.held
+    pub(super) fn held(&self) -> Ids<'_, OfOrigin> {
+        self.origins.held()
     }
 
     /// The account of all ids known.
@@ -145,9 +146,17 @@ impl Store {
         }
     }
 
-    /// Where a message held lies. No other will ever lie there.
-    pub(super) fn find(&self, id: MessageId) -> Option<Slot> {
-        self.messages.find(id)
+    /// What became of a message. Where one lies no other ever will.
+    pub(super) fn find(&self, id: MessageId) -> Found {
+        self.origins.find(id)
+    }
+
+    /// Where a message held lies.
+    fn slot(&self, id: MessageId) -> Option<Slot> {
+        match self.find(id) {
+            Found::Held(slot) => Some(slot),
+            Found::Gone | Found::Unknown => None,
+        }
     }
 
     /// The message that lies there, if it is still held.
@@ -157,7 +166,7 @@ impl Store {
 
     /// A message held.
     pub(super) fn get(&self, id: MessageId) -> Option<&Record> {
-        self.messages.get(self.find(id)?)
+        self.messages.get(self.slot(id)?)
     }
 
     /// Changes a message held, and keeps count of its bytes.
@@ -166,7 +175,7 @@ impl Store {
         id: MessageId,
         change: impl FnOnce(&mut Record) -> T,
     ) -> Option<T> {
-        self.update_at(self.find(id)?, change)
+        self.update_at(self.slot(id)?, change)
     }
 
     /// As [`Store::update`], where the message was found already.
@@ -193,19 +202,19 @@ impl Store {
         self.bytes += record.bytes();
         self.came += record.settling_bytes();
         self.unread += 1;
-        self.known.insert(id);
-        self.held.insert(id);
         self.account = self.account.plus(Account::of(id));
         if self.messages.end().is_multiple_of(SPARE_MEASURED_EVERY) {
             self.spare_bytes = std::mem::take(&mut self.spare_bytes_seen);
         }
-        self.messages.push(record)
+        let slot = self.messages.push(record);
+        self.origins.hold(id, slot);
+        slot
     }
 
     /// Makes an id known without its message: it will not be taken in any more.
     pub(super) fn refuse(&mut self, id: MessageId) {
         if !self.knows(id) {
-            self.known.insert(id);
+            self.origins.know(id);
             self.account = self.account.plus(Account::of(id));
         }
     }
@@ -218,7 +227,7 @@ impl Store {
             () => return None,
         };
         let record = self.messages.pop_first()?;
-        self.held.remove(record.id);
+        self.origins.let_go(record.id);
         self.bytes -= record.bytes();
         self.went += record.settling_bytes();
         if self.settled_before < self.messages.first() {
@@ -232,7 +241,7 @@ impl Store {
     /// Marks messages as shown.
     pub(super) fn mark_shown(&mut self, ids: &[MessageId]) {
         for id in ids {
-            let found = self.messages.find(*id);
+            let found = self.slot(*id);
             let Some(record) = found.and_then(|slot| self.messages.get_mut(slot)) else { continue };
             self.unread -= u64::from(!record.read);
             record.read = true;

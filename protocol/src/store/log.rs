@@ -1,4 +1,4 @@
-//! Messages in the order of their arrival, and where each lies.
+//! Messages in the order of their arrival.
 //!
 //! They come at one end and go at the other, so a message is found by its number in that order,
 //! in one step. They lie in chunks: a list in one piece would now and then be copied as a whole
@@ -6,8 +6,6 @@
 
 use std::collections::VecDeque;
 
-use super::super::message::MessageId;
-use super::index::Index;
 use super::record::Record;
 
 /// The how manieth message to arrive it was, from 0.
@@ -16,8 +14,6 @@ pub(in super::super) struct Slot(pub(super) u64);
 
 /// Messages in one chunk; the first chunk has fewer when some of them are gone.
 const CHUNK: u64 = 64;
-/// So many messages are found by looking through them all; for more, there is an index.
-const FEW: usize = 4;
 
 /// Messages, oldest first.
 #[derive(Debug, Default)]
@@ -25,8 +21,6 @@ pub(super) struct Log {
     chunks: VecDeque<VecDeque<Record>>,
     first: u64,
     end: u64,
-    /// Where each message is; empty as long as there are but a few.
-    numbers: Index,
 }
 
 impl Log {
@@ -43,26 +37,6 @@ impl Log {
     /// The number that the next will have.
     pub(super) fn end(&self) -> u64 {
         self.end
-    }
-
-    /// Where this message lies.
-    pub(super) fn find(&self, id: MessageId) -> Option<Slot> {
-        if self.numbers.is_empty() {
-            let mut few = (self.first..self.end).map(Slot);
-            return few.find(|slot| self.get(*slot).is_some_and(|record| record.id == id));
-        }
-        self.numbers.get(id).map(Slot)
-    }
-
-    /// Adds the newest to the index; with one too many to do without, all of them.
-    fn index(&mut self, newest: MessageId, slot: Slot) {
-        if self.numbers.is_empty() && self.len() > FEW {
-            for (number, record) in (self.first..).zip(self.chunks.iter().flatten()) {
-                self.numbers.insert(record.id, number);
-            }
-        } else if !self.numbers.is_empty() {
-            self.numbers.insert(newest, slot.0);
-        }
     }
 
     /// The chunk of a message, and its place in there.
@@ -97,11 +71,9 @@ impl Log {
         }
         let slot = Slot(self.end);
         self.end += 1;
-        let id = record.id;
         if let Some(last) = self.chunks.back_mut() {
             last.push_back(record);
         }
-        self.index(id, slot);
         slot
     }
 
@@ -112,7 +84,6 @@ impl Log {
         if self.first.is_multiple_of(CHUNK) || self.first == self.end {
             self.chunks.pop_front();
         }
-        self.numbers.remove(record.id);
         Some(record)
     }
 }
@@ -120,6 +91,7 @@ impl Log {
 #[cfg(test)]
 mod tests {
     use super::super::super::flood::LinkId;
+    use super::super::super::message::MessageId;
     use super::super::super::time::{Monotonic, Wall};
     use super::super::record::Arrival;
     use super::*;
@@ -158,9 +130,8 @@ mod tests {
             assert_eq!((log.first(), log.end(), log.len() as u64), (first, end, end - first));
             for number in 0..end + 2 {
                 let held = (first..end).contains(&number);
-                let id = MessageId::new(1, 1, number);
-                assert_eq!(log.find(id), held.then_some(Slot(number)));
-                assert_eq!(log.get(Slot(number)).map(|record| record.id), held.then_some(id));
+                let sequence = log.get(Slot(number)).map(|record| record.id.sequence);
+                assert_eq!(sequence, held.then_some(number));
                 assert_eq!(log.get_mut(Slot(number)).is_some(), held);
             }
         }

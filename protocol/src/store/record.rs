@@ -12,7 +12,7 @@ use super::super::message::{MessageId, NodeId};
 use super::super::path;
 use super::super::report::{MessageInfo, PathInfo};
 use super::super::time::{Monotonic, Wall};
-use super::index::Index;
+use super::origins::Origins;
 
 /// One message as this node has it.
 #[derive(Debug)]
@@ -212,7 +212,7 @@ impl Record {
     /// Bytes this message takes, as the limit counts them.
     pub(super) fn bytes(&self) -> usize {
         let body = if self.body.spilled() { self.body.capacity() } else { 0 };
-        size_of::<Self>() + Index::ENTRY_BYTES + body + self.copies.heap_bytes()
+        size_of::<Self>() + Origins::ENTRY_BYTES + body + self.copies.heap_bytes()
     }
 
     /// The message as people see it; its paths end with `node`.
