@@ -422,7 +422,8 @@ impl Runtime {
 /// comes later. Where a message goes on to one node only, as on a ring, nobody waits; a node that
 /// has much to do finds much waiting as it is.
 ///
-/// Linux has a process go behind others of its own session only (`autogroup`, see sched(7)).
+/// Where Linux groups processes by session (`autogroup`, see sched(7)), it has a process go behind those
+/// of its own session only.
 fn step_back() {
     thread::yield_now();
 }

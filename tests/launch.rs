@@ -12,7 +12,7 @@ use std::process::{Child, Command, Stdio};
 
 use gossip::runtime::clock;
 use harness::{Lab, Run, finish, signal, wait_for};
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal, getpgid};
 use serde_json::{Value, json};
 
 /// Sends a signal to a command that still runs.
@@ -139,6 +139,11 @@ fn nodes_outlive_the_terminal_they_were_started_in() {
     lab.ok("send-message 1 banana");
     lab.until_messages(3, 1);
     assert_eq!(lab.json("list-networks")["networks"][0]["up"], 3);
+    // Nor does Ctrl-C reach them, which is for the group in the foreground.
+    for node in lab.record().nodes {
+        let pid = Pid::from_raw(i32::try_from(node.process.pid).unwrap());
+        assert_eq!(getpgid(pid).unwrap(), pid.unwrap());
+    }
 }
 
 #[test]

@@ -37,13 +37,6 @@ impl<T> ByOrigin<T> {
         }
     }
 
-    pub(super) fn get_mut(&mut self, origin: Origin) -> Option<&mut T> {
-        match self {
-            Self::Few(list) => place(list, origin).ok().map(|at| &mut list[at].1),
-            Self::Many(tree) => tree.get_mut(&origin),
-        }
-    }
-
     pub(super) fn remove(&mut self, origin: Origin) {
         match self {
             Self::Few(list) => list.retain(|(other, _)| *other != origin),
@@ -114,7 +107,6 @@ mod tests {
                     model.remove(&origin(node));
                 }
                 prop_assert_eq!(map.get(origin(node)), model.get(&origin(node)));
-                prop_assert_eq!(map.get_mut(origin(node)), model.get_mut(&origin(node)));
                 let rest: Vec<_> = map.iter_from(origin(node)).collect();
                 let expected: Vec<_> = model.range(origin(node)..).map(|(o, v)| (*o, v)).collect();
                 prop_assert_eq!(rest, expected);

@@ -107,26 +107,29 @@ impl IdSet {
 
     /// Adds one id.
     pub(super) fn insert(&mut self, id: MessageId) {
-        self.insert_range(id.origin, id.sequence, id.sequence);
+        self.change(id.origin, |numbers| numbers.insert(id.sequence));
     }
 
     /// Adds all ids from `first` to `last`.
     pub(super) fn insert_range(&mut self, origin: Origin, first: u64, last: u64) {
-        let numbers = self.origins.or_default(origin);
-        let before = numbers.ranges().len();
-        numbers.insert_range(first, last);
-        self.ranges = self.ranges + numbers.ranges().len() - before;
+        self.change(origin, |numbers| numbers.insert_range(first, last));
     }
 
     /// Takes one id out.
     pub(super) fn remove(&mut self, id: MessageId) {
-        let Some(numbers) = self.origins.get_mut(id.origin) else { return };
-        let before = numbers.ranges().len();
-        numbers.remove(id.sequence);
-        self.ranges = self.ranges + numbers.ranges().len() - before;
-        if numbers.is_empty() {
+        if self.ids().contains(id) && self.change(id.origin, |numbers| numbers.remove(id.sequence))
+        {
             self.origins.remove(id.origin);
         }
+    }
+
+    /// Changes the numbers of an origin, and keeps count of ranges; says whether none is left.
+    fn change(&mut self, origin: Origin, change: impl FnOnce(&mut Numbers)) -> bool {
+        let numbers = self.origins.or_default(origin);
+        let before = numbers.ranges().len();
+        change(numbers);
+        self.ranges = self.ranges + numbers.ranges().len() - before;
+        numbers.is_empty()
     }
 
     /// Takes the first id out.
@@ -201,13 +204,13 @@ impl<'a, T> Ids<'a, T> {
         first: MessageId,
         end: Option<MessageId>,
     ) -> impl Iterator<Item = IdRange> + use<'a, T> {
-        self.iter_from(first.origin).filter_map(move |mut range| {
+        let within = move |range: &IdRange| end.is_none_or(|end| range.origin <= end.origin);
+        self.iter_from(first.origin).take_while(within).filter_map(move |mut range| {
             let mut last = range.last()?;
             if range.origin == first.origin && range.first < first.sequence {
                 range.first = first.sequence;
             }
             match end {
-                Some(end) if range.origin > end.origin => return None,
                 Some(end) if range.origin == end.origin => {
                     last = last.min(end.sequence.checked_sub(1)?);
                 }

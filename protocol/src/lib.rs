@@ -107,8 +107,8 @@ impl Outputs {
         self.datagrams.iter().map(|(to, range)| (*to, &self.bytes[range.clone()]))
     }
 
-    /// Whether there is one frame for several receivers, and nothing else: so a message that came
-    /// alone goes on.
+    /// Whether one and the same frame goes to several receivers, and nothing else goes out: as a rule
+    /// a message that came alone.
     #[must_use]
     pub fn fans_out(&self) -> bool {
         self.one_frame && self.datagrams.len() > 1

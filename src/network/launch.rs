@@ -8,7 +8,7 @@
 
 use std::io::{self, Read, Write};
 use std::net::SocketAddr;
-use std::os::unix::process::CommandExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,6 +17,7 @@ use std::time::Duration;
 use crossbeam_channel::RecvTimeoutError;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
+use rustix::process::Signal;
 
 use super::state::NetworkDir;
 use super::{
@@ -224,6 +225,14 @@ impl Launcher<'_> {
             process.wait_gone(clock::now().monotonic + LAST_BREATH);
         }
         let status = child.try_wait().ok().flatten();
+        // What ends the launcher may have reached the node first: all of a service, say.
+        let interrupting = [Signal::INT, Signal::TERM, Signal::HUP].map(Signal::as_raw);
+        let signal = status.and_then(|status| status.signal());
+        if signal.is_some_and(|signal| interrupting.contains(&signal))
+            || self.interrupted.load(Ordering::Relaxed)
+        {
+            return Error::Interrupted;
+        }
         Error::NodeDied { node, status, said: self.said(node) }
     }
 

@@ -93,15 +93,15 @@ impl Origins {
 
     /// Notes that a message is not held any more; it stays known.
     pub(super) fn let_go(&mut self, id: MessageId) {
+        if !matches!(self.find(id), Found::Held(_)) {
+            return;
+        }
         self.change(id, |of| {
-            let Ok(at) = of.place(id.sequence) else { return };
-            of.held.remove(id.sequence);
-            of.places.remove(at);
-            // Senders take turns: what one of them filled is not kept for it alone.
-            let (room, taken) = (of.places.capacity(), of.places.len());
-            if taken == 0 || room > ROOM_KEPT && taken < room / 4 {
-                of.places.shrink_to(if taken == 0 { 0 } else { room / 2 });
+            if let Ok(at) = of.place(id.sequence) {
+                of.places.remove(at);
             }
+            of.held.remove(id.sequence);
+            of.give_room_back();
         });
     }
 
@@ -118,6 +118,16 @@ impl Origins {
 }
 
 impl OfOrigin {
+    /// Senders take turns: what one of them filled is not kept for it alone.
+    fn give_room_back(&mut self) {
+        let (room, taken) = (self.places.capacity(), self.places.len());
+        if taken == 0 {
+            (self.held, self.places) = Default::default();
+        } else if room > ROOM_KEPT && taken < room / 4 {
+            self.places.shrink_to(room / 2);
+        }
+    }
+
     /// Where a number is among the places, or would be. With none missing in between, it is as far from
     /// the last place as from the last number.
     fn place(&self, sequence: u64) -> Result<usize, usize> {
