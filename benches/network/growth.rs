@@ -49,7 +49,8 @@ fn held(options: &Options, lab: &Lab, report: &mut Report) -> Outcome<()> {
         eprintln!("growth/{count}");
         have = fill(lab, &mut network, count, have)?;
         let before = network.counters()?;
-        let times = latency::send_all(lab, &mut network, NODES, latency::sends(options))?.0;
+        let sends = latency::sends(options);
+        let [(times, _)] = latency::send_in_turn(lab, [&mut network], NODES, sends)?;
         lab.rest()?;
         let after = network.counters()?;
         let sent = after.accepted - before.accepted;

@@ -23,7 +23,7 @@ pub(crate) type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
 
 /// Where ranges of free ports are looked for: below those that systems give to clients.
 const ORIGINS: [u16; 8] = [20_000, 22_500, 25_000, 27_500, 30_000, 17_000, 14_000, 11_000];
-/// The largest network.
+/// The largest network, or two of half as many nodes.
 const PORTS: u16 = 2_100;
 /// What its directory is called, before its process number.
 const DIRECTORY: &str = "gossip-bench-";
@@ -173,6 +173,15 @@ impl Lab {
             }
             Side::Bare => Box::new(self.start_bare(kind, nodes)?),
         })
+    }
+
+    /// Starts both beside each other, on the very same topology, and waits until they are at rest.
+    pub(crate) fn start_both(&self, kind: Kind, nodes: u32) -> Outcome<(Ours, Bare)> {
+        let ours = self.start_ours(kind, nodes)?;
+        let behind = self.ports_origin + u16::try_from(nodes)?;
+        let bare = Bare::start(&self.bare, behind, kind, nodes)?;
+        self.rest()?;
+        Ok((ours, bare))
     }
 
     pub(crate) fn start_ours(&self, kind: Kind, nodes: u32) -> Outcome<Ours> {

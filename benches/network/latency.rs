@@ -5,12 +5,13 @@ use std::time::Duration;
 use gossip::topology::Kind;
 
 use crate::figure::{Better, Figure, Report};
-use crate::lab::{Lab, Network, Outcome, SIDES, Side, Tally};
+use crate::lab::{Lab, Network, Outcome, Tally};
 use crate::options::Options;
 
-const HOW: &str = "one message of 6 bytes at a time, at nodes in turn; from its acceptance at its \
-    origin to the last first copy, each stamped in the node that got it; the bench sleeps \
-    meanwhile and asks afterwards; each round is a new network of processes";
+const HOW: &str = "one message of 6 bytes at a time, at nodes in turn, one of ours, one of bare; from \
+    its acceptance at its origin to the last first copy, each stamped in the node that got it; the \
+    bench sleeps meanwhile and asks afterwards; each round is two new networks of processes, side by \
+    side";
 
 /// The shapes, and what they are called here.
 const SHAPES: [(&str, Kind); 2] =
@@ -41,18 +42,16 @@ pub(crate) fn measure_sizes(
         for &nodes in sizes.iter().filter(|_| options.wants_shape(shape)) {
             let name = format!("latency/{shape}/{nodes}");
             eprintln!("{name}");
-            let mut times = [Vec::new(), Vec::new()];
-            let (mut lost, mut last) = ([0; 2], Tally::default());
+            let (mut times, mut lost) = ([Vec::new(), Vec::new()], [0; 2]);
+            let mut last = Tally::default();
             for _ in 0..rounds {
-                for (side, which) in SIDES.into_iter().zip(0..) {
-                    let mut network = lab.start(side, kind, nodes)?;
-                    let (round, missed) = send_all(lab, network.as_mut(), nodes, sends)?;
+                let (mut ours, mut bare) = lab.start_both(kind, nodes)?;
+                let seen = send_in_turn(lab, [&mut ours, &mut bare], nodes, sends)?;
+                for (which, (round, missed)) in seen.into_iter().enumerate() {
                     times[which].push(round);
                     lost[which] += missed;
-                    if side == Side::Ours {
-                        last = network.tally()?;
-                    }
                 }
+                last = ours.tally()?;
             }
             let [ours, bare] = times;
             let latest = ours.iter().flatten().copied().fold(0.0, f64::max);
@@ -75,23 +74,30 @@ pub(crate) fn sends(options: &Options) -> usize {
     if options.quick { SENDS_QUICK } else { SENDS }
 }
 
-/// The times of one round in milliseconds, and the number of messages that not all nodes got.
-pub(crate) fn send_all(
+/// Sends in each of the networks in turn. For each, the times of this round in milliseconds, and the
+/// number of messages that not all nodes got.
+pub(crate) fn send_in_turn<const NETWORKS: usize>(
     lab: &Lab,
-    network: &mut dyn Network,
+    mut networks: [&mut dyn Network; NETWORKS],
     nodes: u32,
     sends: usize,
-) -> Outcome<(Vec<f64>, usize)> {
+) -> Outcome<[(Vec<f64>, usize); NETWORKS]> {
     let apart = (nodes / ORIGINS).max(1);
     for send in 0..WARM_UP + sends {
-        network.send(u32::try_from(send)? % ORIGINS * apart + 1)?;
-        // Long enough on a busy machine, and never in step with any timer.
-        let odd = u64::try_from(send)? * 7 % 10;
-        lab.sleep(Duration::from_millis(25 + u64::from(nodes / 5) + odd))?;
+        for network in &mut networks {
+            network.send(u32::try_from(send)? % ORIGINS * apart + 1)?;
+            // Long enough on a busy machine, and never in step with any timer.
+            let odd = u64::try_from(send)? * 7 % 10;
+            lab.sleep(Duration::from_millis(25 + u64::from(nodes / 5) + odd))?;
+        }
     }
-    let receipts = network.receipts()?;
-    let counted = &receipts[WARM_UP..];
-    let times: Vec<f64> = counted.iter().filter_map(|r| r.time_to_all(nodes)).collect();
-    let missing = counted.len() - times.len();
-    Ok((times, missing))
+    let mut seen = [const { (Vec::new(), 0) }; NETWORKS];
+    for (network, seen) in networks.into_iter().zip(&mut seen) {
+        let receipts = network.receipts()?;
+        let counted = &receipts[WARM_UP..];
+        let times: Vec<f64> = counted.iter().filter_map(|r| r.time_to_all(nodes)).collect();
+        let missing = counted.len() - times.len();
+        *seen = (times, missing);
+    }
+    Ok(seen)
 }
