@@ -121,9 +121,18 @@ pub struct Runtime {
     alarm: Alarm,
     /// Datagrams that came alone since there was last a look for more.
     lone: u8,
+    /// To how many a message that came alone was passed on in this turn.
+    passed_on: u64,
     clock: Clock,
     state: State,
     _control: server::Accepting,
+}
+
+/// Datagrams handed to the socket, and those of them that it refused.
+#[derive(Clone, Copy, Debug, Default)]
+struct Sent {
+    datagrams: u64,
+    refused: u64,
 }
 
 /// How far the loop has come.
@@ -172,6 +181,7 @@ impl Runtime {
             confirm_by: options.confirm_within.map(|within| now.monotonic + within),
             alarm: Alarm::default(),
             lone: 0,
+            passed_on: 0,
             clock: Clock::default(),
             state: State::Running,
             _control: control,
@@ -209,7 +219,7 @@ impl Runtime {
         let mut now = self.clock.now();
         while self.state != State::Ended {
             self.node.tell_messages(self.tell_messages || !self.subscribers.is_empty());
-            now = self.receive(now, &mut buffer);
+            now = self.receive(now, &mut buffer, &mut out);
             if self.serve() {
                 now = self.clock.now();
             }
@@ -218,17 +228,18 @@ impl Runtime {
                 self.node.tick(now);
             }
             self.node.flush(now, &mut out);
-            self.send(&out);
+            let sent = send(&self.socket, &out);
+            self.node.count_socket_errors(sent.refused, 0);
             // Whoever is answered wakes up, and takes time that the copies would wait for.
             self.reply();
             for event in &out.events {
                 on_event(now.wall, event);
             }
             self.subscribers.tell(now.wall, &mut out.events);
-            if out.fans_out() {
+            out.clear();
+            if std::mem::take(&mut self.passed_on) > 1 {
                 step_back();
             }
-            out.clear();
             if self.confirm_by.is_some_and(|by| by <= now.monotonic) {
                 return Err(Error::NotConfirmed);
             }
@@ -247,29 +258,39 @@ impl Runtime {
     /// between a message and its copies. One that was there already shows that the node is
     /// behind; then all that wait are taken in, so that what they lead to shares datagrams, and
     /// so on until none waits. Where none did, each look is for nothing: the next few are left out.
-    fn receive(&mut self, before: Now, buffer: &mut [u8]) -> Now {
+    fn receive(&mut self, before: Now, buffer: &mut [u8], out: &mut Outputs) -> Now {
         if self.lone == 0 {
-            let waiting =
-                (0..DRAIN_MAX).map_while(|_| self.take_in(buffer, RecvFlags::DONTWAIT)).last();
+            let mut take_in = || self.take_in(RecvFlags::DONTWAIT, buffer, None);
+            let waiting = (0..DRAIN_MAX).map_while(|_| take_in()).last();
             if let Some(now) = waiting {
                 return now;
             }
         }
         let flags = self.arm(before.monotonic);
-        let came = self.take_in(buffer, flags);
+        let came = self.take_in(flags, buffer, Some(out));
         self.alarm.rang = came.is_none() && flags.is_empty();
         self.lone = if came.is_none() { 0 } else { (self.lone + 1) % LONE_MAX };
         came.unwrap_or_else(|| self.clock.now())
     }
 
-    /// Takes in one datagram, and says when; `None` if there was none.
-    fn take_in(&mut self, buffer: &mut [u8], flags: RecvFlags) -> Option<Now> {
+    /// Takes in one datagram, and says when; `None` if there was none. What one leads to that came
+    /// alone is sent `at_once`.
+    fn take_in(
+        &mut self,
+        flags: RecvFlags,
+        buffer: &mut [u8],
+        at_once: Option<&mut Outputs>,
+    ) -> Option<Now> {
         match rustix::net::recvfrom(&self.socket, &mut *buffer, flags) {
             Ok((bytes, _, from)) => {
                 let now = self.clock.now();
                 let from = from.and_then(|from| SocketAddr::try_from(from).ok());
                 if let Some(from) = from.filter(|from| bytes > 0 || !self.desk.is_self(*from)) {
-                    self.node.receive(now, from, &buffer[..bytes]);
+                    let bytes = &buffer[..bytes];
+                    match at_once {
+                        Some(out) => self.relay(now, from, bytes, out),
+                        None => self.node.receive(now, from, bytes),
+                    }
                 }
                 Some(now)
             }
@@ -285,6 +306,18 @@ impl Runtime {
                 None
             }
         }
+    }
+
+    /// Takes in a datagram that came alone.
+    fn relay(&mut self, now: Now, from: SocketAddr, bytes: &[u8], out: &mut Outputs) {
+        let mut refused = 0;
+        let Self { node, socket, passed_on, .. } = self;
+        node.relay(now, from, bytes, out, &mut |out| {
+            let sent = send(socket, out);
+            (*passed_on, refused) = (sent.datagrams, sent.refused);
+            out.clear_datagrams();
+        });
+        node.count_socket_errors(refused, 0);
     }
 
     /// Sets the read timeout for what is due next, if the one that is set does not do.
@@ -402,18 +435,17 @@ impl Runtime {
         self.node.leave(now);
         self.state = State::Leaving;
     }
+}
 
-    /// Hands datagrams to the socket. What it refuses is lost, like any other datagram.
-    fn send(&mut self, out: &Outputs) {
-        let mut errors = 0;
-        for (to, bytes) in out.datagrams() {
-            let sent = rustix::net::sendto(&self.socket, bytes, SendFlags::empty(), &to);
-            errors += u64::from(sent.is_err());
-        }
-        if errors > 0 {
-            self.node.count_socket_errors(errors, 0);
-        }
+/// Hands datagrams to the socket, and counts them. What it refuses is lost, like any other datagram.
+fn send(socket: &UdpSocket, out: &Outputs) -> Sent {
+    let mut sent = Sent::default();
+    for (to, bytes) in out.datagrams() {
+        let outcome = rustix::net::sendto(socket, bytes, SendFlags::empty(), &to);
+        sent.datagrams += 1;
+        sent.refused += u64::from(outcome.is_err());
     }
+    sent
 }
 
 /// Lets others on this processor go first, once a message that came alone is passed on to several.

@@ -229,7 +229,9 @@ impl Simulation {
         match member.life {
             Life::Up if self.drain_after == 0 => {
                 let from = network::addr_of(NodeId(from + 1));
-                self.drive(to as usize, |node, now| node.receive(now, from, &bytes));
+                self.drive(to as usize, |node, now, out| {
+                    node.relay(now, from, &bytes, out, &mut |_| ());
+                });
             }
             Life::Up => {
                 member.buffer(from, bytes, self.receive_buffer_bytes_max);
@@ -249,7 +251,7 @@ impl Simulation {
         while self.members[at].life == Life::Up && !self.members[at].buffer.is_empty() {
             let member = &mut self.members[at];
             let batch: Vec<_> = std::iter::from_fn(|| member.unbuffer()).take(DRAIN_MAX).collect();
-            self.drive(at, |node, now| {
+            self.drive(at, |node, now, _| {
                 for (from, bytes) in &batch {
                     node.receive(now, network::addr_of(NodeId(from + 1)), bytes);
                 }
@@ -266,16 +268,20 @@ impl Simulation {
         member.armed = u64::MAX;
         self.checker.ticked(self.at, member);
         self.trace.ticks(self.at, member.id);
-        self.drive(at, |node, now| node.tick(now));
+        self.drive(at, |node, now, _| node.tick(now));
     }
 
     /// Hands something to a node, then does with it what the socket loop does: tick if it is
     /// due, flush, send, wait for the next deadline.
-    fn drive<T>(&mut self, at: usize, act: impl FnOnce(&mut Node, Now) -> T) -> Option<T> {
+    fn drive<T>(
+        &mut self,
+        at: usize,
+        act: impl FnOnce(&mut Node, Now, &mut Outputs) -> T,
+    ) -> Option<T> {
         let member = &mut self.members[at];
         let now = member.now(self.at);
         let node = member.node.as_mut()?;
-        let done = act(node, now);
+        let done = act(node, now, &mut self.out);
         if node.deadline().is_some_and(|deadline| deadline <= now.monotonic) {
             node.tick(now);
         }
@@ -362,7 +368,7 @@ impl Simulation {
         let now = member.now(self.at);
         let id = member.node.as_mut().expect("a node that is up").send(now, text, relays)?;
         self.checker.accepted(self.at, &mut self.members[at], (id, text, relays));
-        self.drive(at, |_, _| ());
+        self.drive(at, |_, _, _| ());
         Ok(id)
     }
 

@@ -75,6 +75,15 @@ pub(super) fn start(copies: &mut Copies, links: &[LinkId], mut send: impl FnMut(
     }
 }
 
+/// What became of a message that is yet to be recorded.
+#[derive(Debug, Default)]
+pub(super) struct Flooded {
+    pub(super) copies: Copies,
+    /// How many copies were sent, and their bytes.
+    pub(super) sent: u32,
+    pub(super) bytes: u64,
+}
+
 /// A copy came in over `from`: if it counts, one copy to each other neighbour that may get one
 /// more, of at most `relays`. Calls `send` for each, and tells it whether that is the first copy
 /// to a neighbour not known to have the message; says whether the copy counted.

@@ -252,7 +252,11 @@ impl Lab {
 
     fn receive(&mut self, from: SocketAddr, bytes: &[u8]) {
         self.fed += bytes.len();
-        self.node.receive(self.now, from, bytes);
+        if self.fed.is_multiple_of(2) {
+            self.node.receive(self.now, from, bytes);
+        } else {
+            self.node.relay(self.now, from, bytes, &mut self.out, &mut |_| ());
+        }
     }
 
     /// Time passes; the wall clock may step to anywhere.

@@ -95,8 +95,6 @@ const LEAVING_TICK: Duration = Duration::from_millis(10);
 pub struct Outputs {
     bytes: Vec<u8>,
     datagrams: Vec<(SocketAddr, Range<usize>)>,
-    /// All that was packed is one frame.
-    one_frame: bool,
     /// What happened since the last flush.
     pub events: Vec<Event>,
 }
@@ -107,21 +105,22 @@ impl Outputs {
         self.datagrams.iter().map(|(to, range)| (*to, &self.bytes[range.clone()]))
     }
 
-    /// Whether one and the same frame goes to several receivers, and nothing else goes out: as a rule
-    /// a message that came alone.
-    #[must_use]
-    pub fn fans_out(&self) -> bool {
-        self.one_frame && self.datagrams.len() > 1
+    /// Forgets the datagrams, which were sent, keeps the memory.
+    pub fn clear_datagrams(&mut self) {
+        self.bytes.clear();
+        self.datagrams.clear();
     }
 
     /// Forgets everything, keeps the memory.
     pub fn clear(&mut self) {
-        self.one_frame = false;
-        self.bytes.clear();
-        self.datagrams.clear();
+        self.clear_datagrams();
         self.events.clear();
     }
 }
+
+/// Where a message that came alone goes before it is recorded, and who sends it then; `None`: it
+/// waits for the flush.
+type AtOnce<'a> = Option<(&'a mut Outputs, &'a mut dyn FnMut(&mut Outputs))>;
 
 /// One node of the network.
 #[derive(Debug)]
@@ -216,6 +215,24 @@ impl Node {
     /// Takes in a datagram, whatever it is. One that is not sound, or not of this network,
     /// changes nothing but a counter.
     pub fn receive(&mut self, now: Now, from: SocketAddr, bytes: &[u8]) {
+        self.take_in(now, from, bytes, None);
+    }
+
+    /// As [`Node::receive`], for a datagram that came alone. If it is a new message, its first copies
+    /// are flushed to `out` and handed to `send` before the message is recorded: each node on the
+    /// way would wait for that. What `send` leaves in `out` stays there.
+    pub fn relay(
+        &mut self,
+        now: Now,
+        from: SocketAddr,
+        bytes: &[u8],
+        out: &mut Outputs,
+        send: &mut dyn FnMut(&mut Outputs),
+    ) {
+        self.take_in(now, from, bytes, Some((out, send)));
+    }
+
+    fn take_in(&mut self, now: Now, from: SocketAddr, bytes: &[u8], at_once: AtOnce<'_>) {
         self.doubt_itself(now);
         self.counters.datagrams_received += 1;
         self.counters.bytes_received += bytes.len() as u64;
@@ -236,6 +253,9 @@ impl Node {
             self.counters.dropped_stale += 1;
             return;
         }
+        if let [Frame::Rumor(rumor)] = datagram.frames.as_slice() {
+            return self.on_rumor(now, sender.node, rumor, at_once);
+        }
         for frame in &datagram.frames {
             self.on_frame(now, sender.node, frame);
         }
@@ -244,7 +264,7 @@ impl Node {
     /// Hands a frame to its handler.
     fn on_frame(&mut self, now: Now, from: NodeId, frame: &Frame<'_>) {
         match frame {
-            Frame::Rumor(rumor) => self.on_rumor(now, from, rumor),
+            Frame::Rumor(rumor) => self.on_rumor(now, from, rumor, None),
             Frame::Have(ids) => self.on_have(now, from, ids),
             Frame::Got(ids) => self.on_got(from, ids),
             Frame::Want(ids) => self.on_want(now, from, ids),

@@ -116,8 +116,7 @@ impl Outbox {
         packed: &mut Vec<Packed>,
         counters: &mut Tally,
     ) {
-        out.one_frame = self.items.iter().all(|item| item.frame == self.items[0].frame);
-        if out.one_frame {
+        if self.items.iter().all(|item| item.frame == self.items[0].frame) {
             self.pack_alone(config, out, packed, counters);
         } else {
             self.pack_several(config, out, packed, counters);
@@ -355,26 +354,6 @@ mod tests {
         outbox.pack(&config(), &mut out, &mut packed, &mut Tally::default());
         assert_eq!(packed.len(), 2);
         assert_eq!(packed[0].range, packed[1].range);
-    }
-
-    #[test]
-    fn one_frame_for_several_fans_out_and_nothing_else_does() {
-        let fans_out = |frames: &[&[u32]]| {
-            let (mut outbox, mut out) = (Outbox::default(), Outputs::default());
-            for receivers in frames {
-                let frame = outbox.encode(&Frame::Leave);
-                receivers.iter().for_each(|to| outbox.put_first(peer(*to), frame));
-            }
-            let mut packed = vec![];
-            outbox.pack(&config(), &mut out, &mut packed, &mut Tally::default());
-            packed.into_iter().for_each(|packed| out.push(packed.to.addr, packed.range));
-            let fans_out = out.fans_out();
-            out.clear();
-            assert!(!out.fans_out());
-            fans_out
-        };
-        assert!(fans_out(&[&[2, 3]]) && fans_out(&[&[2, 3, 4]]));
-        assert!(!fans_out(&[&[2]]) && !fans_out(&[&[2, 3], &[2, 3]]) && !fans_out(&[&[2], &[3]]));
     }
 
     #[test]

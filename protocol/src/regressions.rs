@@ -322,7 +322,7 @@ fn a_listing_fits_a_datagram() {
                 hops: 1,
                 path: &[9],
             };
-            table.node(1).store.insert(id, &arrival);
+            table.node(1).store.insert(id, &arrival, Default::default());
         }
     }
     table.sent.clear();

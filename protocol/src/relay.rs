@@ -2,17 +2,17 @@
 //!
 //! No timer and no round stands in between; what `repair` needs to know is noted on the way.
 
-use std::cell::Cell;
-
-use super::flood::{self, LinkId};
+use super::config::Settings;
+use super::flood::{self, Copies, Flooded, LinkId};
 use super::message::{MessageId, NodeId, Origin};
-use super::outbox::{self, Encoded};
+use super::outbox::{self, Encoded, Outbox};
+use super::peers::Peers;
 use super::repair::Arrived;
-use super::report::{Event, Refused};
+use super::report::{Event, Refused, Tally};
 use super::store::{self, Arrival, EvictedBy, Found, Kept, Slot};
 use super::time::Now;
 use super::wire::{Frame, Rumor};
-use super::{Node, RELAYS_MAX};
+use super::{AtOnce, Node, RELAYS_MAX};
 
 impl Node {
     /// Accepts a message for all nodes, to be passed on in up to `relays` copies a link. From
@@ -28,30 +28,16 @@ impl Node {
             return Err(refused);
         }
         let id = self.next_id();
-        let slot = self.store.insert(
-            id,
-            &Arrival {
-                text,
-                sent_at: now.wall,
-                received_at: now.wall,
-                arrived: now.monotonic,
-                relays,
-                repaired: false,
-                newest_link: self.peers.newest_link(),
-                hops: 0,
-                path: &[],
-            },
-        );
+        let rumor =
+            Rumor { id, sent_at: now.wall, relays, repaired: false, hops: 0, path: &[], text };
+        let flooded = self.flood(&rumor, None, Arrived::Pushed);
         self.counters.accepted += 1;
-        self.counters.delivered += 1;
         self.room.note(store::settling_bytes(text.len()));
         if self.tells_messages {
             self.events.push(Event::Accepted { id, text: text.into() });
         }
-        let rumor =
-            Rumor { id, sent_at: now.wall, relays, repaired: false, hops: 0, path: &[], text };
+        self.record(now, &rumor, flooded);
         self.note_recent(now, id);
-        self.pass_on(now, &rumor, slot, None, Arrived::Pushed);
         self.evict(now);
         Ok(id)
     }
@@ -87,13 +73,19 @@ impl Node {
     /// the message's relays limit: its path is kept, and neighbours that may get another copy
     /// get one. So a node learns several paths, and the limit bounds what a message costs on a
     /// link. Told apart by id, never by bytes: one number has several encodings.
-    pub(super) fn on_rumor(&mut self, now: Now, from: NodeId, rumor: &Rumor<'_>) {
+    pub(super) fn on_rumor(
+        &mut self,
+        now: Now,
+        from: NodeId,
+        rumor: &Rumor<'_>,
+        at_once: AtOnce<'_>,
+    ) {
         self.counters.rumors_received += 1;
         let Some(link) = self.peers.get(from).map(|peer| peer.link) else { return };
         match self.store.find(rumor.id) {
             Found::Held(slot) => {
                 self.counters.rumors_duplicate += 1;
-                self.pass_on(now, rumor, slot, Some(link), Arrived::Pushed);
+                self.flood_again(now, rumor, slot, link);
                 self.evict(now);
                 return;
             }
@@ -115,11 +107,16 @@ impl Node {
             self.counters.dropped_oversize += 1;
             self.store.refuse(rumor.id);
         } else {
-            let slot = self.deliver(now, from, rumor);
+            let flooded = self.flood(rumor, Some(link), arrived);
+            // Recording takes a microsecond or two, which every node on the way would wait for.
+            if let Some((out, send)) = at_once {
+                self.flush(now, out);
+                send(out);
+            }
+            self.deliver(now, from, rumor, flooded);
             if arrived != Arrived::InBulk {
                 self.note_recent(now, rumor.id);
             }
-            self.pass_on(now, rumor, slot, Some(link), arrived);
             self.evict(now);
         }
         if let Some(asked) = asked {
@@ -128,7 +125,23 @@ impl Node {
     }
 
     /// Records the first copy of a message and hands it up.
-    fn deliver(&mut self, now: Now, from: NodeId, rumor: &Rumor<'_>) -> Slot {
+    fn deliver(&mut self, now: Now, from: NodeId, rumor: &Rumor<'_>, flooded: Flooded) {
+        self.record(now, rumor, flooded);
+        if !self.tells_messages {
+            return;
+        }
+        let latency = now.wall.since(rumor.sent_at).as_micros();
+        self.events.push(Event::Delivered {
+            id: rumor.id,
+            text: rumor.text.into(),
+            from,
+            hops: rumor.hops,
+            latency_us: u64::try_from(latency).unwrap_or(u64::MAX),
+        });
+    }
+
+    /// Records a message, and to whom copies of it went.
+    fn record(&mut self, now: Now, rumor: &Rumor<'_>, flooded: Flooded) {
         let slot = self.store.insert(
             rumor.id,
             &Arrival {
@@ -142,87 +155,60 @@ impl Node {
                 hops: rumor.hops,
                 path: rumor.path,
             },
+            flooded,
         );
         self.counters.delivered += 1;
-        if !self.tells_messages {
-            return slot;
-        }
-        let latency = now.wall.since(rumor.sent_at).as_micros();
-        self.events.push(Event::Delivered {
-            id: rumor.id,
-            text: rumor.text.into(),
-            from,
-            hops: rumor.hops,
-            latency_us: u64::try_from(latency).unwrap_or(u64::MAX),
-        });
-        slot
+        self.expect_back(now, (slot, store::settling_bytes(rumor.text.len())));
     }
 
-    /// Sends copies of a message held to whoever may get one, now that a copy came in over
-    /// `from`, or that it starts here.
-    fn pass_on(
-        &mut self,
-        now: Now,
-        rumor: &Rumor<'_>,
-        slot: Slot,
-        from: Option<LinkId>,
-        arrived: Arrived,
-    ) {
-        let Self { store, peers, outbox, path, fresh, config, counters, .. } = self;
-        let mut frame: Option<Encoded> = None;
-        let (sent, bytes) = (Cell::new(0), Cell::new(0));
-        fresh.clear();
-        let mut send = |link: LinkId, is_first: bool| {
-            let frame = *frame.get_or_insert_with(|| {
-                let limits = &config.limits;
-                let text_bytes = rumor.text.len();
-                let nodes_max = limits.path_nodes_max;
-                let cut = outbox::extend_path(rumor.path, config.node, text_bytes, nodes_max, path);
-                if cut {
-                    counters.limit_paths_cut += 1;
-                }
-                let hops = rumor.hops.saturating_add(1);
-                outbox.encode(&Frame::Rumor(Rumor { hops, path, ..*rumor }))
-            });
-            sent.set(sent.get() + 1);
-            bytes.set(bytes.get() + frame.len() as u64);
-            if is_first {
-                fresh.push(link);
-            }
-            match peers.addr_of(link) {
-                Some(to) if is_first => outbox.put_first(to, frame),
-                Some(to) => outbox.put(to, frame),
-                None => {}
-            }
-        };
+    /// Passes a message on that is yet to be recorded.
+    fn flood(&mut self, rumor: &Rumor<'_>, from: Option<LinkId>, arrived: Arrived) -> Flooded {
+        let Self { peers, outbox, path, fresh, config, counters, .. } = self;
         // Who is catching up passes nothing on: summaries tell the neighbours.
         let links = if arrived == Arrived::InBulk { &[][..] } else { peers.links() };
+        let mut copies = Copies::default();
+        copies.reserve(peers.links().len());
+        let mut sender = Sender::new(rumor, config, peers, outbox, path, fresh);
+        match from {
+            None => flood::start(&mut copies, links, |link, is_first| sender.send(link, is_first)),
+            Some(from) => {
+                let spare = arrived != Arrived::Pushed;
+                let links = links.iter().copied();
+                flood::receive(&mut copies, from, rumor.relays, links, spare, |link, is_first| {
+                    sender.send(link, is_first);
+                });
+            }
+        }
+        let (sent, bytes) = sender.finish(counters);
+        Flooded { copies, sent, bytes }
+    }
+
+    /// Passes on a later copy of a message, if that counts.
+    fn flood_again(&mut self, now: Now, rumor: &Rumor<'_>, slot: Slot, from: LinkId) {
+        let Self { store, peers, outbox, path, fresh, config, counters, .. } = self;
+        let mut sender = Sender::new(rumor, config, peers, outbox, path, fresh);
         let paths_max = config.limits.paths_max;
         let outcome = store.update_at(slot, |record| {
-            record.copies.reserve(peers.links().len());
-            let Some(from) = from else {
-                flood::start(&mut record.copies, links, &mut send);
-                record.copies_sent += sent.get();
-                record.bytes_sent += bytes.get();
-                return (Kept::Yes, None);
-            };
             let settled = record.settles(from, rumor.repaired);
-            let spare = arrived != Arrived::Pushed;
-            let older = links.iter().copied().filter(|link| *link <= record.newest_link);
-            let counts =
-                flood::receive(&mut record.copies, from, record.relays, older, spare, &mut send);
-            record.copies_sent += sent.get();
-            record.bytes_sent += bytes.get();
+            // Whoever became a neighbour later hears of it by repair, if at all.
+            let older = peers.links().iter().copied().filter(|link| *link <= record.newest_link);
+            let counts = flood::receive(
+                &mut record.copies,
+                from,
+                record.relays,
+                older,
+                false,
+                |link, is_first| sender.send(link, is_first),
+            );
+            record.copies_sent += sender.sent;
+            record.bytes_sent += sender.bytes;
             (record.note_copy(counts, rumor.hops, rumor.path, paths_max), settled)
         });
-        counters.rumors_sent += u64::from(sent.get());
-        counters.rumor_bytes_sent += bytes.get();
-        let (kept, settled) = outcome.unwrap_or((Kept::Yes, None));
-        if kept == Kept::No {
-            counters.limit_paths_dropped += 1;
-        }
+        sender.finish(counters);
+        let Some((kept, settled)) = outcome else { return };
+        counters.limit_paths_dropped += u64::from(kept == Kept::No);
         let bytes = store::settling_bytes(rumor.text.len());
-        if let (Some(from), Some(since)) = (from, settled) {
+        if let Some(since) = settled {
             self.settle(from, bytes, since.map(|since| now.monotonic.since(since)));
         }
         self.expect_back(now, (slot, bytes));
@@ -241,10 +227,76 @@ impl Node {
     }
 }
 
+/// Sends copies of one message, which are encoded once.
+struct Sender<'a> {
+    rumor: &'a Rumor<'a>,
+    config: &'a Settings,
+    peers: &'a Peers,
+    outbox: &'a mut Outbox,
+    path: &'a mut Vec<u8>,
+    /// The links over which a first copy went.
+    fresh: &'a mut Vec<LinkId>,
+    frame: Option<Encoded>,
+    paths_cut: u64,
+    sent: u32,
+    bytes: u64,
+}
+
+impl<'a> Sender<'a> {
+    fn new(
+        rumor: &'a Rumor<'a>,
+        config: &'a Settings,
+        peers: &'a Peers,
+        outbox: &'a mut Outbox,
+        path: &'a mut Vec<u8>,
+        fresh: &'a mut Vec<LinkId>,
+    ) -> Self {
+        fresh.clear();
+        let (frame, paths_cut, sent, bytes) = (None, 0, 0, 0);
+        Self { rumor, config, peers, outbox, path, fresh, frame, paths_cut, sent, bytes }
+    }
+
+    /// Sends one copy over a link, the first one to a neighbour not known to have it or another.
+    fn send(&mut self, link: LinkId, is_first: bool) {
+        let frame = self.frame();
+        self.sent += 1;
+        self.bytes += frame.len() as u64;
+        if is_first {
+            self.fresh.push(link);
+        }
+        match self.peers.addr_of(link) {
+            Some(to) if is_first => self.outbox.put_first(to, frame),
+            Some(to) => self.outbox.put(to, frame),
+            None => {}
+        }
+    }
+
+    fn frame(&mut self) -> Encoded {
+        if let Some(frame) = self.frame {
+            return frame;
+        }
+        let Rumor { hops, path, text, .. } = *self.rumor;
+        let (node, nodes_max) = (self.config.node, self.config.limits.path_nodes_max);
+        let cut = outbox::extend_path(path, node, text.len(), nodes_max, self.path);
+        self.paths_cut += u64::from(cut);
+        let hops = hops.saturating_add(1);
+        let frame = Frame::Rumor(Rumor { hops, path: self.path, ..*self.rumor });
+        *self.frame.insert(self.outbox.encode(&frame))
+    }
+
+    /// Counts what was sent; says how many copies that was, and how many bytes.
+    fn finish(self, counters: &mut Tally) -> (u32, u64) {
+        counters.limit_paths_cut += self.paths_cut;
+        counters.rumors_sent += u64::from(self.sent);
+        counters.rumor_bytes_sent += self.bytes;
+        (self.sent, self.bytes)
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::super::testing::Table;
-    use super::super::{Event, MessageQuery, Which};
+    use super::super::testing::{Table, addr, number_of, sealed};
+    use super::super::{Event, MessageQuery, Outputs, Which};
     use super::*;
     use std::time::Duration;
 
@@ -282,6 +334,35 @@ mod tests {
         assert!(paths.contains(&vec![1, 2, 3]) && paths.contains(&vec![1, 4, 3]), "{paths:?}");
         assert!(paths.contains(&vec![1, 2, 3, 4, 1, 2, 3]), "{paths:?}");
         assert_eq!(table.count(|c| c.rumors_sent), 2 * 4 * 2);
+    }
+
+    #[test]
+    fn a_message_that_came_alone_goes_on_before_it_is_recorded() {
+        let mut table = Table::ring(3);
+        table.run(MOMENT);
+        let now = table.now();
+        // To whom node 2 sends at once, and to whom later, when it gets this.
+        let mut relayed = |from: u32, sequence| {
+            let (id, path) = (MessageId::new(from, 1, sequence), [from as u8]);
+            let (sent_at, text) = (now.wall, "banana");
+            let rumor =
+                Rumor { id, sent_at, relays: 2, repaired: false, hops: 1, path: &path, text };
+            let bytes = sealed(from, &[Frame::Rumor(rumor)]);
+            let (mut out, mut at_once) = (Outputs::default(), vec![]);
+            table.node(2).relay(now, addr(from).addr, &bytes, &mut out, &mut |out| {
+                at_once.extend(out.datagrams().map(|(to, _)| number_of(to)));
+                assert!(out.events.is_empty(), "it is not handed up before");
+                out.clear_datagrams();
+            });
+            assert!(out.events.is_empty() && out.datagrams().next().is_none());
+            table.node(2).flush(now, &mut out);
+            let later: Vec<u32> = out.datagrams().map(|(to, _)| number_of(to)).collect();
+            (at_once, later, out.events.len())
+        };
+        assert_eq!(relayed(1, 1), (vec![3], vec![], 1));
+        assert_eq!(relayed(1, 1), (vec![], vec![3], 0), "nobody waits for a second copy");
+        assert_eq!(relayed(3, 1), (vec![1], vec![], 1));
+        assert_eq!((table.held(1), table.held(2)), (0, 2));
     }
 
     #[test]

@@ -9,6 +9,7 @@ mod origins;
 mod record;
 
 use super::config::Limits;
+use super::flood::Flooded;
 use super::ids::{Account, Ids};
 use super::message::{MessageId, NodeId};
 use super::report::{Holding, MessageInfo, MessagePage, MessageQuery, Which};
@@ -195,10 +196,15 @@ impl Store {
         Some(result)
     }
 
-    /// Records a first copy. The id must be unknown.
-    pub(super) fn insert(&mut self, id: MessageId, arrival: &Arrival<'_>) -> Slot {
+    /// Records a first copy, and the copies of it that were sent. The id must be unknown.
+    pub(super) fn insert(
+        &mut self,
+        id: MessageId,
+        arrival: &Arrival<'_>,
+        flooded: Flooded,
+    ) -> Slot {
         debug_assert!(!self.knows(id), "a message is delivered once");
-        let record = Record::new(id, arrival, self.spare_bytes);
+        let record = Record::new(id, arrival, flooded, self.spare_bytes);
         self.bytes += record.bytes();
         self.came += record.settling_bytes();
         self.unread += 1;
@@ -340,7 +346,7 @@ mod tests {
     fn store_of(count: u64) -> Store {
         let mut store = Store::default();
         for sequence in 1..=count {
-            store.insert(id(sequence), &arrival("apple"));
+            store.insert(id(sequence), &arrival("apple"), Flooded::default());
         }
         store
     }
@@ -389,7 +395,7 @@ mod tests {
         let mut store = store_of(100);
         let small = store.bytes() as u64;
         for sequence in 101..=104 {
-            store.insert(id(sequence), &arrival(&"x".repeat(50_000)));
+            store.insert(id(sequence), &arrival(&"x".repeat(50_000)), Flooded::default());
         }
         let all = store.bytes() as u64;
         let since = |store: &mut Store, first| {

@@ -21,6 +21,17 @@ pub(super) fn addr(node: u32) -> PeerAddr {
     PeerAddr { node: NodeId(node), addr: ([127, 0, 0, 1], port).into() }
 }
 
+/// A datagram of these frames.
+pub(super) fn sealed(from: u32, frames: &[Frame<'_>]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    wire::begin(&mut bytes, NodeId(from), 1);
+    for frame in frames {
+        codec::encode_into(frame, &mut bytes);
+    }
+    wire::seal(&mut bytes, 0, &KEY);
+    bytes
+}
+
 /// What a test wants of a datagram, from and to whom.
 type Filter = Box<dyn FnMut(u32, u32, &[Frame<'_>]) -> bool>;
 
@@ -100,14 +111,8 @@ impl Table {
 
     /// Feeds a node frames as if from another.
     pub(super) fn feed(&mut self, to: u32, from: u32, frames: &[Frame<'_>]) {
-        let mut bytes = Vec::new();
-        wire::begin(&mut bytes, NodeId(from), 1);
-        for frame in frames {
-            codec::encode_into(frame, &mut bytes);
-        }
-        wire::seal(&mut bytes, 0, &KEY);
         let now = self.now();
-        self.node(to).receive(now, addr(from).addr, &bytes);
+        self.node(to).receive(now, addr(from).addr, &sealed(from, frames));
     }
 
     /// Runs for so long.
@@ -191,6 +196,6 @@ fn at(now: Monotonic) -> Now {
 }
 
 /// The node at an address.
-fn number_of(addr: SocketAddr) -> u32 {
+pub(super) fn number_of(addr: SocketAddr) -> u32 {
     u32::from(addr.port()) - 7000
 }

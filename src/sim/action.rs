@@ -172,20 +172,20 @@ impl Simulation {
         let at = node as usize - 1;
         if self.members[at].life == Life::Up {
             self.members[at].leaving = true;
-            self.drive(at, |node, now| node.leave(now));
+            self.drive(at, |node, now, _| node.leave(now));
         }
     }
 
     /// Gives a node links to others, in addition to those it has.
     pub fn link(&mut self, node: u32, peers: &[u32]) {
         let peers: Vec<PeerAddr> = peers.iter().map(|peer| self.peer(*peer)).collect();
-        self.drive(node as usize - 1, |node, now| node.link(now, &peers));
+        self.drive(node as usize - 1, |node, now, _| node.link(now, &peers));
     }
 
     /// Gives a node these neighbours and no others.
     pub fn rewire(&mut self, node: u32, peers: &[u32]) {
         let peers: Vec<PeerAddr> = peers.iter().map(|peer| self.peer(*peer)).collect();
-        self.drive(node as usize - 1, |node, now| node.rewire(now, &peers));
+        self.drive(node as usize - 1, |node, now, _| node.rewire(now, &peers));
     }
 
     /// Has all nodes mistreat what they send, also those that start later.

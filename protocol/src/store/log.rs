@@ -108,7 +108,7 @@ mod tests {
             hops: 1,
             path: &[1],
         };
-        Record::new(MessageId::new(1, 1, sequence), &arrival, 0)
+        Record::new(MessageId::new(1, 1, sequence), &arrival, Default::default(), 0)
     }
 
     #[test]

@@ -7,7 +7,7 @@
 use smallvec::SmallVec;
 
 use super::super::config::UDP_PAYLOAD_BYTES_MAX;
-use super::super::flood::{Copies, LinkId};
+use super::super::flood::{Copies, Flooded, LinkId};
 use super::super::message::{MessageId, NodeId};
 use super::super::path;
 use super::super::report::{MessageInfo, PathInfo};
@@ -86,7 +86,12 @@ pub(in super::super) enum Kept {
 
 impl Record {
     /// A message that has just come, with room for so many bytes of later paths.
-    pub(super) fn new(id: MessageId, arrival: &Arrival<'_>, spare_bytes: usize) -> Self {
+    pub(super) fn new(
+        id: MessageId,
+        arrival: &Arrival<'_>,
+        flooded: Flooded,
+        spare_bytes: usize,
+    ) -> Self {
         let first = Trail { hops: arrival.hops, nodes: arrival.path };
         let text = arrival.text.as_bytes();
         let mut body = Body::with_capacity(text.len() + first.bytes() + spare_bytes);
@@ -97,12 +102,12 @@ impl Record {
             sent_at: arrival.sent_at,
             received_at: arrival.received_at,
             arrived: arrival.arrived,
-            copies: Copies::default(),
+            copies: flooded.copies,
             newest_link: arrival.newest_link,
-            copies_received: 0,
-            copies_sent: 0,
+            copies_received: u32::from(arrival.hops > 0),
+            copies_sent: flooded.sent,
             repairs_sent: 0,
-            bytes_sent: 0,
+            bytes_sent: flooded.bytes,
             relays: arrival.relays,
             repaired: arrival.repaired,
             read: false,
@@ -130,7 +135,7 @@ impl Record {
         copies.is_unsettled().then_some(flooded.then_some(self.arrived))
     }
 
-    /// Notes one more copy. The first was noted when the message was recorded.
+    /// Notes a later copy. The first was noted when the message was recorded.
     pub(in super::super) fn note_copy(
         &mut self,
         counts: bool,
@@ -139,9 +144,6 @@ impl Record {
         paths_max: usize,
     ) -> Kept {
         self.copies_received = self.copies_received.saturating_add(1);
-        if self.copies_received == 1 && self.first_path().1 == nodes {
-            return Kept::Yes;
-        }
         if counts { self.keep_path(Trail { hops, nodes }, paths_max) } else { Kept::Yes }
     }
 
@@ -285,7 +287,7 @@ mod tests {
             hops,
             path,
         };
-        Record::new(MessageId::new(1, 1, 1), &arrival, spare_bytes)
+        Record::new(MessageId::new(1, 1, 1), &arrival, Flooded::default(), spare_bytes)
     }
 
     fn hops(record: &Record) -> Vec<u32> {
