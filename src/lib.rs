@@ -25,7 +25,8 @@
 //! Arrows point one way: no module knows those above it (`tests/tidy.rs` holds them to it;
 //! [`network`] and [`cli`] use [`topology`] too, and [`cli`] starts [`runtime`]). To follow one
 //! datagram from socket to socket, begin at [`runtime::Runtime::run`], go on at
-//! [`protocol::Node::receive`], and end at [`protocol::Node::flush`].
+//! [`protocol::Node::receive`] and [`protocol::Node::receive_alone`], and end at
+//! [`protocol::Node::flush`].
 //!
 //! Two nodes, with nothing but memory between them:
 //!

@@ -121,8 +121,8 @@ pub struct Runtime {
     alarm: Alarm,
     /// Datagrams that came alone since there was last a look for more.
     lone: u8,
-    /// To how many a message that came alone was passed on in this turn.
-    passed_on: u64,
+    /// A message that came alone was passed on to several in this turn.
+    fanned_out: bool,
     clock: Clock,
     state: State,
     _control: server::Accepting,
@@ -181,7 +181,7 @@ impl Runtime {
             confirm_by: options.confirm_within.map(|within| now.monotonic + within),
             alarm: Alarm::default(),
             lone: 0,
-            passed_on: 0,
+            fanned_out: false,
             clock: Clock::default(),
             state: State::Running,
             _control: control,
@@ -237,7 +237,7 @@ impl Runtime {
             }
             self.subscribers.tell(now.wall, &mut out.events);
             out.clear();
-            if std::mem::take(&mut self.passed_on) > 1 {
+            if std::mem::take(&mut self.fanned_out) {
                 step_back();
             }
             if self.confirm_by.is_some_and(|by| by <= now.monotonic) {
@@ -267,19 +267,20 @@ impl Runtime {
             }
         }
         let flags = self.arm(before.monotonic);
-        let came = self.take_in(flags, buffer, Some(out));
+        // What need not be waited for shares datagrams with whatever else this turn has to send.
+        let came = self.take_in(flags, buffer, flags.is_empty().then_some(out));
         self.alarm.rang = came.is_none() && flags.is_empty();
         self.lone = if came.is_none() { 0 } else { (self.lone + 1) % LONE_MAX };
         came.unwrap_or_else(|| self.clock.now())
     }
 
-    /// Takes in one datagram, and says when; `None` if there was none. What one leads to that came
-    /// alone is sent `at_once`.
+    /// Takes in one datagram, and says when; `None` if there was none. Where it comes alone, its
+    /// message goes on over `alone`.
     fn take_in(
         &mut self,
         flags: RecvFlags,
         buffer: &mut [u8],
-        at_once: Option<&mut Outputs>,
+        alone: Option<&mut Outputs>,
     ) -> Option<Now> {
         match rustix::net::recvfrom(&self.socket, &mut *buffer, flags) {
             Ok((bytes, _, from)) => {
@@ -287,8 +288,8 @@ impl Runtime {
                 let from = from.and_then(|from| SocketAddr::try_from(from).ok());
                 if let Some(from) = from.filter(|from| bytes > 0 || !self.desk.is_self(*from)) {
                     let bytes = &buffer[..bytes];
-                    match at_once {
-                        Some(out) => self.relay(now, from, bytes, out),
+                    match alone {
+                        Some(out) => self.take_in_alone(now, from, bytes, out),
                         None => self.node.receive(now, from, bytes),
                     }
                 }
@@ -308,13 +309,14 @@ impl Runtime {
         }
     }
 
-    /// Takes in a datagram that came alone.
-    fn relay(&mut self, now: Now, from: SocketAddr, bytes: &[u8], out: &mut Outputs) {
+    /// Takes in a datagram that came alone. A new message is sent on at once.
+    fn take_in_alone(&mut self, now: Now, from: SocketAddr, bytes: &[u8], out: &mut Outputs) {
         let mut refused = 0;
-        let Self { node, socket, passed_on, .. } = self;
-        node.relay(now, from, bytes, out, &mut |out| {
+        let Self { node, socket, fanned_out, .. } = self;
+        node.receive_alone(now, from, bytes, out, &mut |out| {
             let sent = send(socket, out);
-            (*passed_on, refused) = (sent.datagrams, sent.refused);
+            *fanned_out = sent.datagrams > 1;
+            refused = sent.refused;
             out.clear_datagrams();
         });
         node.count_socket_errors(refused, 0);

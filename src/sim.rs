@@ -230,7 +230,7 @@ impl Simulation {
             Life::Up if self.drain_after == 0 => {
                 let from = network::addr_of(NodeId(from + 1));
                 self.drive(to as usize, |node, now, out| {
-                    node.relay(now, from, &bytes, out, &mut |_| ());
+                    node.receive_alone(now, from, &bytes, out, &mut |_| ());
                 });
             }
             Life::Up => {

@@ -94,12 +94,17 @@ impl Bench {
 
     /// Feeds a datagram from where its sender listens, and gives what was sent because of it.
     fn feed(&mut self, from: u32, bytes: &[u8]) -> Vec<(SocketAddr, Vec<u8>)> {
-        self.node.receive(at(self.now), addr(from), bytes);
-        self.sent()
+        self.out.clear();
+        self.node.receive_alone(at(self.now), addr(from), bytes, &mut self.out, &mut |_| ());
+        self.flushed()
     }
 
     fn sent(&mut self) -> Vec<(SocketAddr, Vec<u8>)> {
         self.out.clear();
+        self.flushed()
+    }
+
+    fn flushed(&mut self) -> Vec<(SocketAddr, Vec<u8>)> {
         self.node.flush(at(self.now), &mut self.out);
         self.out.datagrams().map(|(to, bytes)| (to, bytes.to_vec())).collect()
     }

@@ -75,27 +75,16 @@ pub(super) fn start(copies: &mut Copies, links: &[LinkId], mut send: impl FnMut(
     }
 }
 
-/// What became of a message that is yet to be recorded.
-#[derive(Debug, Default)]
-pub(super) struct Flooded {
-    pub(super) copies: Copies,
-    /// How many copies were sent, and their bytes.
-    pub(super) sent: u32,
-    pub(super) bytes: u64,
-}
-
 /// A copy came in over `from`: if it counts, one copy to each other neighbour that may get one
 /// more, of at most `relays`. Calls `send` for each, and tells it whether that is the first copy
 /// to a neighbour not known to have the message; says whether the copy counted.
 ///
-/// A copy counts while `from` has sent no more than `relays` of them. A neighbour that is known
-/// to have the message is skipped if `spare_settled`, as for messages that repair brought.
+/// A copy counts while `from` has sent no more than `relays` of them.
 pub(super) fn receive(
     copies: &mut Copies,
     from: LinkId,
     relays: u8,
     links: impl IntoIterator<Item = LinkId>,
-    spare_settled: bool,
     mut send: impl FnMut(LinkId, bool),
 ) -> bool {
     let came = copies.on(from);
@@ -106,7 +95,7 @@ pub(super) fn receive(
     came.received += 1;
     for link in links.into_iter().filter(|link| *link != from) {
         let copies = copies.on(link);
-        if copies.sent < relays && !(spare_settled && copies.settled) {
+        if copies.sent < relays {
             copies.sent += 1;
             send(link, copies.sent == 1 && !copies.settled);
         }
@@ -134,16 +123,9 @@ mod tests {
             let node = neighbours[sender][link.0 as usize];
             let from = neighbours[node].iter().position(|n| *n == sender).unwrap();
             let from = LinkId(u32::try_from(from).unwrap());
-            receive(
-                &mut copies[node],
-                from,
-                relays,
-                links[node].iter().copied(),
-                false,
-                |link, _| {
-                    under_way.push_back((node, link));
-                },
-            );
+            receive(&mut copies[node], from, relays, links[node].iter().copied(), |link, _| {
+                under_way.push_back((node, link));
+            });
         }
         carried
     }
@@ -180,17 +162,8 @@ mod tests {
     fn a_copy_beyond_the_limit_counts_for_nothing() {
         let (mut copies, links) = (Copies::default(), [LinkId(1), LinkId(2)]);
         let mut sent = 0;
-        assert!(receive(&mut copies, links[0], 1, links, false, |_, _| sent += 1));
-        assert!(!receive(&mut copies, links[0], 1, links, false, |_, _| sent += 1));
+        assert!(receive(&mut copies, links[0], 1, links, |_, _| sent += 1));
+        assert!(!receive(&mut copies, links[0], 1, links, |_, _| sent += 1));
         assert_eq!(sent, 1);
-    }
-
-    #[test]
-    fn a_repaired_message_spares_those_who_have_it() {
-        let (mut copies, links) = (Copies::default(), [LinkId(1), LinkId(2), LinkId(3)]);
-        copies.on(LinkId(3)).settled = true;
-        let mut sent = Vec::new();
-        receive(&mut copies, links[0], 1, links, true, |link, _| sent.push(link));
-        assert_eq!(sent, vec![LinkId(2)]);
     }
 }

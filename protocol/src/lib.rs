@@ -6,7 +6,8 @@
 //!
 //! What a datagram meets on its way: `wire` takes it apart, [`Node::receive`] hands its frames
 //! to one `on_…` method each, in the order of the table there; a rumor goes through `relay` to
-//! `store` and `flood`; whatever answers, goes to `outbox`, which packs and seals it.
+//! `flood` and `store`; whatever answers, goes to `outbox`, which packs and seals it. A message that
+//! came alone takes a shortcut, [`Node::receive_alone`]: it goes on before it is recorded.
 //!
 //! Deliberately absent: any account of the whole network. A node knows its neighbours, theirs,
 //! and a small random sample.
@@ -154,7 +155,8 @@ pub struct Node {
     sequence: u64,
     /// Reused: the path of the copy being relayed; the datagrams being packed.
     path: Vec<u8>,
-    /// Reused: the links that the message at hand goes over for the first time.
+    /// Reused: the links that the message at hand goes over for the first time, from its copies being
+    /// sent to its being recorded.
     fresh: Vec<LinkId>,
     packed: Vec<Packed>,
 }
@@ -218,10 +220,11 @@ impl Node {
         self.take_in(now, from, bytes, None);
     }
 
-    /// As [`Node::receive`], for a datagram that came alone. If it is a new message, its first copies
-    /// are flushed to `out` and handed to `send` before the message is recorded: each node on the
-    /// way would wait for that. What `send` leaves in `out` stays there.
-    pub fn relay(
+    /// As [`Node::receive`], for a datagram that came alone. If that is a new message and nothing else,
+    /// its first copies are flushed to `out` and handed to `send`, before the message is recorded:
+    /// each node on the way would wait for that. `send` is called once at most; it may clear the
+    /// datagrams, but not the events. What it leaves is there with the next [`Node::flush`].
+    pub fn receive_alone(
         &mut self,
         now: Now,
         from: SocketAddr,

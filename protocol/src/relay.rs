@@ -3,13 +3,13 @@
 //! No timer and no round stands in between; what `repair` needs to know is noted on the way.
 
 use super::config::Settings;
-use super::flood::{self, Copies, Flooded, LinkId};
+use super::flood::{self, Copies, LinkId};
 use super::message::{MessageId, NodeId, Origin};
 use super::outbox::{self, Encoded, Outbox};
 use super::peers::Peers;
 use super::repair::Arrived;
 use super::report::{Event, Refused, Tally};
-use super::store::{self, Arrival, EvictedBy, Found, Kept, Slot};
+use super::store::{self, Arrival, EvictedBy, Flooded, Found, Kept, Slot};
 use super::time::Now;
 use super::wire::{Frame, Rumor};
 use super::{AtOnce, Node, RELAYS_MAX};
@@ -108,10 +108,12 @@ impl Node {
             self.store.refuse(rumor.id);
         } else {
             let flooded = self.flood(rumor, Some(link), arrived);
-            // Recording takes a microsecond or two, which every node on the way would wait for.
+            // Every node on the way would wait until it is recorded.
             if let Some((out, send)) = at_once {
                 self.flush(now, out);
-                send(out);
+                if !out.datagrams.is_empty() {
+                    send(out);
+                }
             }
             self.deliver(now, from, rumor, flooded);
             if arrived != Arrived::InBulk {
@@ -168,43 +170,32 @@ impl Node {
         let links = if arrived == Arrived::InBulk { &[][..] } else { peers.links() };
         let mut copies = Copies::default();
         copies.reserve(peers.links().len());
-        let mut sender = Sender::new(rumor, config, peers, outbox, path, fresh);
+        let mut sender = Sender::new(rumor, config, peers, outbox, path, fresh, counters);
+        let send = |link, is_first| sender.send(link, is_first);
         match from {
-            None => flood::start(&mut copies, links, |link, is_first| sender.send(link, is_first)),
+            None => flood::start(&mut copies, links, send),
             Some(from) => {
-                let spare = arrived != Arrived::Pushed;
-                let links = links.iter().copied();
-                flood::receive(&mut copies, from, rumor.relays, links, spare, |link, is_first| {
-                    sender.send(link, is_first);
-                });
+                flood::receive(&mut copies, from, rumor.relays, links.iter().copied(), send);
             }
         }
-        let (sent, bytes) = sender.finish(counters);
-        Flooded { copies, sent, bytes }
+        Flooded { copies, sent: sender.sent, bytes: sender.bytes }
     }
 
     /// Passes on a later copy of a message, if that counts.
     fn flood_again(&mut self, now: Now, rumor: &Rumor<'_>, slot: Slot, from: LinkId) {
         let Self { store, peers, outbox, path, fresh, config, counters, .. } = self;
-        let mut sender = Sender::new(rumor, config, peers, outbox, path, fresh);
+        let mut sender = Sender::new(rumor, config, peers, outbox, path, fresh, counters);
         let paths_max = config.limits.paths_max;
         let outcome = store.update_at(slot, |record| {
             let settled = record.settles(from, rumor.repaired);
             // Whoever became a neighbour later hears of it by repair, if at all.
             let older = peers.links().iter().copied().filter(|link| *link <= record.newest_link);
-            let counts = flood::receive(
-                &mut record.copies,
-                from,
-                record.relays,
-                older,
-                false,
-                |link, is_first| sender.send(link, is_first),
-            );
+            let send = |link, is_first| sender.send(link, is_first);
+            let counts = flood::receive(&mut record.copies, from, record.relays, older, send);
             record.copies_sent += sender.sent;
             record.bytes_sent += sender.bytes;
             (record.note_copy(counts, rumor.hops, rumor.path, paths_max), settled)
         });
-        sender.finish(counters);
         let Some((kept, settled)) = outcome else { return };
         counters.limit_paths_dropped += u64::from(kept == Kept::No);
         let bytes = store::settling_bytes(rumor.text.len());
@@ -234,10 +225,11 @@ struct Sender<'a> {
     peers: &'a Peers,
     outbox: &'a mut Outbox,
     path: &'a mut Vec<u8>,
-    /// The links over which a first copy went.
+    /// The links over which a first copy went, for [`Node::expect_back`].
     fresh: &'a mut Vec<LinkId>,
+    counters: &'a mut Tally,
     frame: Option<Encoded>,
-    paths_cut: u64,
+    /// Copies sent, and their bytes.
     sent: u32,
     bytes: u64,
 }
@@ -250,17 +242,21 @@ impl<'a> Sender<'a> {
         outbox: &'a mut Outbox,
         path: &'a mut Vec<u8>,
         fresh: &'a mut Vec<LinkId>,
+        counters: &'a mut Tally,
     ) -> Self {
         fresh.clear();
-        let (frame, paths_cut, sent, bytes) = (None, 0, 0, 0);
-        Self { rumor, config, peers, outbox, path, fresh, frame, paths_cut, sent, bytes }
+        let (frame, sent, bytes) = (None, 0, 0);
+        Self { rumor, config, peers, outbox, path, fresh, counters, frame, sent, bytes }
     }
 
-    /// Sends one copy over a link, the first one to a neighbour not known to have it or another.
+    /// Sends one copy over a link: the first to a neighbour not known to have the message, or not.
     fn send(&mut self, link: LinkId, is_first: bool) {
         let frame = self.frame();
+        let bytes = frame.len() as u64;
         self.sent += 1;
-        self.bytes += frame.len() as u64;
+        self.bytes += bytes;
+        self.counters.rumors_sent += 1;
+        self.counters.rumor_bytes_sent += bytes;
         if is_first {
             self.fresh.push(link);
         }
@@ -278,26 +274,20 @@ impl<'a> Sender<'a> {
         let Rumor { hops, path, text, .. } = *self.rumor;
         let (node, nodes_max) = (self.config.node, self.config.limits.path_nodes_max);
         let cut = outbox::extend_path(path, node, text.len(), nodes_max, self.path);
-        self.paths_cut += u64::from(cut);
+        self.counters.limit_paths_cut += u64::from(cut);
         let hops = hops.saturating_add(1);
         let frame = Frame::Rumor(Rumor { hops, path: self.path, ..*self.rumor });
         *self.frame.insert(self.outbox.encode(&frame))
-    }
-
-    /// Counts what was sent; says how many copies that was, and how many bytes.
-    fn finish(self, counters: &mut Tally) -> (u32, u64) {
-        counters.limit_paths_cut += self.paths_cut;
-        counters.rumors_sent += u64::from(self.sent);
-        counters.rumor_bytes_sent += self.bytes;
-        (self.sent, self.bytes)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{Table, addr, number_of, sealed};
-    use super::super::{Event, MessageQuery, Outputs, Which};
+    use super::super::testing::{KEY, Table, addr, number_of, sealed};
+    use super::super::{Effect, Event, FaultRule, MessageQuery, Outputs, Wall, Which, wire};
     use super::*;
+    use proptest::prelude::*;
+    use std::collections::BTreeMap;
     use std::time::Duration;
 
     const MOMENT: Duration = Duration::from_millis(100);
@@ -337,7 +327,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_that_came_alone_goes_on_before_it_is_recorded() {
+    fn a_message_that_came_alone_goes_on_before_it_is_handed_up() {
         let mut table = Table::ring(3);
         table.run(MOMENT);
         let now = table.now();
@@ -349,7 +339,7 @@ mod tests {
                 Rumor { id, sent_at, relays: 2, repaired: false, hops: 1, path: &path, text };
             let bytes = sealed(from, &[Frame::Rumor(rumor)]);
             let (mut out, mut at_once) = (Outputs::default(), vec![]);
-            table.node(2).relay(now, addr(from).addr, &bytes, &mut out, &mut |out| {
+            table.node(2).receive_alone(now, addr(from).addr, &bytes, &mut out, &mut |out| {
                 at_once.extend(out.datagrams().map(|(to, _)| number_of(to)));
                 assert!(out.events.is_empty(), "it is not handed up before");
                 out.clear_datagrams();
@@ -363,6 +353,24 @@ mod tests {
         assert_eq!(relayed(1, 1), (vec![], vec![3], 0), "nobody waits for a second copy");
         assert_eq!(relayed(3, 1), (vec![1], vec![], 1));
         assert_eq!((table.held(1), table.held(2)), (0, 2));
+    }
+
+    #[test]
+    fn what_faults_hold_back_does_not_go_at_once() {
+        let mut table = Table::ring(3);
+        table.run(MOMENT);
+        let effect = Effect { delay: MOMENT, ..Effect::default() };
+        table.node(2).set_faults(&[FaultRule { from: vec![], to: vec![], effect }]);
+        let now = table.now();
+        let (id, path) = (MessageId::new(1, 1, 1), &[1]);
+        let rumor =
+            Rumor { id, sent_at: now.wall, relays: 1, repaired: false, hops: 1, path, text: "x" };
+        let bytes = sealed(1, &[Frame::Rumor(rumor)]);
+        let (mut out, from) = (Outputs::default(), addr(1).addr);
+        table.node(2).receive_alone(now, from, &bytes, &mut out, &mut |_| panic!("at once"));
+        assert_eq!(table.held(2), 1);
+        table.run(MOMENT * 2);
+        assert_eq!(table.held(3), 1);
     }
 
     #[test]
@@ -420,5 +428,61 @@ mod tests {
         table.run(Duration::from_secs(5));
         assert_eq!((table.held(1), table.held(2)), (2, 2));
         assert_eq!(table.told(|_, event| matches!(event, Event::Delivered { .. })), 3);
+    }
+
+    /// What a flush says: frames by receiver, and events.
+    fn said(out: &mut Outputs) -> (BTreeMap<u32, String>, Vec<Event>) {
+        let mut frames: BTreeMap<u32, String> = BTreeMap::new();
+        for (to, bytes) in out.datagrams() {
+            let opened = wire::open(bytes, &KEY).unwrap();
+            let text = frames.entry(number_of(to)).or_default();
+            opened.frames.iter().for_each(|frame| *text += &format!("{frame:?} "));
+        }
+        let events = std::mem::take(&mut out.events);
+        out.clear();
+        (frames, events)
+    }
+
+    proptest! {
+        /// But for the datagrams that frames travel in.
+        #[test]
+        fn what_comes_alone_leads_to_what_it_would_lead_to_among_others(
+            steps in prop::collection::vec((any::<bool>(), 1u64..5, 1u8..4, any::<bool>(), 0u64..40), 1..40),
+        ) {
+            let mut tables = [Table::ring(3), Table::ring(3)];
+            tables.iter_mut().for_each(|table| table.run(MOMENT));
+            for (from_first, sequence, relays, is_alone, wait) in steps {
+                let from = if from_first { 1 } else { 3 };
+                let path = [from as u8];
+                let rumor = Frame::Rumor(Rumor {
+                    id: MessageId::new(from, 1, sequence),
+                    sent_at: Wall(1),
+                    relays,
+                    repaired: false,
+                    hops: 1,
+                    path: &path,
+                    text: "banana",
+                });
+                let more = Frame::Have(vec![]);
+                let frames = if is_alone { vec![rumor] } else { vec![rumor, more] };
+                let bytes = sealed(from, &frames);
+                let [one, other] = &mut tables;
+                one.now = one.now + Duration::from_millis(wait);
+                let now = one.now();
+                let (mut out, from) = (Outputs::default(), addr(from).addr);
+                one.node(2).receive(now, from, &bytes);
+                one.node(2).tick(now);
+                one.node(2).flush(now, &mut out);
+                let expected = said(&mut out);
+                other.node(2).receive_alone(now, from, &bytes, &mut out, &mut |_| ());
+                other.node(2).tick(now);
+                other.node(2).flush(now, &mut out);
+                prop_assert_eq!(said(&mut out), expected);
+            }
+            let [one, other] = tables.map(|mut table| table.node(2).status());
+            prop_assert_eq!(one.messages, other.messages);
+            prop_assert_eq!(one.counters.rumors_sent, other.counters.rumors_sent);
+            prop_assert_eq!(one.counters.rumors_duplicate, other.counters.rumors_duplicate);
+        }
     }
 }

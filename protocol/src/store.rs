@@ -9,7 +9,6 @@ mod origins;
 mod record;
 
 use super::config::Limits;
-use super::flood::Flooded;
 use super::ids::{Account, Ids};
 use super::message::{MessageId, NodeId};
 use super::report::{Holding, MessageInfo, MessagePage, MessageQuery, Which};
@@ -17,7 +16,7 @@ use log::Log;
 pub(super) use log::Slot;
 use origins::Origins;
 pub(super) use origins::{Found, OfOrigin};
-pub(super) use record::{Arrival, Kept, Record, settling_bytes};
+pub(super) use record::{Arrival, Flooded, Kept, Record, settling_bytes};
 
 /// The most messages, and the most bytes of text and paths, that one page of answers carries:
 /// the control port's frame limit is 1 MiB, and the relay path waits while a page is made.

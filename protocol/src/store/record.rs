@@ -7,7 +7,7 @@
 use smallvec::SmallVec;
 
 use super::super::config::UDP_PAYLOAD_BYTES_MAX;
-use super::super::flood::{Copies, Flooded, LinkId};
+use super::super::flood::{Copies, LinkId};
 use super::super::message::{MessageId, NodeId};
 use super::super::path;
 use super::super::report::{MessageInfo, PathInfo};
@@ -75,6 +75,15 @@ pub(in super::super) struct Arrival<'a> {
     pub(in super::super) hops: u32,
     /// The path up to the sender; empty for a message that starts here.
     pub(in super::super) path: &'a [u8],
+}
+
+/// The copies of a message that were sent before it is recorded.
+#[derive(Debug, Default)]
+pub(in super::super) struct Flooded {
+    pub(in super::super) copies: Copies,
+    /// How many, and their bytes.
+    pub(in super::super) sent: u32,
+    pub(in super::super) bytes: u64,
 }
 
 /// What became of a path offered to a message.
