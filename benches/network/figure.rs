@@ -7,8 +7,8 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-/// The version of the document.
-const VERSION: u32 = 1;
+/// The version of the document: another one where figures are taken in another way.
+const VERSION: u32 = 2;
 /// No figure is taken to be surer than this, however well its rounds agree.
 const NOISE_MIN: f64 = 0.03;
 /// One round says nothing of how much rounds differ.
@@ -85,7 +85,7 @@ pub(crate) struct Series {
 /// Ours divided by the bare forwarder's.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(crate) struct Ratio {
-    /// The median of the rounds' ratios, each of a round of ours and the round of bare after it.
+    /// The median of the rounds' ratios, each of a round of ours and the round of bare with it.
     pub(crate) median: f64,
     /// Of the 99th percentiles of all rounds together.
     pub(crate) p99: f64,
@@ -182,7 +182,7 @@ impl Series {
     }
 }
 
-/// Each round of ours, divided by the round of bare that followed it, where both measured something.
+/// Each round of ours, divided by the round of bare with it, where both measured something.
 fn pairs(ours: &[Vec<f64>], bare: &[Vec<f64>]) -> Vec<f64> {
     let ratio = |(ours, bare): (&Vec<f64>, &Vec<f64>)| Some(middle(ours)? / middle(bare)?);
     ours.iter().zip(bare).filter_map(ratio).filter(|ratio| ratio.is_finite()).collect()

@@ -23,7 +23,8 @@ pub(crate) type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
 
 /// Where ranges of free ports are looked for: below those that systems give to clients.
 const ORIGINS: [u16; 8] = [20_000, 22_500, 25_000, 27_500, 30_000, 17_000, 14_000, 11_000];
-/// The largest network, or two of half as many nodes.
+/// What the sizes take that are measured unless others are asked for: 2,000 nodes, or two networks of
+/// 1,000 side by side.
 const PORTS: u16 = 2_100;
 /// What its directory is called, before its process number.
 const DIRECTORY: &str = "gossip-bench-";
@@ -148,7 +149,7 @@ impl Lab {
         })?;
         let ports_origin = match options.ports_origin {
             Some(origin) => origin,
-            None => free_origin()?,
+            None => free_origin(options)?,
         };
         clear_up(&program)?;
         let directory = std::env::temp_dir().join(format!("{DIRECTORY}{}", std::process::id()));
@@ -178,7 +179,7 @@ impl Lab {
     /// Starts both beside each other, on the very same topology, and waits until they are at rest.
     pub(crate) fn start_both(&self, kind: Kind, nodes: u32) -> Outcome<(Ours, Bare)> {
         let ours = self.start_ours(kind, nodes)?;
-        let behind = self.ports_origin + u16::try_from(nodes)?;
+        let behind = u16::try_from(u32::from(self.ports_origin) + nodes)?;
         let bare = Bare::start(&self.bare, behind, kind, nodes)?;
         self.rest()?;
         Ok((ours, bare))
@@ -259,15 +260,20 @@ fn found(path: &Path) -> Outcome<PathBuf> {
 }
 
 /// The first of some ranges of ports in which nobody has any.
-fn free_origin() -> Outcome<u16> {
+fn free_origin(options: &Options) -> Outcome<u16> {
+    let of_processes = ["latency", "throughput", "life", "watch"].iter().any(|p| options.wants(p));
+    let largest = options.nodes.iter().copied().filter(|_| of_processes).max().unwrap_or(0);
+    let ports = u16::try_from(largest.saturating_mul(2)).unwrap_or(u16::MAX).max(PORTS);
     let free = |port: u16| {
         let addr = ("127.0.0.1", port);
         UdpSocket::bind(addr).is_ok() && TcpListener::bind(addr).is_ok()
     };
-    let origin = ORIGINS.into_iter().find(|origin| (1..=PORTS).all(|port| free(origin + port)));
+    let origin = ORIGINS
+        .into_iter()
+        .find(|origin| (1..=ports).all(|port| origin.checked_add(port).is_some_and(free)));
     origin.ok_or_else(|| {
         format!(
-            "no ports to measure on\n  why:  none of {ORIGINS:?} is followed by {PORTS} free ports\n  next: name a range with --ports-origin"
+            "no ports to measure on\n  why:  none of {ORIGINS:?} is followed by {ports} free ports\n  next: name a range with --ports-origin"
         )
         .into()
     })

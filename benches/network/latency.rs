@@ -17,8 +17,8 @@ const HOW: &str = "one message of 6 bytes at a time, at nodes in turn, one of ou
 const SHAPES: [(&str, Kind); 2] =
     [("ring", Kind::Circular), ("random", Kind::Random { degree: Some(3) })];
 
-/// Sends of a round that do not count, and those that do.
-const WARM_UP: usize = 5;
+/// Sends of a round that do not count, the first at each origin among them, and those that do.
+const WARM_UP: usize = ORIGINS as usize;
 const SENDS: usize = 25;
 const SENDS_QUICK: usize = 12;
 /// The nodes at which messages start.

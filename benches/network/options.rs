@@ -57,7 +57,8 @@ pub(crate) struct Options {
     /// The bare forwarder
     #[arg(long, value_name = "FILE", default_value = "target/release/bare")]
     pub(crate) bare: PathBuf,
-    /// Node N of a network has the port P + N [default: the first free range]
+    /// Node N of a network has the port P + N, and a bare one beside M of ours P + M + N [default: the
+    /// first free range]
     #[arg(long, value_name = "P")]
     pub(crate) ports_origin: Option<u16>,
 }
