@@ -43,7 +43,7 @@ fn run(figures: &[(&str, &str, f64, Option<f64>, f64)]) -> Value {
         "processor": "abacus", "processors": 2, "memory_mb": 64, "kernel": "6", "commit": "cafe",
         "started_at": 1, "load_before": 0.0, "load_after": 0.0,
     });
-    json!({"version": 1, "quick": false, "machine": machine, "figures": figures})
+    json!({"version": 2, "quick": false, "machine": machine, "figures": figures})
 }
 
 fn read(name: &str, document: &Value) -> Result<Report, String> {
