@@ -21,6 +21,14 @@ impl<T> Default for Rare<T> {
     }
 }
 
+#[cfg(test)]
+impl<T> Rare<T> {
+    /// Whether it takes no memory.
+    pub(super) fn is_untouched(&self) -> bool {
+        self.0.is_none()
+    }
+}
+
 impl<T: Nothing> Deref for Rare<T> {
     type Target = T;
 

@@ -302,6 +302,19 @@ fn timing_that_contradicts_itself() {
     table.send(1, "x");
 }
 
+/// Zero was added to counters that take memory for being changed: 300 bytes a simulated node.
+#[test]
+fn a_message_that_goes_well_touches_no_counter_of_what_goes_wrong() {
+    let mut table = Table::ring(4);
+    table.run(SECOND);
+    table.send(1, "x");
+    table.run(SECOND);
+    for node in 1..=4 {
+        assert_eq!(table.held(node), 1);
+        assert!(table.node(node).counters.is_small(), "node {node}");
+    }
+}
+
 #[test]
 fn a_listing_fits_a_datagram() {
     let mut table = Table::with_links(2, &[(1, 2)]);

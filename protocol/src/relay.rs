@@ -197,7 +197,9 @@ impl Node {
             (record.note_copy(counts, rumor.hops, rumor.path, paths_max), settled)
         });
         let Some((kept, settled)) = outcome else { return };
-        counters.limit_paths_dropped += u64::from(kept == Kept::No);
+        if kept == Kept::No {
+            counters.limit_paths_dropped += 1;
+        }
         let bytes = store::settling_bytes(rumor.text.len());
         if let Some(since) = settled {
             self.settle(from, bytes, since.map(|since| now.monotonic.since(since)));
@@ -274,7 +276,9 @@ impl<'a> Sender<'a> {
         let Rumor { hops, path, text, .. } = *self.rumor;
         let (node, nodes_max) = (self.config.node, self.config.limits.path_nodes_max);
         let cut = outbox::extend_path(path, node, text.len(), nodes_max, self.path);
-        self.counters.limit_paths_cut += u64::from(cut);
+        if cut {
+            self.counters.limit_paths_cut += 1;
+        }
         let hops = hops.saturating_add(1);
         let frame = Frame::Rumor(Rumor { hops, path: self.path, ..*self.rumor });
         *self.frame.insert(self.outbox.encode(&frame))
