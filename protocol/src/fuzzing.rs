@@ -315,6 +315,7 @@ impl Lab {
             }
             200..205 => self.node.link(self.now, &peers(dice)),
             205..210 => self.node.rewire(self.now, &peers(dice)),
+            210..215 => self.node.tell_messages(dice.flag()),
             255 => self.node.leave(self.now),
             _ => {
                 let _ = self.node.has_left(self.now);

@@ -55,6 +55,7 @@ mod testing;
 mod time;
 mod timers;
 mod unity;
+mod unrecorded;
 mod wire;
 
 pub use config::{Config, Key, Limits, RELAYS_MAX, Timing, UDP_PAYLOAD_BYTES_MAX};
@@ -84,6 +85,7 @@ use room::Room;
 use store::Store;
 use timers::{Due, Trickle};
 use unity::Unity;
+use unrecorded::Unrecorded;
 use wire::{Dropped, Frame};
 
 /// How often a node that leaves looks whether it may end.
@@ -159,6 +161,8 @@ pub struct Node {
     /// sent to its being recorded.
     fresh: Vec<LinkId>,
     packed: Vec<Packed>,
+    /// The message that was passed on last, if it is yet to be recorded.
+    unrecorded: Unrecorded,
 }
 
 impl Node {
@@ -202,6 +206,7 @@ impl Node {
             path: Vec::new(),
             fresh: Vec::new(),
             packed: Vec::new(),
+            unrecorded: Unrecorded::default(),
             config: Settings::from(config),
         };
         let until = now.monotonic + node.config.timing.first_contact_timeout;
@@ -221,9 +226,13 @@ impl Node {
     }
 
     /// As [`Node::receive`], for a datagram that came alone. If that is a new message and nothing else,
-    /// its first copies are flushed to `out` and handed to `send`, before the message is recorded:
-    /// each node on the way would wait for that. `send` is called once at most; it may clear the
-    /// datagrams, but not the events. What it leaves is there with the next [`Node::flush`].
+    /// its first copies are flushed to `out` and handed to `send` before anything else is done: each
+    /// node on the way waits for that. `send` is called once at most; it may clear the datagrams, but
+    /// not the events. What it leaves is there with the next [`Node::flush`].
+    ///
+    /// The message is recorded later, by the next call that changes the node or by
+    /// [`Node::record_passed_on`]: [`Node::deadline`] says when that is due, which is at once where
+    /// messages are told. Until then it is not among what the node is asked for.
     pub fn receive_alone(
         &mut self,
         now: Now,
@@ -236,6 +245,7 @@ impl Node {
     }
 
     fn take_in(&mut self, now: Now, from: SocketAddr, bytes: &[u8], at_once: AtOnce<'_>) {
+        self.record_passed_on();
         self.doubt_itself(now);
         self.counters.datagrams_received += 1;
         self.counters.bytes_received += bytes.len() as u64;
@@ -290,6 +300,7 @@ impl Node {
 
     /// Does what is due.
     pub fn tick(&mut self, now: Now) {
+        self.record_passed_on();
         self.doubt_itself(now);
         let unsettled = self.settle_due.take_if_over(now.monotonic);
         if unsettled {
@@ -317,8 +328,8 @@ impl Node {
     /// When the driver owes the next [`Node::tick`]; `None`: never. May be early, never late.
     #[must_use]
     pub fn deadline(&self) -> Option<Monotonic> {
-        let both = [self.due.earliest(), self.settle_due.earliest()];
-        both.into_iter().flatten().min()
+        let all = [self.due.earliest(), self.settle_due.earliest(), self.unrecorded.due()];
+        all.into_iter().flatten().min()
     }
 
     /// Appends what is to be sent and told to `out`.
@@ -337,6 +348,8 @@ impl Node {
 
     /// Gives back the memory that is kept for the next flush. For who drives very many nodes.
     pub fn release_buffers(&mut self) {
+        self.record_passed_on();
+        self.unrecorded = Unrecorded::default();
         self.outbox.release();
         self.packed = Vec::new();
         self.path = Vec::new();
@@ -372,6 +385,7 @@ impl Node {
     /// Replaces the rules by which this node mistreats what it sends; those that are about
     /// other senders are left out. None: no faults.
     pub fn set_faults(&mut self, rules: &[FaultRule]) {
+        self.record_passed_on();
         let mine = rules.iter().filter(|rule| rule.concerns_sender(self.config.node));
         let mine: Vec<FaultRule> = mine.cloned().collect();
         if self.faults.rules() != mine {
@@ -382,7 +396,10 @@ impl Node {
     /// Whether [`Event::Accepted`] and [`Event::Delivered`] are told, as they are at first. Each
     /// holds a copy of the text, which is a waste where nobody listens.
     pub fn tell_messages(&mut self, tell: bool) {
-        self.tells_messages = tell;
+        if tell != self.tells_messages {
+            self.record_passed_on();
+            self.tells_messages = tell;
+        }
     }
 
     /// The rules in force.
@@ -401,6 +418,7 @@ impl Node {
 
     /// Marks messages as shown, once they were.
     pub fn mark_shown(&mut self, ids: &[MessageId]) {
+        self.record_passed_on();
         self.store.mark_shown(ids);
     }
 

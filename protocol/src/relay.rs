@@ -22,6 +22,7 @@ impl Node {
     ///
     /// [`Refused`] says why not; nothing changed then but a counter.
     pub fn send(&mut self, now: Now, text: &str, relays: u8) -> Result<MessageId, Refused> {
+        self.record_passed_on();
         if let Err(refused) = self.check(text, relays) {
             self.counters.limit_text_refused +=
                 u64::from(matches!(refused, Refused::TooLong { .. }));
@@ -108,11 +109,13 @@ impl Node {
             self.store.refuse(rumor.id);
         } else {
             let flooded = self.flood(rumor, Some(link), arrived);
-            // Every node on the way would wait until it is recorded.
             if let Some((out, send)) = at_once {
                 self.flush(now, out);
                 if !out.datagrams.is_empty() {
                     send(out);
+                }
+                if arrived == Arrived::Pushed && self.may_record_later(rumor) {
+                    return self.record_later(now, from, rumor, flooded);
                 }
             }
             self.deliver(now, from, rumor, flooded);
@@ -127,7 +130,7 @@ impl Node {
     }
 
     /// Records the first copy of a message and hands it up.
-    fn deliver(&mut self, now: Now, from: NodeId, rumor: &Rumor<'_>, flooded: Flooded) {
+    pub(super) fn deliver(&mut self, now: Now, from: NodeId, rumor: &Rumor<'_>, flooded: Flooded) {
         self.record(now, rumor, flooded);
         if !self.tells_messages {
             return;
@@ -208,7 +211,7 @@ impl Node {
     }
 
     /// Makes room for what came in.
-    fn evict(&mut self, now: Now) {
+    pub(super) fn evict(&mut self, now: Now) {
         while let Some((by, record)) = self.store.evict(&self.config.limits) {
             self.unsettle_evicted(now, &record);
             let counter = match by {
@@ -349,6 +352,8 @@ mod tests {
                 out.clear_datagrams();
             });
             assert!(out.events.is_empty() && out.datagrams().next().is_none());
+            // Somebody listens: so it is due at once.
+            table.node(2).tick(now);
             table.node(2).flush(now, &mut out);
             let later: Vec<u32> = out.datagrams().map(|(to, _)| number_of(to)).collect();
             (at_once, later, out.events.len())
@@ -372,6 +377,7 @@ mod tests {
         let bytes = sealed(1, &[Frame::Rumor(rumor)]);
         let (mut out, from) = (Outputs::default(), addr(1).addr);
         table.node(2).receive_alone(now, from, &bytes, &mut out, &mut |_| panic!("at once"));
+        table.node(2).record_passed_on();
         assert_eq!(table.held(2), 1);
         table.run(MOMENT * 2);
         assert_eq!(table.held(3), 1);
@@ -451,11 +457,16 @@ mod tests {
         /// But for the datagrams that frames travel in.
         #[test]
         fn what_comes_alone_leads_to_what_it_would_lead_to_among_others(
-            steps in prop::collection::vec((any::<bool>(), 1u64..5, 1u8..4, any::<bool>(), 0u64..40), 1..40),
+            tells in any::<bool>(),
+            steps in prop::collection::vec(
+                (any::<bool>(), 1u64..5, 1u8..4, any::<bool>(), 0u64..40, any::<bool>()), 1..40),
         ) {
             let mut tables = [Table::ring(3), Table::ring(3)];
-            tables.iter_mut().for_each(|table| table.run(MOMENT));
-            for (from_first, sequence, relays, is_alone, wait) in steps {
+            for table in &mut tables {
+                table.run(MOMENT);
+                table.node(2).tell_messages(tells);
+            }
+            for (from_first, sequence, relays, is_alone, wait, ticks) in steps {
                 let from = if from_first { 1 } else { 3 };
                 let path = [from as u8];
                 let rumor = Frame::Rumor(Rumor {
@@ -475,16 +486,24 @@ mod tests {
                 let now = one.now();
                 let (mut out, from) = (Outputs::default(), addr(from).addr);
                 one.node(2).receive(now, from, &bytes);
-                one.node(2).tick(now);
+                if tells || ticks {
+                    one.node(2).tick(now);
+                }
                 one.node(2).flush(now, &mut out);
                 let expected = said(&mut out);
                 other.node(2).receive_alone(now, from, &bytes, &mut out, &mut |_| ());
-                other.node(2).tick(now);
+                if tells || ticks {
+                    other.node(2).tick(now);
+                }
                 other.node(2).flush(now, &mut out);
                 prop_assert_eq!(said(&mut out), expected);
             }
+            tables[1].node(2).record_passed_on();
             let [one, other] = tables.map(|mut table| table.node(2).status());
             prop_assert_eq!(one.messages, other.messages);
+            prop_assert_eq!(one.unread, other.unread);
+            prop_assert_eq!(one.retained_bytes, other.retained_bytes);
+            prop_assert_eq!(one.peers, other.peers);
             prop_assert_eq!(one.counters.rumors_sent, other.counters.rumors_sent);
             prop_assert_eq!(one.counters.rumors_duplicate, other.counters.rumors_duplicate);
         }

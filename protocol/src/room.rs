@@ -104,6 +104,7 @@ impl Node {
     /// after each.
     #[must_use]
     pub fn room(&mut self, now: Now) -> usize {
+        self.record_passed_on();
         self.room.begin(now.monotonic, self.room_max());
         let unsettled = self.first_unsettled();
         if now.monotonic < self.room.none_until || self.is_much(unsettled, LAG_PART) {
