@@ -73,7 +73,6 @@ pub use wire::{MAGIC, TAG_BYTES, VERSION};
 
 use config::Settings;
 use faults::FaultLab;
-use flood::LinkId;
 use outbox::{Outbox, Packed};
 use overlay::Overlay;
 use peers::{Peer, Peers, Standing};
@@ -145,7 +144,7 @@ pub struct Node {
     leaving: Option<Monotonic>,
     /// Whether there is room for new texts.
     room: Room,
-    outbox: Outbox,
+    outbox: Rare<Outbox>,
     faults: Rare<FaultLab>,
     counters: Tally,
     /// The limits that were told to be hit.
@@ -155,12 +154,6 @@ pub struct Node {
     tells_messages: bool,
     /// The sequence number of the last message that started here.
     sequence: u64,
-    /// Reused: the path of the copy being relayed; the datagrams being packed.
-    path: Vec<u8>,
-    /// Reused: the links that the message at hand goes over for the first time, from its copies being
-    /// sent to its being recorded.
-    fresh: Vec<LinkId>,
-    packed: Vec<Packed>,
     /// The message that was passed on last, if it is yet to be recorded.
     unrecorded: Unrecorded,
 }
@@ -196,16 +189,13 @@ impl Node {
             settle_due: Due::never(),
             leaving: None,
             room: Room::default(),
-            outbox: Outbox::default(),
+            outbox: Rare::default(),
             faults: Rare::default(),
             counters: Tally::default(),
             limits_told: BTreeSet::new(),
             events: Vec::new(),
             tells_messages: true,
             sequence: 0,
-            path: Vec::new(),
-            fresh: Vec::new(),
-            packed: Vec::new(),
             unrecorded: Unrecorded::default(),
             config: Settings::from(config),
         };
@@ -335,14 +325,17 @@ impl Node {
     /// Appends what is to be sent and told to `out`.
     pub fn flush(&mut self, now: Now, out: &mut Outputs) {
         out.events.append(&mut self.events);
-        if !self.outbox.is_empty() {
-            self.outbox.pack(&self.config, out, &mut self.packed, &mut self.counters);
+        let is_empty = self.outbox.is_empty();
+        if !is_empty {
+            self.outbox.pack(&self.config, out, &mut self.counters);
         }
         if !self.faults.is_idle() {
             return self.flush_faulty(now, out);
         }
-        for packed in self.packed.drain(..) {
-            out.push(packed.to.addr, packed.range);
+        if !is_empty {
+            for packed in self.outbox.take_packed() {
+                out.push(packed.to.addr, packed.range);
+            }
         }
     }
 
@@ -350,10 +343,8 @@ impl Node {
     pub fn release_buffers(&mut self) {
         self.record_passed_on();
         self.unrecorded = Unrecorded::default();
-        self.outbox.release();
-        self.packed = Vec::new();
-        self.path = Vec::new();
-        self.fresh = Vec::new();
+        debug_assert!(self.outbox.is_empty(), "what waits is packed first");
+        self.outbox = Rare::default();
         self.events = Vec::new();
         for peer in self.peers.iter_mut().filter(|peer| peer.settling.unsettled == 0) {
             peer.settling.pending = VecDeque::new();
@@ -362,12 +353,12 @@ impl Node {
 
     /// As [`Node::flush`], with injected faults in force.
     fn flush_faulty(&mut self, now: Now, out: &mut Outputs) {
-        let Self { faults, packed, config, rng, counters, due, .. } = self;
+        let Self { faults, outbox, config, rng, counters, due, .. } = self;
         while let Some((to, bytes)) = faults.release(now.monotonic) {
             out.push_bytes(to, &bytes);
         }
         let held_max = config.limits.delayed_datagrams_max;
-        for Packed { to, range } in packed.drain(..) {
+        for Packed { to, range } in outbox.take_packed() {
             let bytes = &out.bytes[range.clone()];
             let fate = faults.treat(now.monotonic, (to.node, to.addr), bytes, held_max, rng);
             counters.faults_applied += u64::from(fate.touched);

@@ -11,8 +11,9 @@ use smallvec::SmallVec;
 
 use super::config::{Settings, UDP_PAYLOAD_BYTES_MAX};
 use super::message::{NodeId, PeerAddr};
+use super::rare::Nothing;
 use super::report::Tally;
-use super::wire::{self, Frame, TAG_BYTES};
+use super::wire::{self, Frame, Rumor, TAG_BYTES};
 use super::{Outputs, path};
 use crate::codec;
 
@@ -58,6 +59,22 @@ pub(super) struct Outbox {
     /// Bytes of control frames since the last flush, and how many did not fit any more.
     control_bytes: usize,
     control_dropped: u64,
+    /// Reused: the path of the copy being encoded.
+    path: Vec<u8>,
+    /// What was packed, and is yet to be taken.
+    packed: Vec<Packed>,
+}
+
+impl Nothing for Outbox {
+    const NOTHING: &'static Self = &Self {
+        bytes: Vec::new(),
+        items: Vec::new(),
+        gathered: Vec::new(),
+        control_bytes: 0,
+        control_dropped: 0,
+        path: Vec::new(),
+        packed: Vec::new(),
+    };
 }
 
 /// A datagram about to be sent: to whom, and which bytes of the outputs.
@@ -68,12 +85,6 @@ pub(super) struct Packed {
 }
 
 impl Outbox {
-    /// Gives back the memory kept for what is sent next.
-    pub(super) fn release(&mut self) {
-        debug_assert!(self.is_empty(), "what waits is packed first");
-        *self = Self::default();
-    }
-
     /// Whether nothing waits.
     pub(super) fn is_empty(&self) -> bool {
         self.items.is_empty()
@@ -84,6 +95,22 @@ impl Outbox {
         let start = self.bytes.len();
         codec::encode_into(frame, &mut self.bytes);
         Encoded { start, end: self.bytes.len(), rumor: matches!(frame, Frame::Rumor(_)) }
+    }
+
+    /// Encodes a rumor as `node` passes it on: it is one hop further then, and the node at the end of its
+    /// path, which is cut where it grows too long. Says whether it was cut.
+    pub(super) fn encode_onward(
+        &mut self,
+        rumor: &Rumor<'_>,
+        node: NodeId,
+        nodes_max: usize,
+    ) -> (Encoded, bool) {
+        let mut path = std::mem::take(&mut self.path);
+        let cut = extend_path(rumor.path, node, rumor.text.len(), nodes_max, &mut path);
+        let hops = rumor.hops.saturating_add(1);
+        let frame = self.encode(&Frame::Rumor(Rumor { hops, path: &path, ..*rumor }));
+        self.path = path;
+        (frame, cut)
     }
 
     /// Puts an encoded frame for one receiver.
@@ -108,25 +135,27 @@ impl Outbox {
         self.put(to, frame);
     }
 
-    /// Packs everything into datagrams, appended to `out`, and is empty again.
-    pub(super) fn pack(
-        &mut self,
-        config: &Settings,
-        out: &mut Outputs,
-        packed: &mut Vec<Packed>,
-        counters: &mut Tally,
-    ) {
+    /// Packs everything into datagrams, whose bytes are appended to `out`, and is empty again: the
+    /// datagrams are to be taken.
+    pub(super) fn pack(&mut self, config: &Settings, out: &mut Outputs, counters: &mut Tally) {
+        let mut packed = std::mem::take(&mut self.packed);
         if self.items.iter().all(|item| item.frame == self.items[0].frame) {
-            self.pack_alone(config, out, packed, counters);
+            self.pack_alone(config, out, &mut packed, counters);
         } else {
-            self.pack_several(config, out, packed, counters);
+            self.pack_several(config, out, &mut packed, counters);
         }
+        self.packed = packed;
         self.items.clear();
         self.bytes.clear();
         self.control_bytes = 0;
         if self.control_dropped > 0 {
             counters.limit_control_dropped += std::mem::take(&mut self.control_dropped);
         }
+    }
+
+    /// Takes the datagrams that were packed, in order.
+    pub(super) fn take_packed(&mut self) -> impl Iterator<Item = Packed> {
+        self.packed.drain(..)
     }
 
     /// Packs a single frame. So most messages travel, and whoever gets one waits for it: there is
@@ -256,7 +285,7 @@ fn count(items: &[Item], range: &Range<usize>, counters: &mut Tally) {
 
 /// The path that a copy of a message carries on: one more node, cut where it grows too long.
 /// Says whether it was cut.
-pub(super) fn extend_path(
+fn extend_path(
     so_far: &[u8],
     node: NodeId,
     text_bytes: usize,
@@ -297,10 +326,10 @@ mod tests {
     }
 
     fn pack(outbox: &mut Outbox, config: &Settings) -> (Vec<(u32, Vec<u8>)>, Tally) {
-        let (mut out, mut packed, mut counters) = (Outputs::default(), vec![], Tally::default());
-        outbox.pack(config, &mut out, &mut packed, &mut counters);
-        let bytes = |p: &Packed| (p.to.node.0, out.bytes[p.range.clone()].to_vec());
-        (packed.iter().map(bytes).collect(), counters)
+        let (mut out, mut counters) = (Outputs::default(), Tally::default());
+        outbox.pack(config, &mut out, &mut counters);
+        let bytes = |p: Packed| (p.to.node.0, out.bytes[p.range].to_vec());
+        (outbox.take_packed().map(bytes).collect(), counters)
     }
 
     fn config() -> Settings {
@@ -350,8 +379,8 @@ mod tests {
         let frame = outbox.encode(&Frame::Leave);
         outbox.put(peer(2), frame);
         outbox.put(peer(3), frame);
-        let (mut out, mut packed) = (Outputs::default(), vec![]);
-        outbox.pack(&config(), &mut out, &mut packed, &mut Tally::default());
+        outbox.pack(&config(), &mut Outputs::default(), &mut Tally::default());
+        let packed: Vec<Packed> = outbox.take_packed().collect();
         assert_eq!(packed.len(), 2);
         assert_eq!(packed[0].range, packed[1].range);
     }

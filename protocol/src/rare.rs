@@ -1,7 +1,8 @@
 //! What takes no memory before it is first changed: mostly, it never is.
 //!
 //! A network that works well has no losses, no dead and no faults, and nothing to repair. What a
-//! node notes about these lies behind a pointer, so that thousands of nodes fit into a simulator.
+//! node notes about these lies behind a pointer, so that thousands of nodes fit into a simulator. So
+//! does what it needs while it has something to send.
 
 use std::ops::{Deref, DerefMut};
 

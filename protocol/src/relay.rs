@@ -2,16 +2,18 @@
 //!
 //! No timer and no round stands in between; what `repair` needs to know is noted on the way.
 
+use smallvec::SmallVec;
+
 use super::config::Settings;
 use super::flood::{self, Copies, LinkId};
 use super::message::{MessageId, NodeId, Origin};
-use super::outbox::{self, Encoded, Outbox};
+use super::outbox::{Encoded, Outbox};
 use super::peers::Peers;
 use super::repair::Arrived;
 use super::report::{Event, Refused, Tally};
 use super::store::{self, Arrival, EvictedBy, Flooded, Found, Kept, Slot};
 use super::time::Now;
-use super::wire::{Frame, Rumor};
+use super::wire::Rumor;
 use super::{AtOnce, Node, RELAYS_MAX};
 
 impl Node {
@@ -163,17 +165,17 @@ impl Node {
             flooded,
         );
         self.counters.delivered += 1;
-        self.expect_back(now, (slot, store::settling_bytes(rumor.text.len())));
+        self.expect_all_back(now, slot);
     }
 
     /// Passes a message on that is yet to be recorded.
     fn flood(&mut self, rumor: &Rumor<'_>, from: Option<LinkId>, arrived: Arrived) -> Flooded {
-        let Self { peers, outbox, path, fresh, config, counters, .. } = self;
+        let Self { peers, outbox, config, counters, .. } = self;
         // Who is catching up passes nothing on: summaries tell the neighbours.
         let links = if arrived == Arrived::InBulk { &[][..] } else { peers.links() };
         let mut copies = Copies::default();
         copies.reserve(peers.links().len());
-        let mut sender = Sender::new(rumor, config, peers, outbox, path, fresh, counters);
+        let mut sender = Sender::new(rumor, config, peers, outbox, counters);
         let send = |link, is_first| sender.send(link, is_first);
         match from {
             None => flood::start(&mut copies, links, send),
@@ -186,14 +188,19 @@ impl Node {
 
     /// Passes on a later copy of a message, if that counts.
     fn flood_again(&mut self, now: Now, rumor: &Rumor<'_>, slot: Slot, from: LinkId) {
-        let Self { store, peers, outbox, path, fresh, config, counters, .. } = self;
-        let mut sender = Sender::new(rumor, config, peers, outbox, path, fresh, counters);
+        let Self { store, peers, outbox, config, counters, .. } = self;
+        let mut sender = Sender::new(rumor, config, peers, outbox, counters);
+        let mut first: SmallVec<[LinkId; 4]> = SmallVec::new();
         let paths_max = config.limits.paths_max;
         let outcome = store.update_at(slot, |record| {
             let settled = record.settles(from, rumor.repaired);
             // Whoever became a neighbour later hears of it by repair, if at all.
             let older = peers.links().iter().copied().filter(|link| *link <= record.newest_link);
-            let send = |link, is_first| sender.send(link, is_first);
+            let send = |link, is_first| {
+                sender.send(link, is_first);
+                // Seldom: whoever has just caught up passed nothing on before.
+                first.extend(is_first.then_some(link));
+            };
             let counts = flood::receive(&mut record.copies, from, record.relays, older, send);
             record.copies_sent += sender.sent;
             record.bytes_sent += sender.bytes;
@@ -207,7 +214,7 @@ impl Node {
         if let Some(since) = settled {
             self.settle(from, bytes, since.map(|since| now.monotonic.since(since)));
         }
-        self.expect_back(now, (slot, bytes));
+        self.expect_back(now, slot, &first);
     }
 
     /// Makes room for what came in.
@@ -229,9 +236,6 @@ struct Sender<'a> {
     config: &'a Settings,
     peers: &'a Peers,
     outbox: &'a mut Outbox,
-    path: &'a mut Vec<u8>,
-    /// The links over which a first copy went, for [`Node::expect_back`].
-    fresh: &'a mut Vec<LinkId>,
     counters: &'a mut Tally,
     frame: Option<Encoded>,
     /// Copies sent, and their bytes.
@@ -245,13 +249,10 @@ impl<'a> Sender<'a> {
         config: &'a Settings,
         peers: &'a Peers,
         outbox: &'a mut Outbox,
-        path: &'a mut Vec<u8>,
-        fresh: &'a mut Vec<LinkId>,
         counters: &'a mut Tally,
     ) -> Self {
-        fresh.clear();
         let (frame, sent, bytes) = (None, 0, 0);
-        Self { rumor, config, peers, outbox, path, fresh, counters, frame, sent, bytes }
+        Self { rumor, config, peers, outbox, counters, frame, sent, bytes }
     }
 
     /// Sends one copy over a link: the first to a neighbour not known to have the message, or not.
@@ -262,9 +263,6 @@ impl<'a> Sender<'a> {
         self.bytes += bytes;
         self.counters.rumors_sent += 1;
         self.counters.rumor_bytes_sent += bytes;
-        if is_first {
-            self.fresh.push(link);
-        }
         match self.peers.addr_of(link) {
             Some(to) if is_first => self.outbox.put_first(to, frame),
             Some(to) => self.outbox.put(to, frame),
@@ -276,21 +274,19 @@ impl<'a> Sender<'a> {
         if let Some(frame) = self.frame {
             return frame;
         }
-        let Rumor { hops, path, text, .. } = *self.rumor;
         let (node, nodes_max) = (self.config.node, self.config.limits.path_nodes_max);
-        let cut = outbox::extend_path(path, node, text.len(), nodes_max, self.path);
+        let (frame, cut) = self.outbox.encode_onward(self.rumor, node, nodes_max);
         if cut {
             self.counters.limit_paths_cut += 1;
         }
-        let hops = hops.saturating_add(1);
-        let frame = Frame::Rumor(Rumor { hops, path: self.path, ..*self.rumor });
-        *self.frame.insert(self.outbox.encode(&frame))
+        *self.frame.insert(frame)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::testing::{KEY, Table, addr, number_of, sealed};
+    use super::super::wire::Frame;
     use super::super::{Effect, Event, FaultRule, MessageQuery, Outputs, Wall, Which, wire};
     use super::*;
     use proptest::prelude::*;

@@ -12,11 +12,11 @@ use std::time::Duration;
 use smallvec::SmallVec;
 
 use super::Node;
+use super::config::Timing;
 use super::flood::{LinkCopies, LinkId};
 use super::ids::{self, IdRange};
 use super::message::{MessageId, NodeId, PeerAddr};
-use super::outbox;
-use super::peers::{Peer, Standing};
+use super::peers::{Peer, Settling, Standing};
 use super::rare::Nothing;
 use super::store::{Record, Slot};
 use super::time::{Monotonic, Now};
@@ -100,23 +100,24 @@ impl Node {
         offered.saturating_add(self.repair.wanted.len() as u64)
     }
 
-    /// Notes that the first copies of a message of so many bytes went out over the `fresh` links.
-    pub(super) fn expect_back(&mut self, now: Now, (slot, bytes): (Slot, u64)) {
-        for link in &self.fresh {
-            let timing = &self.config.timing;
-            let Some(peer) = self.peers.by_link(*link) else { continue };
-            let assumed = peer.settling.losses.assumed.unwrap_or(timing.settle_time_initial);
-            let settle = peer.settling.smoothed.unwrap_or(assumed);
-            // Not `clamp`, which panics where somebody set the least above the most.
-            let wait = (settle * 4).min(timing.settle_timeout_max).max(timing.settle_timeout_min);
-            let at = now.monotonic + wait;
-            let pending = &mut peer.settling.pending;
-            // Often it is one at a time.
-            pending.reserve_exact(usize::from(pending.capacity() == 0));
-            pending.push_back((at, slot));
-            peer.settling.unsettled += 1;
-            peer.settling.bytes += bytes;
-            self.settle_due.at(at + GRAIN);
+    /// Notes that first copies of a message that is held went out over these links.
+    pub(super) fn expect_back(&mut self, now: Now, slot: Slot, over: &[LinkId]) {
+        let Self { store, peers, config, settle_due, .. } = self;
+        let Some(bytes) = store.at(slot).map(Record::settling_bytes) else { return };
+        for link in over {
+            let Some(peer) = peers.by_link(*link) else { continue };
+            settle_due.at(peer.settling.expect(now, slot, bytes, &config.timing) + GRAIN);
+        }
+    }
+
+    /// As [`Node::expect_back`], over all links that a message which is new here went to.
+    pub(super) fn expect_all_back(&mut self, now: Now, slot: Slot) {
+        let Self { store, peers, config, settle_due, .. } = self;
+        let Some(record) = store.at(slot) else { return };
+        let bytes = record.settling_bytes();
+        for copies in record.copies.iter().filter(|copies| copies.is_unsettled()) {
+            let Some(peer) = peers.by_link(copies.link) else { continue };
+            settle_due.at(peer.settling.expect(now, slot, bytes, &config.timing) + GRAIN);
         }
     }
 
@@ -465,21 +466,19 @@ impl Node {
 
     /// Sends one message that was asked for; says how many bytes that took.
     fn reply(&mut self, to: NodeId, id: MessageId) -> usize {
-        let Self { store, peers, outbox, path, config, .. } = self;
+        let Self { store, peers, outbox, config, .. } = self;
         let (Some(record), Some(peer)) = (store.get(id), peers.get(to)) else { return 0 };
-        let (hops, so_far) = record.first_path();
-        let nodes_max = config.limits.path_nodes_max;
-        let cut = outbox::extend_path(so_far, config.node, record.text().len(), nodes_max, path);
+        let (hops, path) = record.first_path();
         let rumor = Rumor {
             id,
             sent_at: record.sent_at,
             relays: record.relays,
             repaired: true,
-            hops: hops.saturating_add(1),
+            hops,
             path,
             text: record.text(),
         };
-        let frame = outbox.encode(&Frame::Rumor(rumor));
+        let (frame, cut) = outbox.encode_onward(&rumor, config.node, config.limits.path_nodes_max);
         outbox.put(peer.addr, frame);
         store.update(id, |record| {
             record.repairs_sent = record.repairs_sent.saturating_add(1);
@@ -490,6 +489,23 @@ impl Node {
             self.counters.limit_paths_cut += 1;
         }
         frame.len()
+    }
+}
+
+impl Settling {
+    /// Notes that a first copy of a message of so many bytes went out; says when it is to be asked about.
+    fn expect(&mut self, now: Now, slot: Slot, bytes: u64, timing: &Timing) -> Monotonic {
+        let assumed = self.losses.assumed.unwrap_or(timing.settle_time_initial);
+        let settle = self.smoothed.unwrap_or(assumed);
+        // Not `clamp`, which panics where somebody set the least above the most.
+        let wait = (settle * 4).min(timing.settle_timeout_max).max(timing.settle_timeout_min);
+        let at = now.monotonic + wait;
+        // Often it is one at a time.
+        self.pending.reserve_exact(usize::from(self.pending.capacity() == 0));
+        self.pending.push_back((at, slot));
+        self.unsettled += 1;
+        self.bytes += bytes;
+        at
     }
 }
 
