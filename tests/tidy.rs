@@ -91,7 +91,7 @@ struct Source {
 impl Source {
     /// The text without comments and unit tests.
     fn code(&self) -> String {
-        let code = self.text.split("#[cfg(test)]\nmod ").next().unwrap_or_default();
+        let code = self.text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
         code.lines()
             .map(|line| line.split("//").next().unwrap_or_default())
             .collect::<Vec<_>>()

@@ -19,6 +19,11 @@ use super::wire::{
 use super::{Node, Outputs, path};
 use crate::codec;
 
+mod twins;
+
+use twins::Role;
+pub use twins::twins;
+
 const KEY: Key = Key([7; 32]);
 /// The node under test.
 const ME: u32 = 1;
@@ -202,6 +207,7 @@ struct Lab {
     delivered: BTreeSet<MessageId>,
     /// Bytes that went in since the last look.
     fed: usize,
+    role: Role,
 }
 
 impl Lab {
@@ -229,7 +235,7 @@ impl Lab {
         let now = Now { monotonic: Monotonic(dice.odd_number()), wall: Wall(dice.odd_number()) };
         let node = Node::new(config, now);
         let (out, delivered) = <(Outputs, BTreeSet<MessageId>)>::default();
-        Self { node, now, out, delivered, fed: 0 }
+        Self { node, now, out, delivered, fed: 0, role: Role::Single }
     }
 
     /// One thing happens.
@@ -252,8 +258,12 @@ impl Lab {
 
     fn receive(&mut self, from: SocketAddr, bytes: &[u8]) {
         self.fed += bytes.len();
-        // The same bytes take the same way each time, so that a finding can be run again.
-        if bytes.len().is_multiple_of(2) {
+        let among_others = match self.role {
+            Role::Single => bytes.len().is_multiple_of(2),
+            Role::Elder => true,
+            Role::Younger(_) => false,
+        };
+        if among_others {
             self.node.receive(self.now, from, bytes);
         } else {
             self.node.receive_alone(self.now, from, bytes, &mut self.out, &mut |_| ());
@@ -273,6 +283,13 @@ impl Lab {
             self.now.monotonic = self.now.monotonic + time;
         }
         self.now.wall = Wall(self.now.wall.0.wrapping_add(dice.odd_number()));
+        if let Role::Younger(now) = self.role {
+            self.now = now;
+        }
+        let is_due = self.node.deadline().is_some_and(|at| at <= self.now.monotonic);
+        if dice.flag() && !is_due {
+            return;
+        }
         // Whoever ticks as told has nothing more to do at this instant after a few times.
         for _ in 0..8 {
             self.node.tick(self.now);
@@ -311,7 +328,9 @@ impl Lab {
             }
             180..200 => {
                 let rules = dice.several(2, Dice::rule);
-                self.node.set_faults(&rules);
+                // What chance did to one of two would not befall the other.
+                let rules = if self.role == Role::Single { &*rules } else { &[] };
+                self.node.set_faults(rules);
             }
             200..205 => self.node.link(self.now, &peers(dice)),
             205..210 => self.node.rewire(self.now, &peers(dice)),

@@ -7,14 +7,14 @@
 //! What a datagram meets on its way: `wire` takes it apart, [`Node::receive`] hands its frames
 //! to one `on_…` method each, in the order of the table there; a rumor goes through `relay` to
 //! `flood` and `store`; whatever answers, goes to `outbox`, which packs and seals it. A message that
-//! came alone takes a shortcut, [`Node::receive_alone`]: it goes on before it is recorded.
+//! came alone takes a shortcut, [`Node::receive_alone`]: it goes on at once, and is recorded when the
+//! node is woken next, see `unrecorded`.
 //!
 //! Deliberately absent: any account of the whole network. A node knows its neighbours, theirs,
 //! and a small random sample.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::net::SocketAddr;
-use std::ops::Range;
 use std::time::Duration;
 
 use rand::SeedableRng;
@@ -73,6 +73,7 @@ pub use wire::{MAGIC, TAG_BYTES, VERSION};
 
 use config::Settings;
 use faults::FaultLab;
+pub use outbox::Outputs;
 use outbox::{Outbox, Packed};
 use overlay::Overlay;
 use peers::{Peer, Peers, Standing};
@@ -90,38 +91,8 @@ use wire::{Dropped, Frame};
 /// How often a node that leaves looks whether it may end.
 const LEAVING_TICK: Duration = Duration::from_millis(10);
 
-/// What a node wants done: datagrams to send, in order, and events to tell of.
-///
-/// The caller owns it and uses it again and again, so that a steady node allocates nothing.
-#[derive(Debug, Default)]
-pub struct Outputs {
-    bytes: Vec<u8>,
-    datagrams: Vec<(SocketAddr, Range<usize>)>,
-    /// What happened since the last flush.
-    pub events: Vec<Event>,
-}
-
-impl Outputs {
-    /// The datagrams to send, in order.
-    pub fn datagrams(&self) -> impl Iterator<Item = (SocketAddr, &[u8])> {
-        self.datagrams.iter().map(|(to, range)| (*to, &self.bytes[range.clone()]))
-    }
-
-    /// Forgets the datagrams, which were sent, keeps the memory.
-    pub fn clear_datagrams(&mut self) {
-        self.bytes.clear();
-        self.datagrams.clear();
-    }
-
-    /// Forgets everything, keeps the memory.
-    pub fn clear(&mut self) {
-        self.clear_datagrams();
-        self.events.clear();
-    }
-}
-
-/// Where a message that came alone goes before it is recorded, and who sends it then; `None`: it
-/// waits for the flush.
+/// Where the copies of a message that came alone go at once, and who sends them then; `None`: they
+/// wait for the flush.
 type AtOnce<'a> = Option<(&'a mut Outputs, &'a mut dyn FnMut(&mut Outputs))>;
 
 /// One node of the network.
@@ -155,7 +126,7 @@ pub struct Node {
     /// The sequence number of the last message that started here.
     sequence: u64,
     /// The message that was passed on last, if it is yet to be recorded.
-    unrecorded: Unrecorded,
+    unrecorded: Rare<Unrecorded>,
 }
 
 impl Node {
@@ -196,7 +167,7 @@ impl Node {
             events: Vec::new(),
             tells_messages: true,
             sequence: 0,
-            unrecorded: Unrecorded::default(),
+            unrecorded: Rare::default(),
             config: Settings::from(config),
         };
         let until = now.monotonic + node.config.timing.first_contact_timeout;
@@ -220,9 +191,9 @@ impl Node {
     /// node on the way waits for that. `send` is called once at most; it may clear the datagrams, but
     /// not the events. What it leaves is there with the next [`Node::flush`].
     ///
-    /// The message is recorded later, by the next call that changes the node or by
-    /// [`Node::record_passed_on`]: [`Node::deadline`] says when that is due, which is at once where
-    /// messages are told. Until then it is not among what the node is asked for.
+    /// Where messages are not told, one that was sent on so may be recorded later: with the next
+    /// datagram, command or tick, for which [`Node::deadline`] says the time, or by
+    /// [`Node::record_passed_on`]. Until then it is not among what the node is asked for.
     pub fn receive_alone(
         &mut self,
         now: Now,
@@ -342,7 +313,7 @@ impl Node {
     /// Gives back the memory that is kept for the next flush. For who drives very many nodes.
     pub fn release_buffers(&mut self) {
         self.record_passed_on();
-        self.unrecorded = Unrecorded::default();
+        self.unrecorded = Rare::default();
         debug_assert!(self.outbox.is_empty(), "what waits is packed first");
         self.outbox = Rare::default();
         self.events = Vec::new();

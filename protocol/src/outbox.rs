@@ -11,10 +11,10 @@ use smallvec::SmallVec;
 
 use super::config::{Settings, UDP_PAYLOAD_BYTES_MAX};
 use super::message::{NodeId, PeerAddr};
+use super::path;
 use super::rare::Nothing;
-use super::report::Tally;
+use super::report::{Event, Tally};
 use super::wire::{self, Frame, Rumor, TAG_BYTES};
-use super::{Outputs, path};
 use crate::codec;
 
 /// The most bytes of control frames that are sent at once. One datagram full of questions has
@@ -24,6 +24,48 @@ const CONTROL_BYTES_MAX: usize = 128 << 10;
 /// With no more receivers than this, passing through all frames for each of them is faster than
 /// sorting what may be ten thousand frames.
 const RECEIVERS_FEW: usize = 8;
+
+/// What a node wants done: datagrams to send, in order, and events to tell of.
+///
+/// The caller owns it and uses it again and again, so that a steady node allocates nothing.
+#[derive(Debug, Default)]
+pub struct Outputs {
+    pub(super) bytes: Vec<u8>,
+    pub(super) datagrams: Vec<(SocketAddr, Range<usize>)>,
+    /// What happened since the last flush.
+    pub events: Vec<Event>,
+}
+
+impl Outputs {
+    /// The datagrams to send, in order.
+    pub fn datagrams(&self) -> impl Iterator<Item = (SocketAddr, &[u8])> {
+        self.datagrams.iter().map(|(to, range)| (*to, &self.bytes[range.clone()]))
+    }
+
+    /// Forgets the datagrams, which were sent, keeps the memory.
+    pub fn clear_datagrams(&mut self) {
+        self.bytes.clear();
+        self.datagrams.clear();
+    }
+
+    /// Forgets everything, keeps the memory.
+    pub fn clear(&mut self) {
+        self.clear_datagrams();
+        self.events.clear();
+    }
+
+    /// Adds a datagram whose bytes are there already.
+    pub(super) fn push(&mut self, to: SocketAddr, range: Range<usize>) {
+        self.datagrams.push((to, range));
+    }
+
+    /// Adds a datagram.
+    pub(super) fn push_bytes(&mut self, to: SocketAddr, bytes: &[u8]) {
+        let start = self.bytes.len();
+        self.bytes.extend_from_slice(bytes);
+        self.push(to, start..self.bytes.len());
+    }
+}
 
 /// A frame, encoded, in the outbox's buffer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -297,20 +339,6 @@ fn extend_path(
     path::push(to, node);
     let room = UDP_PAYLOAD_BYTES_MAX.saturating_sub(wire::RUMOR_OVERHEAD_BYTES_MAX + text_bytes);
     path::cut(to, nodes_max, room)
-}
-
-impl Outputs {
-    /// Adds a datagram whose bytes are there already.
-    pub(super) fn push(&mut self, to: SocketAddr, range: Range<usize>) {
-        self.datagrams.push((to, range));
-    }
-
-    /// Adds a datagram.
-    pub(super) fn push_bytes(&mut self, to: SocketAddr, bytes: &[u8]) {
-        let start = self.bytes.len();
-        self.bytes.extend_from_slice(bytes);
-        self.push(to, start..self.bytes.len());
-    }
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
+use super::config::Timing;
 use super::flood::LinkId;
 use super::ids::{Account, IdSet};
 use super::message::{Incarnation, MessageId, NodeId, PeerAddr};
@@ -13,7 +14,7 @@ use super::peer_list::PeerList;
 use super::rare::{Nothing, Rare};
 use super::report::PeerState;
 use super::store::Slot;
-use super::time::Monotonic;
+use super::time::{Monotonic, Now};
 
 /// How a peer stands with this node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,6 +76,27 @@ pub(super) struct Settling {
 }
 
 impl Settling {
+    /// Notes that a first copy of a message of so many bytes went out; says when it is to be asked about.
+    pub(super) fn expect(
+        &mut self,
+        now: Now,
+        slot: Slot,
+        bytes: u64,
+        timing: &Timing,
+    ) -> Monotonic {
+        let assumed = self.losses.assumed.unwrap_or(timing.settle_time_initial);
+        let settle = self.smoothed.unwrap_or(assumed);
+        // Not `clamp`, which panics where somebody set the least above the most.
+        let wait = (settle * 4).min(timing.settle_timeout_max).max(timing.settle_timeout_min);
+        let at = now.monotonic + wait;
+        // Often it is one at a time.
+        self.pending.reserve_exact(usize::from(self.pending.capacity() == 0));
+        self.pending.push_back((at, slot));
+        self.unsettled += 1;
+        self.bytes += bytes;
+        at
+    }
+
     /// One message of so many bytes is settled, or gone.
     pub(super) fn settled(&mut self, bytes: u64) {
         self.unsettled = self.unsettled.saturating_sub(1);

@@ -315,6 +315,20 @@ fn a_message_that_goes_well_touches_no_counter_of_what_goes_wrong() {
     }
 }
 
+/// It settled as many bytes as the later copy's text has, and the rest stayed for ever.
+#[test]
+fn a_copy_with_another_text_settles_the_bytes_of_the_one_that_is_held() {
+    let mut table = Table::ring(3);
+    table.run(SECOND);
+    let (id, sent_at, long) = (MessageId::new(1, 1, 1), table.now().wall, "x".repeat(1_000));
+    for (from, path, text) in [(1, &[1][..], &*long), (3, &[1, 3], "x")] {
+        let hops = u32::try_from(path.len()).unwrap();
+        let rumor = Rumor { id, sent_at, relays: 1, repaired: false, hops, path, text };
+        table.feed(2, from, &[Frame::Rumor(rumor)]);
+    }
+    table.node(2).audit_settling().unwrap();
+}
+
 #[test]
 fn a_listing_fits_a_datagram() {
     let mut table = Table::with_links(2, &[(1, 2)]);

@@ -5,7 +5,7 @@
 use smallvec::SmallVec;
 
 use super::config::Settings;
-use super::flood::{self, Copies, LinkId};
+use super::flood::{self, Copies, LinkCopies, LinkId};
 use super::message::{MessageId, NodeId, Origin};
 use super::outbox::{Encoded, Outbox};
 use super::peers::Peers;
@@ -26,8 +26,9 @@ impl Node {
     pub fn send(&mut self, now: Now, text: &str, relays: u8) -> Result<MessageId, Refused> {
         self.record_passed_on();
         if let Err(refused) = self.check(text, relays) {
-            self.counters.limit_text_refused +=
-                u64::from(matches!(refused, Refused::TooLong { .. }));
+            if matches!(refused, Refused::TooLong { .. }) {
+                self.counters.limit_text_refused += 1;
+            }
             return Err(refused);
         }
         let id = self.next_id();
@@ -115,36 +116,42 @@ impl Node {
                 self.flush(now, out);
                 if !out.datagrams.is_empty() {
                     send(out);
-                }
-                if arrived == Arrived::Pushed && self.may_record_later(rumor) {
-                    return self.record_later(now, from, rumor, flooded);
+                    if self.may_record_later(rumor, arrived) {
+                        return self.record_later(now, from, rumor, flooded);
+                    }
                 }
             }
-            self.deliver(now, from, rumor, flooded);
-            if arrived != Arrived::InBulk {
-                self.note_recent(now, rumor.id);
-            }
-            self.evict(now);
+            self.deliver(now, from, rumor, flooded, arrived);
         }
         if let Some(asked) = asked {
             self.pump(now, asked);
         }
     }
 
-    /// Records the first copy of a message and hands it up.
-    pub(super) fn deliver(&mut self, now: Now, from: NodeId, rumor: &Rumor<'_>, flooded: Flooded) {
+    /// Records the first copy of a message, hands it up, and makes room for it.
+    pub(super) fn deliver(
+        &mut self,
+        now: Now,
+        from: NodeId,
+        rumor: &Rumor<'_>,
+        flooded: Flooded,
+        arrived: Arrived,
+    ) {
         self.record(now, rumor, flooded);
-        if !self.tells_messages {
-            return;
+        if self.tells_messages {
+            let latency = now.wall.since(rumor.sent_at).as_micros();
+            self.events.push(Event::Delivered {
+                id: rumor.id,
+                text: rumor.text.into(),
+                from,
+                hops: rumor.hops,
+                latency_us: u64::try_from(latency).unwrap_or(u64::MAX),
+            });
         }
-        let latency = now.wall.since(rumor.sent_at).as_micros();
-        self.events.push(Event::Delivered {
-            id: rumor.id,
-            text: rumor.text.into(),
-            from,
-            hops: rumor.hops,
-            latency_us: u64::try_from(latency).unwrap_or(u64::MAX),
-        });
+        if arrived != Arrived::InBulk {
+            self.note_recent(now, rumor.id);
+        }
+        self.evict(now);
     }
 
     /// Records a message, and to whom copies of it went.
@@ -165,7 +172,7 @@ impl Node {
             flooded,
         );
         self.counters.delivered += 1;
-        self.expect_all_back(now, slot);
+        self.expect_back(now, slot, LinkCopies::is_unsettled);
     }
 
     /// Passes a message on that is yet to be recorded.
@@ -204,21 +211,23 @@ impl Node {
             let counts = flood::receive(&mut record.copies, from, record.relays, older, send);
             record.copies_sent += sender.sent;
             record.bytes_sent += sender.bytes;
-            (record.note_copy(counts, rumor.hops, rumor.path, paths_max), settled)
+            let kept = record.note_copy(counts, rumor.hops, rumor.path, paths_max);
+            (kept, settled, record.settling_bytes())
         });
-        let Some((kept, settled)) = outcome else { return };
+        let Some((kept, settled, bytes)) = outcome else { return };
         if kept == Kept::No {
             counters.limit_paths_dropped += 1;
         }
-        let bytes = store::settling_bytes(rumor.text.len());
         if let Some(since) = settled {
             self.settle(from, bytes, since.map(|since| now.monotonic.since(since)));
         }
-        self.expect_back(now, slot, &first);
+        if !first.is_empty() {
+            self.expect_back(now, slot, |copies| first.contains(&copies.link));
+        }
     }
 
     /// Makes room for what came in.
-    pub(super) fn evict(&mut self, now: Now) {
+    fn evict(&mut self, now: Now) {
         while let Some((by, record)) = self.store.evict(&self.config.limits) {
             self.unsettle_evicted(now, &record);
             let counter = match by {

@@ -12,11 +12,10 @@ use std::time::Duration;
 use smallvec::SmallVec;
 
 use super::Node;
-use super::config::Timing;
 use super::flood::{LinkCopies, LinkId};
 use super::ids::{self, IdRange};
 use super::message::{MessageId, NodeId, PeerAddr};
-use super::peers::{Peer, Settling, Standing};
+use super::peers::{Peer, Standing};
 use super::rare::Nothing;
 use super::store::{Record, Slot};
 use super::time::{Monotonic, Now};
@@ -100,22 +99,17 @@ impl Node {
         offered.saturating_add(self.repair.wanted.len() as u64)
     }
 
-    /// Notes that first copies of a message that is held went out over these links.
-    pub(super) fn expect_back(&mut self, now: Now, slot: Slot, over: &[LinkId]) {
-        let Self { store, peers, config, settle_due, .. } = self;
-        let Some(bytes) = store.at(slot).map(Record::settling_bytes) else { return };
-        for link in over {
-            let Some(peer) = peers.by_link(*link) else { continue };
-            settle_due.at(peer.settling.expect(now, slot, bytes, &config.timing) + GRAIN);
-        }
-    }
-
-    /// As [`Node::expect_back`], over all links that a message which is new here went to.
-    pub(super) fn expect_all_back(&mut self, now: Now, slot: Slot) {
+    /// Notes that first copies of a message that is held went out over some links.
+    pub(super) fn expect_back(
+        &mut self,
+        now: Now,
+        slot: Slot,
+        went_out: impl Fn(&LinkCopies) -> bool,
+    ) {
         let Self { store, peers, config, settle_due, .. } = self;
         let Some(record) = store.at(slot) else { return };
         let bytes = record.settling_bytes();
-        for copies in record.copies.iter().filter(|copies| copies.is_unsettled()) {
+        for copies in record.copies.iter().filter(|copies| went_out(copies)) {
             let Some(peer) = peers.by_link(copies.link) else { continue };
             settle_due.at(peer.settling.expect(now, slot, bytes, &config.timing) + GRAIN);
         }
@@ -489,23 +483,6 @@ impl Node {
             self.counters.limit_paths_cut += 1;
         }
         frame.len()
-    }
-}
-
-impl Settling {
-    /// Notes that a first copy of a message of so many bytes went out; says when it is to be asked about.
-    fn expect(&mut self, now: Now, slot: Slot, bytes: u64, timing: &Timing) -> Monotonic {
-        let assumed = self.losses.assumed.unwrap_or(timing.settle_time_initial);
-        let settle = self.smoothed.unwrap_or(assumed);
-        // Not `clamp`, which panics where somebody set the least above the most.
-        let wait = (settle * 4).min(timing.settle_timeout_max).max(timing.settle_timeout_min);
-        let at = now.monotonic + wait;
-        // Often it is one at a time.
-        self.pending.reserve_exact(usize::from(self.pending.capacity() == 0));
-        self.pending.push_back((at, slot));
-        self.unsettled += 1;
-        self.bytes += bytes;
-        at
     }
 }
 
