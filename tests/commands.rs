@@ -184,6 +184,20 @@ fn a_paused_node_goes_on_where_it_was() {
 }
 
 #[test]
+fn whoever_asks_sees_what_was_passed_on() {
+    let lab = Lab::new();
+    lab.start("circular -n 4 --timing settle-timeout-min=60min --timing settle-timeout-max=60min");
+    // Node 3 has it through node 2, which nothing wakes but its copy from node 1.
+    lab.ok("inject-faults --from 3 --to 2 --loss 100%");
+    lab.ok("inject-faults --from 4 --to 3 --loss 100%");
+    for text in ["pear", "plum", "banana"] {
+        lab.ok(&format!("send-message 1 {text}"));
+        lab.until("get-messages 3", |said| texts(said).contains(&text));
+        assert!(texts(&lab.json("get-messages 2")).contains(&text), "{text}");
+    }
+}
+
+#[test]
 fn nodes_that_are_not_there_are_named() {
     let lab = Lab::new();
     for line in ["add-node", "kill-node 1", "rewire-network", "inject-faults --loss 1%"] {

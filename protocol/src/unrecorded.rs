@@ -114,6 +114,7 @@ impl Node {
 
 #[cfg(test)]
 mod tests {
+    use super::super::ids::IdRange;
     use super::super::testing::{Table, addr, number_of, sealed};
     use super::super::wire::Frame;
     use super::super::{MessageId, Outputs, Wall};
@@ -186,6 +187,17 @@ mod tests {
         let (mut table, now) = passed_on(6, |node, now| node.leave(now));
         assert_eq!(table.held(2), 1);
         assert!(!table.node(2).has_left(now), "its copy is yet to be settled");
+    }
+
+    #[test]
+    fn what_was_asked_for_is_recorded_at_once() {
+        let id = MessageId::new(1, 1, 1);
+        let (mut table, _) = passed_on(6, |node, now| {
+            let have = sealed(3, &[Frame::Have(vec![IdRange::one(id)])]);
+            node.receive(now, addr(3).addr, &have);
+        });
+        assert_eq!(table.held(2), 1);
+        assert_eq!(table.node(2).status().counters.repairs_received, 1);
     }
 
     #[test]

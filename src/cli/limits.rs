@@ -173,8 +173,9 @@ fn make(fields: &mut Map<String, Value>, change: &str) -> Result<(), String> {
     let field = fields.get_mut(&name.replace('-', "_"));
     let field = field.ok_or_else(|| format!("there is nothing called {name}"))?;
     *field = if field.is_object() {
-        let span = span(value)
-            .ok_or_else(|| format!("{value} is no time above zero, such as 250ms, 1.5s or 2min"))?;
+        let span = span(value).ok_or_else(|| {
+            format!("{value} is no time above zero in us, ms, s or min, such as 250ms or 1.5s")
+        })?;
         json!(span)
     } else {
         let number = value.replace('_', "").parse::<u64>().ok().filter(|number| *number > 0);
