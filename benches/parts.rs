@@ -135,8 +135,6 @@ impl Triangle {
         for bytes in &datagrams {
             let (from, out) = (addr(number(from)), &mut self.outputs[to]);
             self.nodes[to].receive_alone(self.now, from, bytes, out, &mut |_| ());
-            // What was passed on is recorded when the node is woken next.
-            self.nodes[to].record_passed_on();
         }
         self.flush(to);
         clock::now().monotonic.since(start)

@@ -1,9 +1,10 @@
 //! The socket's read timeout, which wakes the loop when something is due.
 //!
 //! Setting it is a system call, and so is waking up for nothing. A message that starts or passes
-//! through is due to be asked about some 30 ms later; mostly it is settled long before, and nothing is
-//! due for a second. Where the next message comes within those 30 ms, its wait begins anew, and one
-//! timeout does for all of them. Where it does not, the timeout is better taken back in time.
+//! through is due to be recorded or asked about some 20 to 30 ms later; mostly it is recorded and
+//! settled long before, and nothing is due for a second. Where the next message comes within that
+//! time, its wait begins anew, and one timeout does for all of them. Where it does not, the timeout is
+//! better taken back in time.
 
 use std::time::Duration;
 
