@@ -487,15 +487,15 @@ local frames = {
   [15] = frame("shuffle", { { "peer", list(peer) }, { "answer", flag } }, function(f)
     return ("%s %s"):format(f.answer.value and "tells in turn of" or "tells of", nodes(f.peer, "nobody"))
   end),
-  [16] = frame("root", {
+  [16] = frame("component", {
     { "node", node },
     { "incarnation", u32 },
     { "beat", u32 },
-    { "settled", flag },
+    { "stable", flag },
   }, function(f)
-    return ("follows the root %d"):format(f.node.value)
+    return ("belongs to the component of node %d"):format(f.node.value)
   end),
-  [17] = frame("no_room", { { "wave", u64 } }, function()
+  [17] = frame("back_pressure", { { "wave", u64 } }, function()
     return "asks all to take in no new texts for a moment"
   end),
 }

@@ -267,12 +267,12 @@ impl StateDir {
         let program = &spec.program;
         let mut launcher = launch::Launcher { dir: &dir, program, interrupted, progress };
         let started = limits::check_ports(&addrs).and_then(|()| {
-            let (nodes, brood) = launcher.launch(&nodes)?;
+            let (nodes, children) = launcher.launch(&nodes)?;
             let record = Record::begun(spec, key, nodes);
             // Before anything is confirmed: whatever happens from here on, `stop` finds it.
             dir.write(&record)?;
             launcher.confirm(&record.nodes, &key)?;
-            brood.let_go();
+            children.let_go();
             Ok(record)
         });
         if started.is_err() {

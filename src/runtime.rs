@@ -28,17 +28,17 @@ use rustix::net::{RecvFlags, SendFlags};
 use crate::control::{Request, Response, Token, server};
 use crate::protocol::{Config, Event, Monotonic, Node, Now, Outputs, Wall};
 
-mod alarm;
+mod admission;
 pub mod clock;
-mod commands;
-mod gate;
+mod command_queue;
+mod read_timeout;
 mod subscribers;
 
-use alarm::Alarm;
+use admission::{Admission, Texts};
 use clock::Clock;
-pub use commands::Stopper;
-use commands::{Command, Desk};
-use gate::{Gate, Texts};
+pub use command_queue::Stopper;
+use command_queue::{Command, CommandQueue};
+use read_timeout::ReadTimeout;
 use subscribers::Subscribers;
 
 /// What a node asks the system for: a burst of some 5,000 small datagrams. The default of most
@@ -109,16 +109,16 @@ pub struct Runtime {
     receive_buffer_bytes: u64,
     node: Node,
     number: crate::protocol::NodeId,
-    desk: Arc<Desk>,
+    queue: Arc<CommandQueue>,
     commands: Receiver<Command>,
     subscribers: Subscribers,
     tell_messages: bool,
     /// Texts that wait for room.
-    gate: Gate,
+    admission: Admission,
     /// Answers that go out after what the questions led to.
     replies: Vec<(Sender<Response>, Response)>,
     confirm_by: Option<Monotonic>,
-    alarm: Alarm,
+    read_timeout: ReadTimeout,
     /// Datagrams that came alone since there was last a look for more.
     lone: u8,
     /// A message that came alone was passed on to several in this turn.
@@ -161,8 +161,8 @@ impl Runtime {
         let receive_buffer_bytes = ask_for_receive_buffer(&socket);
         let (sender, commands) = bounded(COMMANDS_MAX);
         let wake = socket.try_clone().map_err(io("share the socket"))?;
-        let desk = Arc::new(Desk::new(sender, wake, reachable(local)));
-        let control = server::spawn(listener, token, Arc::clone(&desk) as _)
+        let queue = Arc::new(CommandQueue::new(sender, wake, reachable(local)));
+        let control = server::spawn(listener, token, Arc::clone(&queue) as _)
             .map_err(io("start the control thread"))?;
         socket.set_read_timeout(Some(WAIT_MAX)).map_err(io("set a read timeout"))?;
         let now = clock::now();
@@ -172,14 +172,14 @@ impl Runtime {
             receive_buffer_bytes,
             number: options.config.node,
             node: Node::new(options.config, now),
-            desk,
+            queue,
             commands,
             subscribers: Subscribers::default(),
             tell_messages: options.tell_messages,
-            gate: Gate::default(),
+            admission: Admission::default(),
             replies: Vec::new(),
             confirm_by: options.confirm_within.map(|within| now.monotonic + within),
-            alarm: Alarm::default(),
+            read_timeout: ReadTimeout::default(),
             lone: 0,
             fanned_out: false,
             clock: Clock::default(),
@@ -203,7 +203,7 @@ impl Runtime {
     /// A handle that stops [`Runtime::run`].
     #[must_use]
     pub fn stopper(&self) -> Stopper {
-        Stopper::new(Arc::clone(&self.desk))
+        Stopper::new(Arc::clone(&self.queue))
     }
 
     /// Runs the loop in this thread until the node is stopped, or told to leave. `on_event` is
@@ -223,7 +223,7 @@ impl Runtime {
             if self.serve() {
                 now = self.clock.now();
             }
-            self.gate.open(now, &mut self.node, &mut self.replies);
+            self.admission.open(now, &mut self.node, &mut self.replies);
             if self.node.deadline().is_some_and(|deadline| deadline <= now.monotonic) {
                 self.node.tick(now);
             }
@@ -269,7 +269,7 @@ impl Runtime {
         let flags = self.arm(before.monotonic);
         // What need not be waited for shares datagrams with whatever else this turn has to send.
         let came = self.take_in(flags, buffer, flags.is_empty().then_some(out));
-        self.alarm.rang = came.is_none() && flags.is_empty();
+        self.read_timeout.rang = came.is_none() && flags.is_empty();
         self.lone = if came.is_none() { 0 } else { (self.lone + 1) % LONE_MAX };
         came.unwrap_or_else(|| self.clock.now())
     }
@@ -286,7 +286,7 @@ impl Runtime {
             Ok((bytes, _, from)) => {
                 let now = self.clock.now();
                 let from = from.and_then(|from| SocketAddr::try_from(from).ok());
-                if let Some(from) = from.filter(|from| bytes > 0 || !self.desk.is_self(*from)) {
+                if let Some(from) = from.filter(|from| bytes > 0 || !self.queue.is_self(*from)) {
                     let bytes = &buffer[..bytes];
                     match alone {
                         Some(out) => self.take_in_alone(now, from, bytes, out),
@@ -324,19 +324,19 @@ impl Runtime {
 
     /// Sets the read timeout for what is due next, if the one that is set does not do.
     fn arm(&mut self, now: Monotonic) -> RecvFlags {
-        if self.desk.is_rung() {
+        if self.queue.has_waiting() {
             return RecvFlags::DONTWAIT;
         }
-        let others = self.confirm_by.into_iter().chain(self.gate.deadline());
+        let others = self.confirm_by.into_iter().chain(self.admission.deadline());
         let due = self.node.deadline().into_iter().chain(others).min();
         let wait = due.map_or(WAIT_MAX, |due| due.since(now)).min(WAIT_MAX);
         if wait.is_zero() {
             return RecvFlags::DONTWAIT;
         }
-        if let Some(timeout) = self.alarm.set(now, wait)
+        if let Some(timeout) = self.read_timeout.set(now, wait)
             && self.socket.set_read_timeout(Some(timeout)).is_err()
         {
-            self.alarm = Alarm::default();
+            self.read_timeout = ReadTimeout::default();
         }
         RecvFlags::empty()
     }
@@ -344,7 +344,7 @@ impl Runtime {
     /// Serves commands that wait, up to a number, so that the socket is not kept waiting; says
     /// whether there were any.
     fn serve(&mut self) -> bool {
-        if !self.desk.answer_ring() {
+        if !self.queue.take_waiting() {
             return false;
         }
         // Who asks is to see what came in before.
@@ -353,11 +353,11 @@ impl Runtime {
             match self.commands.try_recv() {
                 Ok(Command::Ask(Request::Send { text, relays }, reply)) => {
                     let texts = Texts::one(text, relays, reply, clock::monotonic());
-                    self.gate.put(texts, &self.node);
+                    self.admission.put(texts, &self.node);
                 }
                 Ok(Command::Ask(Request::SendMany { texts, relays }, reply)) => {
                     let texts = Texts::many(texts, relays, reply, clock::monotonic());
-                    self.gate.put(texts, &self.node);
+                    self.admission.put(texts, &self.node);
                 }
                 Ok(Command::Ask(request, reply)) => {
                     let response = self.answer(request);
@@ -376,7 +376,7 @@ impl Runtime {
             }
         }
         // More may wait: look again after the socket had its turn.
-        self.desk.ring_again();
+        self.queue.note_waiting();
         true
     }
 
@@ -429,7 +429,7 @@ impl Runtime {
                 Response::Done
             }
             Request::Faults => Response::Faults(self.node.faults().to_vec()),
-            // Handled by the connection's thread, and by the gate.
+            // Handled by the connection's thread, and by the admission.
             Request::Subscribe | Request::Send { .. } | Request::SendMany { .. } => Response::Done,
         }
     }

@@ -373,11 +373,11 @@ impl Simulation {
     }
 
     /// How many more texts a node has room for; 0 if it is not up.
-    pub fn room(&mut self, node: u32) -> usize {
+    pub fn send_window(&mut self, node: u32) -> usize {
         let member = &mut self.members[node as usize - 1];
         let now = member.now(self.at);
         let node = member.node.as_mut().filter(|_| member.life == Life::Up);
-        node.map_or(0, |node| node.room(now))
+        node.map_or(0, |node| node.send_window(now))
     }
 
     /// How many living nodes got a message, its origin included.

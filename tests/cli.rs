@@ -139,7 +139,7 @@ fn numbers_that_cannot_be_are_refused_with_three_lines_before_anything_starts() 
         ("--limit apples=3", "--limit apples=3", "nothing called apples"),
         ("--limit messages-max=0", "--limit", "above zero"),
         ("--timing probe-interval=5", "--timing", "no time above zero"),
-        ("--timing settle-retry-max=1ms", "these intervals", "40ms and settle-retry-max 1ms"),
+        ("--timing ack-retry-max=1ms", "these intervals", "40ms and ack-retry-max 1ms"),
         (
             "--limit id-ranges-max=3 -n 4",
             "these limits",

@@ -186,7 +186,7 @@ fn a_paused_node_goes_on_where_it_was() {
 #[test]
 fn whoever_asks_sees_what_was_passed_on() {
     let lab = Lab::new();
-    lab.start("circular -n 4 --timing settle-timeout-min=60min --timing settle-timeout-max=60min");
+    lab.start("circular -n 4 --timing ack-timeout-min=60min --timing ack-timeout-max=60min");
     // Node 3 has it through node 2, which nothing wakes but its copy from node 1.
     lab.ok("inject-faults --from 3 --to 2 --loss 100%");
     lab.ok("inject-faults --from 4 --to 3 --loss 100%");

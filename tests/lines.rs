@@ -188,7 +188,7 @@ fn what_ends_it_is_told_in_words() {
 #[test]
 fn more_than_the_network_carries_is_slowed_and_all_of_it_arrives() {
     let lab = Lab::new();
-    lab.start("random 3 -n 8 --limit unsettled-max=8");
+    lab.start("random 3 -n 8 --limit in-flight-max=8");
     let lines: String = (1..=2_000).map(|number| format!("message {number}\n")).collect();
     let run = feed(&lab, "send-message 1 -", lines.as_bytes());
     assert_eq!(run.code, Some(0), "{}", run.stderr);
@@ -198,7 +198,7 @@ fn more_than_the_network_carries_is_slowed_and_all_of_it_arrives() {
         nodes.iter().all(|node| node["messages"].as_u64() == Some(2_000))
     });
     let counter = |name: &str| said["totals"]["counters"][name].as_u64().unwrap();
-    assert!(counter("limit_unsettled_held_up") > 0);
+    assert!(counter("limit_in_flight_held_up") > 0);
     assert_eq!(counter("delivered"), 8 * 2_000);
     assert_eq!(counter("send_errors"), 0);
 }
@@ -207,7 +207,7 @@ fn more_than_the_network_carries_is_slowed_and_all_of_it_arrives() {
 #[test]
 fn silent_neighbours_do_not_hold_a_sender_up() {
     let lab = Lab::new();
-    lab.start("circular -n 3 --limit unsettled-max=2");
+    lab.start("circular -n 3 --limit in-flight-max=2");
     lab.ok("pause-node 2");
     lab.ok("pause-node 3");
     let run = feed(&lab, "send-message 1 -", "apple\n".repeat(50).as_bytes());

@@ -119,7 +119,7 @@ fn matches(said: &[String], written: &[String]) -> bool {
 }
 
 /// Waits until all that was sent has arrived, so that the next command shows all of it.
-fn settle(lab: &Lab) {
+fn await_acknowledgements(lab: &Lab) {
     lab.until("show-network", |said| {
         let totals = &said["totals"];
         let counters = &totals["counters"];
@@ -156,7 +156,7 @@ fn every_transcript_is_true() {
         }
         let faults = || lab.json("list-faults")["faults"].as_array().unwrap().len();
         if command.contains("send-message") && output.len() == 1 && faults() == 0 {
-            settle(&lab);
+            await_acknowledgements(&lab);
         }
     }
     lab.until_empty();

@@ -20,8 +20,8 @@ mod liveness;
 mod overlay;
 #[path = "sim/repair.rs"]
 mod repair;
-#[path = "sim/room.rs"]
-mod room;
+#[path = "sim/send_window.rs"]
+mod send_window;
 #[path = "sim/soak.rs"]
 mod soak;
 #[path = "sim/trace.rs"]

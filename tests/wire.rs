@@ -145,7 +145,7 @@ const GOT: &str = "02 01 08 01 01 00";
 const WANT: &str = "03 01 08 01 02 03";
 const NOTHING_KNOWN: &str = "04 00 00 00";
 const ONE_RECENT: &str = "04 00 00 01 08 01 01 00";
-const ONE_SETTLED: &str = "04 01 fd4ee9bf0c5ba7029c 00";
+const ONE_ACCOUNT: &str = "04 01 fd4ee9bf0c5ba7029c 00";
 const RANGES: &str = "05 00 00 01 08 01 01 00 00 00 00 00 01 08 01 01 00 00";
 const OFFER: &str = "06 00 00 01 08 01 01 00 00 00 00 00 00 01 08 01 01 00";
 const ASKING: &str = "07 01 01 00";
@@ -164,7 +164,7 @@ const SHUFFLED: &str = "0f 01 0d 00 7f000001 fb651b 01";
 
 const ROOT: &str = "10 09 01 01 00";
 const FOLLOWING: &str = "10 08 01 05 01";
-const NO_ROOM: &str = "11 05";
+const BACK_PRESSURE: &str = "11 05";
 
 const ALL: [&str; 27] = [
     RUMOR,
@@ -175,7 +175,7 @@ const ALL: [&str; 27] = [
     WANT,
     NOTHING_KNOWN,
     ONE_RECENT,
-    ONE_SETTLED,
+    ONE_ACCOUNT,
     RANGES,
     OFFER,
     ASKING,
@@ -193,7 +193,7 @@ const ALL: [&str; 27] = [
     SHUFFLED,
     ROOT,
     FOLLOWING,
-    NO_ROOM,
+    BACK_PRESSURE,
 ];
 
 mod document {
@@ -320,7 +320,7 @@ mod golden {
         let soon = bench.pass(400);
         assert!(soon.contains(&(addr(8), datagram(9, ONE_RECENT))));
         let later = bench.pass(2_500);
-        assert!(later.contains(&(addr(8), datagram(9, ONE_SETTLED))));
+        assert!(later.contains(&(addr(8), datagram(9, ONE_ACCOUNT))));
     }
 
     /// The fingerprint by the document's words.
@@ -334,7 +334,7 @@ mod golden {
         }
         let fingerprint = mix(mix(8 << 32 | 1).wrapping_add(1));
         let summary = [hex("04 01"), varint(fingerprint), hex("00")].concat();
-        assert_eq!(summary, hex(ONE_SETTLED));
+        assert_eq!(summary, hex(ONE_ACCOUNT));
     }
 
     #[test]
@@ -387,10 +387,13 @@ mod golden {
     #[test]
     fn that_somebody_has_no_room_is_passed_on_once() {
         let mut bench = Bench::new().joined();
-        assert_eq!(bench.feed(8, &datagram(8, NO_ROOM)), [(addr(10), datagram(9, NO_ROOM))]);
-        assert_eq!(bench.feed(10, &datagram(10, NO_ROOM)), []);
+        assert_eq!(
+            bench.feed(8, &datagram(8, BACK_PRESSURE)),
+            [(addr(10), datagram(9, BACK_PRESSURE))]
+        );
+        assert_eq!(bench.feed(10, &datagram(10, BACK_PRESSURE)), []);
         // Who has not counted as far hears how far the others have.
-        assert_eq!(bench.feed(8, &datagram(8, "11 04")), [(addr(8), datagram(9, NO_ROOM))]);
+        assert_eq!(bench.feed(8, &datagram(8, "11 04")), [(addr(8), datagram(9, BACK_PRESSURE))]);
     }
 
     #[test]

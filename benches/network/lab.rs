@@ -63,7 +63,7 @@ impl Receipt {
     }
 }
 
-/// What the network has taken in and handed up.
+/// What the network has taken in and delivered.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Tally {
     /// The messages that each node has, however it got them.

@@ -108,7 +108,7 @@ pub struct Limits {
     pub packed_datagram_bytes_max: usize,
     /// With so many messages on their way to some neighbour that is not suspected, the node takes
     /// in no more texts: whoever hands them in waits.
-    pub unsettled_max: usize,
+    pub in_flight_max: usize,
     /// The most nodes on a path; a longer one is cut in its middle.
     pub path_nodes_max: usize,
     /// The most paths kept per message, among them always the first, a shortest and a longest.
@@ -140,7 +140,7 @@ impl Default for Limits {
         Self {
             text_bytes_max: 60_000,
             packed_datagram_bytes_max: 8_192,
-            unsettled_max: 256,
+            in_flight_max: 256,
             path_nodes_max: 1_024,
             paths_max: 16,
             messages_max: 100_000,
@@ -167,17 +167,17 @@ pub struct Timing {
     /// Messages that arrived within this time are listed in a summary by id, so that a message
     /// under way does not look like one that is missing.
     pub recent_window: Duration,
-    /// The least time a message may stay unsettled on a link before it is asked about.
-    pub settle_timeout_min: Duration,
+    /// The least time a message may stay in_flight on a link before it is asked about.
+    pub ack_timeout_min: Duration,
     /// The most.
-    pub settle_timeout_max: Duration,
+    pub ack_timeout_max: Duration,
     /// What a link's settle time is taken to be until it has been measured. Lowered meanwhile
     /// by each message that turns out to be lost.
-    pub settle_time_initial: Duration,
-    /// The least time before an unsettled message is asked about again; grows after a few times.
-    pub settle_retry_min: Duration,
+    pub ack_time_initial: Duration,
+    /// The least time before an in_flight message is asked about again; grows after a few times.
+    pub ack_retry_min: Duration,
     /// The most.
-    pub settle_retry_max: Duration,
+    pub ack_retry_max: Duration,
     /// The time between two answers of [`Limits::repair_reply_bytes_max`] each.
     pub repair_reply_interval: Duration,
     /// How long to wait for the answer to a listing before listing again.
@@ -214,11 +214,11 @@ impl Default for Timing {
             summary_interval_min: Duration::from_millis(100),
             summary_interval_max: Duration::from_millis(1_250),
             recent_window: Duration::from_millis(500),
-            settle_timeout_min: Duration::from_millis(20),
-            settle_timeout_max: Duration::from_secs(10),
-            settle_time_initial: Duration::from_millis(25),
-            settle_retry_min: Duration::from_millis(40),
-            settle_retry_max: Duration::from_secs(1),
+            ack_timeout_min: Duration::from_millis(20),
+            ack_timeout_max: Duration::from_secs(10),
+            ack_time_initial: Duration::from_millis(25),
+            ack_retry_min: Duration::from_millis(40),
+            ack_retry_max: Duration::from_secs(1),
             repair_reply_interval: Duration::from_millis(5),
             listing_timeout: Duration::from_millis(500),
             want_timeout: Duration::from_millis(60),

@@ -20,13 +20,13 @@ pub(super) struct LinkCopies {
     /// Copies received, as far as they count.
     pub(super) received: u8,
     /// The other end is known to have the message.
-    pub(super) settled: bool,
+    pub(super) acknowledged: bool,
 }
 
 impl LinkCopies {
     /// Whether the other end got a copy and is not known to have it.
-    pub(super) fn is_unsettled(&self) -> bool {
-        self.sent > 0 && !self.settled
+    pub(super) fn is_in_flight(&self) -> bool {
+        self.sent > 0 && !self.acknowledged
     }
 }
 
@@ -45,7 +45,7 @@ impl Copies {
     /// The counts of one link.
     pub(super) fn on(&mut self, link: LinkId) -> &mut LinkCopies {
         let at = self.links.iter().position(|copies| copies.link == link).unwrap_or_else(|| {
-            self.links.push(LinkCopies { link, sent: 0, received: 0, settled: false });
+            self.links.push(LinkCopies { link, sent: 0, received: 0, acknowledged: false });
             self.links.len() - 1
         });
         &mut self.links[at]
@@ -88,7 +88,7 @@ pub(super) fn receive(
     mut send: impl FnMut(LinkId, bool),
 ) -> bool {
     let came = copies.on(from);
-    came.settled = true;
+    came.acknowledged = true;
     if came.received >= relays {
         return false;
     }
@@ -97,7 +97,7 @@ pub(super) fn receive(
         let copies = copies.on(link);
         if copies.sent < relays {
             copies.sent += 1;
-            send(link, copies.sent == 1 && !copies.settled);
+            send(link, copies.sent == 1 && !copies.acknowledged);
         }
     }
     true

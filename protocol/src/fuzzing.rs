@@ -14,7 +14,7 @@ use super::message::{MessageId, NodeId, PeerAddr};
 use super::report::{Event, MessageQuery, Which};
 use super::time::{Monotonic, Now, Wall};
 use super::wire::{
-    self, Beat, Frame, Neighbours, NoRoom, Offer, Page, Ranges, Root, Rumor, Summary,
+    self, BackPressure, Beat, Component, Frame, Neighbours, Offer, Page, Ranges, Rumor, Summary,
 };
 use super::{Node, Outputs, path};
 use crate::codec;
@@ -154,8 +154,8 @@ impl<'a> Dice<'a> {
     }
 
     fn summary(&mut self) -> Summary {
-        let settled = Account { count: self.odd_number(), fingerprint: self.odd_number() };
-        Summary { settled, recent: self.several(6, Self::range) }
+        let account = Account { count: self.odd_number(), fingerprint: self.odd_number() };
+        Summary { account, recent: self.several(6, Self::range) }
     }
 
     fn page(&mut self) -> Page {
@@ -451,12 +451,12 @@ fn put_frame(dice: &mut Dice<'_>, sender: u32, to: &mut Vec<u8>) {
         12 => Frame::Answer { on_behalf_of: dice.flag().then(|| dice.peer()) },
         13 => Frame::ProbeFor { target: dice.peer() },
         14 => Frame::Vouch { node: dice.peer().node },
-        16 => Frame::Root(Root {
+        16 => Frame::Component(Component {
             root: dice.message().origin,
             beat: dice.odd_u32(),
-            settled: dice.flag(),
+            stable: dice.flag(),
         }),
-        17 => Frame::NoRoom(NoRoom { wave: dice.odd_number() }),
+        17 => Frame::BackPressure(BackPressure { wave: dice.odd_number() }),
         15 => Frame::Shuffle { nodes: dice.several(6, Dice::peer), answer: dice.flag() },
         _ => return put_rumor(dice, sender, to),
     };

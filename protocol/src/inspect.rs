@@ -100,21 +100,21 @@ impl Node {
         Ok(())
     }
 
-    /// Checks that what is counted as unsettled is what the messages held say. Takes a look at
+    /// Checks that what is counted as in_flight is what the messages held say. Takes a look at
     /// each of them.
-    pub fn audit_settling(&self) -> Result<(), String> {
+    pub fn audit_in_flight(&self) -> Result<(), String> {
         for peer in self.peers.iter() {
-            let (mut unsettled, mut bytes) = (0, 0);
+            let (mut in_flight, mut bytes) = (0, 0);
             for record in self.store.iter() {
-                if record.copies.get(peer.link).is_some_and(LinkCopies::is_unsettled) {
-                    unsettled += 1;
-                    bytes += record.settling_bytes();
+                if record.copies.get(peer.link).is_some_and(LinkCopies::is_in_flight) {
+                    in_flight += 1;
+                    bytes += record.in_flight_bytes();
                 }
             }
-            let counted = (peer.settling.unsettled, peer.settling.bytes);
-            if counted != (unsettled, bytes) {
-                let (node, books) = (peer.addr.node, (unsettled, bytes));
-                return Err(format!("{counted:?} counted as unsettled with {node}, not {books:?}"));
+            let counted = (peer.in_flight.messages, peer.in_flight.bytes);
+            if counted != (in_flight, bytes) {
+                let (node, books) = (peer.addr.node, (in_flight, bytes));
+                return Err(format!("{counted:?} counted as in_flight with {node}, not {books:?}"));
             }
         }
         Ok(())
@@ -133,9 +133,9 @@ impl Node {
                 return Err(format!("{ranges} ranges on offer by node {node}"));
             }
             if matches!(peer.standing, Standing::Dead { .. } | Standing::Removed)
-                && peer.settling.unsettled > 0
+                && peer.in_flight.messages > 0
             {
-                return Err(format!("messages unsettled with node {node}, which is gone"));
+                return Err(format!("messages in_flight with node {node}, which is gone"));
             }
         }
         let replies = self.repair.sizes().1;

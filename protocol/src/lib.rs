@@ -37,6 +37,7 @@ mod message;
 mod numbers;
 mod outbox;
 mod overlay;
+mod partition;
 mod path;
 mod peer_list;
 mod peers;
@@ -47,14 +48,13 @@ mod regressions;
 mod relay;
 mod repair;
 mod report;
-mod room;
 mod sample;
+mod send_window;
 mod store;
 #[cfg(test)]
 mod testing;
 mod time;
 mod timers;
-mod unity;
 mod unrecorded;
 mod wire;
 
@@ -76,15 +76,15 @@ use faults::FaultLab;
 pub use outbox::Outputs;
 use outbox::{Outbox, Packed};
 use overlay::Overlay;
+use partition::PartitionDetection;
 use peers::{Peer, Peers, Standing};
 use rare::Rare;
 use reconcile::Recent;
 use repair::Repair;
 use report::Tally;
-use room::Room;
+use send_window::SendWindow;
 use store::Store;
 use timers::{Due, Trickle};
-use unity::Unity;
 use unrecorded::Unrecorded;
 use wire::{Dropped, Frame};
 
@@ -110,11 +110,11 @@ pub struct Node {
     /// When anything is due but messages that do not settle.
     due: Due,
     /// When to look after these: a message that settles in time need not wake anybody.
-    settle_due: Due,
+    ack_due: Due,
     /// Told to leave: until when to wait for messages to settle.
     leaving: Option<Monotonic>,
     /// Whether there is room for new texts.
-    room: Room,
+    window: SendWindow,
     outbox: Rare<Outbox>,
     faults: Rare<FaultLab>,
     counters: Tally,
@@ -141,7 +141,7 @@ impl Node {
             config.neighbours.len(),
             &config.sample,
             now.monotonic + shuffle_in,
-            Unity::new(
+            PartitionDetection::new(
                 Origin { node: config.node, incarnation: config.incarnation },
                 now.monotonic,
             ),
@@ -157,9 +157,9 @@ impl Node {
             recent: Recent::default(),
             trickle,
             due: Due::never(),
-            settle_due: Due::never(),
+            ack_due: Due::never(),
             leaving: None,
-            room: Room::default(),
+            window: SendWindow::default(),
             outbox: Rare::default(),
             faults: Rare::default(),
             counters: Tally::default(),
@@ -254,8 +254,8 @@ impl Node {
             Frame::ProbeFor { target } => self.on_probe_for(now, from, *target),
             Frame::Vouch { node } => self.on_vouch(now, *node),
             Frame::Shuffle { nodes, answer } => self.on_shuffle(from, nodes, *answer),
-            Frame::Root(root) => self.on_root(now, from, root),
-            Frame::NoRoom(no_room) => self.on_no_room(now, from, *no_room),
+            Frame::Component(root) => self.on_component(now, from, root),
+            Frame::BackPressure(back_pressure) => self.on_back_pressure(now, from, *back_pressure),
         }
     }
 
@@ -263,24 +263,24 @@ impl Node {
     pub fn tick(&mut self, now: Now) {
         self.record_passed_on();
         self.doubt_itself(now);
-        let unsettled = self.settle_due.take_if_over(now.monotonic);
-        if unsettled {
-            self.ask_about_unsettled(now);
+        let in_flight = self.ack_due.take_if_over(now.monotonic);
+        if in_flight {
+            self.ask_about_in_flight(now);
         }
         if !self.due.take_if_over(now.monotonic) {
             return;
         }
-        if !unsettled {
-            self.ask_about_unsettled(now);
+        if !in_flight {
+            self.ask_about_in_flight(now);
         }
         self.ask_again(now);
         self.send_replies(now);
         self.check_liveness(now);
         self.beat(now);
-        self.pass_root_on(now, None);
+        self.pass_component_on(now, None);
         self.shuffle(now);
         self.faults.note_due(&mut self.due);
-        self.note_end_of_no_room(now);
+        self.note_end_of_back_pressure(now);
         if let Some(until) = self.leaving {
             self.due.at(until.max(now.monotonic + LEAVING_TICK));
         }
@@ -289,7 +289,7 @@ impl Node {
     /// When the driver owes the next [`Node::tick`]; `None`: never. May be early, never late.
     #[must_use]
     pub fn deadline(&self) -> Option<Monotonic> {
-        let all = [self.due.earliest(), self.settle_due.earliest(), self.unrecorded.due()];
+        let all = [self.due.earliest(), self.ack_due.earliest(), self.unrecorded.due()];
         all.into_iter().flatten().min()
     }
 
@@ -317,8 +317,8 @@ impl Node {
         debug_assert!(self.outbox.is_empty(), "what waits is packed first");
         self.outbox = Rare::default();
         self.events = Vec::new();
-        for peer in self.peers.iter_mut().filter(|peer| peer.settling.unsettled == 0) {
-            peer.settling.pending = VecDeque::new();
+        for peer in self.peers.iter_mut().filter(|peer| peer.in_flight.messages == 0) {
+            peer.in_flight.pending = VecDeque::new();
         }
     }
 
@@ -374,7 +374,7 @@ impl Node {
     #[must_use]
     pub fn has_left(&self, now: Now) -> bool {
         self.leaving.is_some_and(|until| {
-            until <= now.monotonic || (self.unsettled() == 0 && !self.faults.holds_any())
+            until <= now.monotonic || (self.in_flight() == 0 && !self.faults.holds_any())
         })
     }
 
@@ -411,9 +411,9 @@ impl Node {
                 addr: peer.addr.addr,
                 state: peer.state()?,
                 neighbours: peer.neighbours.to_vec(),
-                unsettled: peer.settling.unsettled,
-                settle_time_us: peer
-                    .settling
+                in_flight: peer.in_flight.messages,
+                ack_time_us: peer
+                    .in_flight
                     .smoothed
                     .map(|time| u64::try_from(time.as_micros()).unwrap_or(u64::MAX)),
             })

@@ -77,7 +77,7 @@ impl Node {
         if standing == Standing::Alive {
             // What waited for it is due.
             self.due.at(peer.heard);
-            if peer.settling.unsettled > 0 {
+            if peer.in_flight.messages > 0 {
                 self.store.look_again();
             }
         }
@@ -142,7 +142,7 @@ impl Node {
                     if probes < self.config.timing.probes {
                         self.probe(now, node, probes);
                     } else {
-                        self.bury(now, node);
+                        self.declare_dead(now, node);
                     }
                 }
                 Standing::Joining { until } if until <= now.monotonic => self.give_up_on(now, node),
@@ -193,7 +193,7 @@ impl Node {
     }
 
     /// Declares a neighbour dead, and closes ranks.
-    fn bury(&mut self, now: Now, node: NodeId) {
+    fn declare_dead(&mut self, now: Now, node: NodeId) {
         let next = now.monotonic + self.config.timing.dead_probe_interval_min;
         self.counters.peers_dead += 1;
         self.events.push(Event::PeerDead { node });
@@ -211,7 +211,7 @@ impl Node {
     fn give_up_on(&mut self, now: Now, node: NodeId) {
         let Some(peer) = self.peers.get_mut(node) else { return };
         if peer.original {
-            self.bury(now, node);
+            self.declare_dead(now, node);
             return;
         }
         peer.changes.unlinked = Some(now.monotonic);

@@ -39,7 +39,7 @@ pub struct Origin {
 pub struct MessageId {
     /// Who wrote it.
     pub origin: Origin,
-    /// The how manieth message of this origin it is, from 1.
+    /// Its index among the messages of this origin, from 1.
     pub sequence: u64,
 }
 

@@ -96,7 +96,7 @@ struct Item {
 pub(super) struct Outbox {
     bytes: Vec<u8>,
     items: Vec<Item>,
-    /// Room to put them in order.
+    /// SendWindow to put them in order.
     gathered: Vec<Item>,
     /// Bytes of control frames since the last flush, and how many did not fit any more.
     control_bytes: usize,

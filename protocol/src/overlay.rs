@@ -9,13 +9,13 @@
 use super::Node;
 use super::ids::mix;
 use super::message::{NodeId, PeerAddr};
+use super::partition::PartitionDetection;
 use super::peer_list::PeerList;
 use super::peers::{Peer, Standing};
 use super::report::Event;
 use super::sample::Sample;
 use super::time::{Monotonic, Now};
 use super::timers;
-use super::unity::Unity;
 use super::wire::{Beat, Frame, Neighbours};
 
 /// What a node knows of the overlay beside its peers.
@@ -33,7 +33,7 @@ pub(super) struct Overlay {
     /// Those sent away in the last shuffle, to be replaced first.
     pub(super) shuffled: Vec<NodeId>,
     pub(super) shuffle_at: Monotonic,
-    pub(super) unity: Unity,
+    pub(super) partition: PartitionDetection,
 }
 
 /// Fewer links than this, if it began with as many, and a node looks for more.
@@ -44,7 +44,7 @@ impl Overlay {
         began_with: usize,
         sample: &[PeerAddr],
         shuffle_at: Monotonic,
-        unity: Unity,
+        partition: PartitionDetection,
     ) -> Self {
         Self {
             began_with,
@@ -55,7 +55,7 @@ impl Overlay {
             sample: Sample::new(sample),
             shuffled: Vec::new(),
             shuffle_at,
-            unity,
+            partition,
         }
     }
 }
@@ -73,9 +73,9 @@ impl Node {
             self.find_links(now);
             self.spare_a_link(now);
             self.update_told();
-            self.renew_root(now);
-            let root = self.root(now);
-            let root = self.outbox.encode(&Frame::Root(root));
+            self.renew_component(now);
+            let root = self.component(now);
+            let root = self.outbox.encode(&Frame::Component(root));
             let summary = self.summary(now);
             let summary = self.outbox.encode(&Frame::Summary(summary));
             for node in self.peers.nodes() {
@@ -113,9 +113,9 @@ impl Node {
     pub(super) fn greet(&mut self, now: Now, node: NodeId) {
         self.update_told();
         self.send_beat(node);
-        let (summary, root) = (self.summary(now), self.root(now));
+        let (summary, root) = (self.summary(now), self.component(now));
         if let Some(peer) = self.peers.get(node) {
-            self.outbox.send(peer.addr, &Frame::Root(root));
+            self.outbox.send(peer.addr, &Frame::Component(root));
             self.counters.summaries_sent += 1;
             self.outbox.send(peer.addr, &Frame::Summary(summary));
         }

@@ -57,25 +57,25 @@ pub(super) struct Peer {
     /// The version of this node's links that it has seen.
     pub(super) seen_version: u32,
     pub(super) changes: Rare<Changes>,
-    pub(super) settling: Settling,
+    pub(super) in_flight: InFlight,
     pub(super) exchange: Rare<Exchange>,
 }
 
 /// Copies sent to a peer that did not come back yet.
 #[derive(Debug, Default)]
-pub(super) struct Settling {
+pub(super) struct InFlight {
     /// How long copies take to come back, smoothed.
     pub(super) smoothed: Option<Duration>,
     /// Messages sent, in order, and when to ask about them. Settled ones are skipped lazily.
     pub(super) pending: VecDeque<(Monotonic, Slot)>,
-    /// How many messages are sent and not settled.
-    pub(super) unsettled: u32,
+    /// How many messages are sent and not acknowledged.
+    pub(super) messages: u32,
     /// Their bytes, about.
     pub(super) bytes: u64,
     pub(super) losses: Rare<Losses>,
 }
 
-impl Settling {
+impl InFlight {
     /// Notes that a first copy of a message of so many bytes went out; says when it is to be asked about.
     pub(super) fn expect(
         &mut self,
@@ -84,22 +84,22 @@ impl Settling {
         bytes: u64,
         timing: &Timing,
     ) -> Monotonic {
-        let assumed = self.losses.assumed.unwrap_or(timing.settle_time_initial);
+        let assumed = self.losses.assumed.unwrap_or(timing.ack_time_initial);
         let settle = self.smoothed.unwrap_or(assumed);
         // Not `clamp`, which panics where somebody set the least above the most.
-        let wait = (settle * 4).min(timing.settle_timeout_max).max(timing.settle_timeout_min);
+        let wait = (settle * 4).min(timing.ack_timeout_max).max(timing.ack_timeout_min);
         let at = now.monotonic + wait;
         // Often it is one at a time.
         self.pending.reserve_exact(usize::from(self.pending.capacity() == 0));
         self.pending.push_back((at, slot));
-        self.unsettled += 1;
+        self.messages += 1;
         self.bytes += bytes;
         at
     }
 
-    /// One message of so many bytes is settled, or gone.
-    pub(super) fn settled(&mut self, bytes: u64) {
-        self.unsettled = self.unsettled.saturating_sub(1);
+    /// One message of so many bytes is acknowledged, or gone.
+    pub(super) fn acknowledged(&mut self, bytes: u64) {
+        self.messages = self.messages.saturating_sub(1);
         self.bytes = self.bytes.saturating_sub(bytes);
     }
 }
@@ -176,7 +176,7 @@ impl Peer {
             spare: false,
             seen_version: 0,
             changes: Rare::default(),
-            settling: Settling::default(),
+            in_flight: InFlight::default(),
             exchange: Rare::default(),
         }
     }
@@ -306,7 +306,7 @@ impl Peers {
         let link = self.new_link();
         if let Some(peer) = self.get_mut(node) {
             peer.link = link;
-            peer.settling = Settling::default();
+            peer.in_flight = InFlight::default();
         }
     }
 
@@ -338,8 +338,8 @@ impl Peers {
     }
 
     /// Whether some peer that gets copies is not known to have all of them.
-    pub(super) fn any_unsettled(&self) -> bool {
+    pub(super) fn any_in_flight(&self) -> bool {
         let addrs = self.link_addrs.iter();
-        addrs.filter_map(|addr| self.get(addr.node)).any(|peer| peer.settling.unsettled > 0)
+        addrs.filter_map(|addr| self.get(addr.node)).any(|peer| peer.in_flight.messages > 0)
     }
 }

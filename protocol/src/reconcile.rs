@@ -55,8 +55,8 @@ impl Node {
         let mut recent = ids::to_ranges(self.recent.iter().map(|(_, id)| *id).collect());
         recent.truncate(RANGES_PER_FRAME_MAX);
         let listed = recent.iter().flat_map(|range| self.store.known().known_in(*range));
-        let settled = listed.fold(self.store.account(), |rest, id| rest.minus(Account::of(id)));
-        Summary { settled, recent }
+        let account = listed.fold(self.store.account(), |rest, id| rest.minus(Account::of(id)));
+        Summary { account, recent }
     }
 
     /// The account of what a peer knows and this node doesn't, less that of the reverse, as far
@@ -73,7 +73,7 @@ impl Node {
                 mine = mine.minus(Account::of(*id));
             }
         }
-        theirs.settled.minus(mine)
+        theirs.account.minus(mine)
     }
 
     /// A peer tells what it knows, in brief.

@@ -119,7 +119,7 @@ fn summaries_cost_a_fixed_budget() {
     table.sent.clear();
     let start = MessageId::new(0, 0, 0);
     let ranges = Frame::Ranges(Box::new(Ranges {
-        summary: Summary { settled: Account::default(), recent: vec![] },
+        summary: Summary { account: Account::default(), recent: vec![] },
         page: Page { first: start, end: None },
         held: vec![],
         gone: vec![],
@@ -295,9 +295,8 @@ fn added_then_removed_ring_stays() {
 
 #[test]
 fn timing_that_contradicts_itself() {
-    let mut table = Table::with(2, &[(1, 2)], |c| {
-        c.timing_mut().settle_timeout_max = Duration::from_millis(10)
-    });
+    let mut table =
+        Table::with(2, &[(1, 2)], |c| c.timing_mut().ack_timeout_max = Duration::from_millis(10));
     table.run(SECOND);
     table.send(1, "x");
 }
@@ -315,7 +314,7 @@ fn a_message_that_goes_well_touches_no_counter_of_what_goes_wrong() {
     }
 }
 
-/// It settled as many bytes as the later copy's text has, and the rest stayed for ever.
+/// It acknowledged as many bytes as the later copy's text has, and the rest stayed for ever.
 #[test]
 fn a_copy_with_another_text_settles_the_bytes_of_the_one_that_is_held() {
     let mut table = Table::ring(3);
@@ -326,7 +325,7 @@ fn a_copy_with_another_text_settles_the_bytes_of_the_one_that_is_held() {
         let rumor = Rumor { id, sent_at, relays: 1, repaired: false, hops, path, text };
         table.feed(2, from, &[Frame::Rumor(rumor)]);
     }
-    table.node(2).audit_settling().unwrap();
+    table.node(2).audit_in_flight().unwrap();
 }
 
 #[test]

@@ -36,7 +36,7 @@ impl Node {
             Rumor { id, sent_at: now.wall, relays, repaired: false, hops: 0, path: &[], text };
         let flooded = self.flood(&rumor, None, Arrived::Pushed);
         self.counters.accepted += 1;
-        self.room.note(store::settling_bytes(text.len()));
+        self.window.note(store::in_flight_bytes(text.len()));
         if self.tells_messages {
             self.events.push(Event::Accepted { id, text: text.into() });
         }
@@ -128,7 +128,7 @@ impl Node {
         }
     }
 
-    /// Records the first copy of a message, hands it up, and makes room for it.
+    /// Records the first copy of a message, delivers it, and makes room for it.
     pub(super) fn deliver(
         &mut self,
         now: Now,
@@ -148,7 +148,7 @@ impl Node {
                 latency_us: u64::try_from(latency).unwrap_or(u64::MAX),
             });
         }
-        if arrived != Arrived::InBulk {
+        if arrived != Arrived::CatchingUp {
             self.note_recent(now, rumor.id);
         }
         self.evict(now);
@@ -172,14 +172,14 @@ impl Node {
             flooded,
         );
         self.counters.delivered += 1;
-        self.expect_back(now, slot, LinkCopies::is_unsettled);
+        self.expect_back(now, slot, LinkCopies::is_in_flight);
     }
 
     /// Passes a message on that is yet to be recorded.
     fn flood(&mut self, rumor: &Rumor<'_>, from: Option<LinkId>, arrived: Arrived) -> Flooded {
         let Self { peers, outbox, config, counters, .. } = self;
         // Who is catching up passes nothing on: summaries tell the neighbours.
-        let links = if arrived == Arrived::InBulk { &[][..] } else { peers.links() };
+        let links = if arrived == Arrived::CatchingUp { &[][..] } else { peers.links() };
         let mut copies = Copies::default();
         copies.reserve(peers.links().len());
         let mut sender = Sender::new(rumor, config, peers, outbox, counters);
@@ -200,7 +200,7 @@ impl Node {
         let mut first: SmallVec<[LinkId; 4]> = SmallVec::new();
         let paths_max = config.limits.paths_max;
         let outcome = store.update_at(slot, |record| {
-            let settled = record.settles(from, rumor.repaired);
+            let acknowledged = record.acknowledges(from, rumor.repaired);
             // Whoever became a neighbour later hears of it by repair, if at all.
             let older = peers.links().iter().copied().filter(|link| *link <= record.newest_link);
             let send = |link, is_first| {
@@ -212,14 +212,14 @@ impl Node {
             record.copies_sent += sender.sent;
             record.bytes_sent += sender.bytes;
             let kept = record.note_copy(counts, rumor.hops, rumor.path, paths_max);
-            (kept, settled, record.settling_bytes())
+            (kept, acknowledged, record.in_flight_bytes())
         });
-        let Some((kept, settled, bytes)) = outcome else { return };
+        let Some((kept, acknowledged, bytes)) = outcome else { return };
         if kept == Kept::No {
             counters.limit_paths_dropped += 1;
         }
-        if let Some(since) = settled {
-            self.settle(from, bytes, since.map(|since| now.monotonic.since(since)));
+        if let Some(since) = acknowledged {
+            self.acknowledge(from, bytes, since.map(|since| now.monotonic.since(since)));
         }
         if !first.is_empty() {
             self.expect_back(now, slot, |copies| first.contains(&copies.link));
@@ -229,7 +229,7 @@ impl Node {
     /// Makes room for what came in.
     fn evict(&mut self, now: Now) {
         while let Some((by, record)) = self.store.evict(&self.config.limits) {
-            self.unsettle_evicted(now, &record);
+            self.forget_evicted(now, &record);
             let counter = match by {
                 EvictedBy::Messages => &mut self.counters.limit_messages_evicted,
                 EvictedBy::Bytes => &mut self.counters.limit_bytes_evicted,
@@ -353,7 +353,7 @@ mod tests {
             let (mut out, mut at_once) = (Outputs::default(), vec![]);
             table.node(2).receive_alone(now, addr(from).addr, &bytes, &mut out, &mut |out| {
                 at_once.extend(out.datagrams().map(|(to, _)| number_of(to)));
-                assert!(out.events.is_empty(), "it is not handed up before");
+                assert!(out.events.is_empty(), "it is not delivered before");
                 out.clear_datagrams();
             });
             assert!(out.events.is_empty() && out.datagrams().next().is_none());

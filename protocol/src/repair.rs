@@ -1,6 +1,6 @@
 //! Repair of what a flood lost, message by message and link by link.
 //!
-//! The copy that comes back over a link settles its message there. What stays unsettled for too
+//! The copy that comes back over a link settles its message there. What stays in_flight for too
 //! long is asked about by id ([`Frame::Have`]), answered by [`Frame::Got`] or [`Frame::Want`],
 //! and asked about again while the neighbour lives. Who lacks a message asks one peer at a time
 //! for it, and gets it as a rumor that is marked as repaired. What this does not catch, the
@@ -69,7 +69,7 @@ pub(super) enum Arrived {
     /// It was asked for, alone or among few.
     Asked,
     /// It was asked for among many.
-    InBulk,
+    CatchingUp,
 }
 
 impl Nothing for Repair {
@@ -106,36 +106,41 @@ impl Node {
         slot: Slot,
         went_out: impl Fn(&LinkCopies) -> bool,
     ) {
-        let Self { store, peers, config, settle_due, .. } = self;
+        let Self { store, peers, config, ack_due, .. } = self;
         let Some(record) = store.at(slot) else { return };
-        let bytes = record.settling_bytes();
+        let bytes = record.in_flight_bytes();
         for copies in record.copies.iter().filter(|copies| went_out(copies)) {
             let Some(peer) = peers.by_link(copies.link) else { continue };
-            settle_due.at(peer.settling.expect(now, slot, bytes, &config.timing) + GRAIN);
+            ack_due.at(peer.in_flight.expect(now, slot, bytes, &config.timing) + GRAIN);
         }
     }
 
     /// Notes that the peer at the other end of `link` turned out to have a message of so many
     /// bytes that was sent to it. A copy that came back by the flood alone tells how long that takes on this link.
-    pub(super) fn settle(&mut self, link: LinkId, bytes: u64, came_back_after: Option<Duration>) {
+    pub(super) fn acknowledge(
+        &mut self,
+        link: LinkId,
+        bytes: u64,
+        came_back_after: Option<Duration>,
+    ) {
         let Some(peer) = self.peers.by_link(link) else { return };
-        peer.settling.settled(bytes);
+        peer.in_flight.acknowledged(bytes);
         if let Some(sample) = came_back_after {
-            let smoothed = peer.settling.smoothed.unwrap_or(sample);
+            let smoothed = peer.in_flight.smoothed.unwrap_or(sample);
             // As TCP does with round trips (RFC 6298): one eighth of what is new.
-            peer.settling.smoothed = Some((smoothed * 7 + sample) / 8);
+            peer.in_flight.smoothed = Some((smoothed * 7 + sample) / 8);
         }
-        if peer.settling.unsettled == 0 && !self.peers.any_unsettled() {
-            self.settle_due = Due::never();
+        if peer.in_flight.messages == 0 && !self.peers.any_in_flight() {
+            self.ack_due = Due::never();
         }
     }
 
-    /// Forgets the copies of an evicted message that were not settled.
-    pub(super) fn unsettle_evicted(&mut self, now: Now, record: &Record) {
+    /// Forgets the copies of an evicted message that were not acknowledged.
+    pub(super) fn forget_evicted(&mut self, now: Now, record: &Record) {
         let mut too_early = false;
-        for copies in record.copies.iter().filter(|copies| copies.is_unsettled()) {
+        for copies in record.copies.iter().filter(|copies| copies.is_in_flight()) {
             if let Some(peer) = self.peers.by_link(copies.link) {
-                peer.settling.settled(record.settling_bytes());
+                peer.in_flight.acknowledged(record.in_flight_bytes());
                 too_early |= peer.is_awaited();
             }
         }
@@ -146,7 +151,7 @@ impl Node {
 
     /// Asks neighbours about messages that did not come back in time. Not those that are silent
     /// themselves: they are waited for, or probed, and asked when they are heard of.
-    pub(super) fn ask_about_unsettled(&mut self, now: Now) {
+    pub(super) fn ask_about_in_flight(&mut self, now: Now) {
         let alive = self.peers.iter().filter(|peer| peer.standing == Standing::Alive);
         let alive: SmallVec<[NodeId; 8]> = alive.map(|peer| peer.addr.node).collect();
         for node in alive {
@@ -160,56 +165,55 @@ impl Node {
 
     /// Takes out the messages that a neighbour is to be asked about now.
     fn overdue(&mut self, now: Monotonic, node: NodeId) -> Vec<MessageId> {
-        let Self { peers, store, config, settle_due, .. } = self;
+        let Self { peers, store, config, ack_due, .. } = self;
         let Some(peer) = peers.get_mut(node) else { return Vec::new() };
         let answer_time = peer.exchange.answer_time;
-        let (link, settling) = (peer.link, &mut peer.settling);
-        let unsettled = |record: Option<&Record>| {
+        let (link, sent) = (peer.link, &mut peer.in_flight);
+        let in_flight = |record: Option<&Record>| {
             let record = record?;
-            record.copies.get(link).is_some_and(LinkCopies::is_unsettled).then_some(record.id)
+            record.copies.get(link).is_some_and(LinkCopies::is_in_flight).then_some(record.id)
         };
         let mut ids = Vec::new();
         let (mut again_until, mut retries) = (now, Vec::new());
         while ids.len() < IDS_PER_FRAME_MAX {
-            let again = settling.losses.retries.first_key_value();
+            let again = sent.losses.retries.first_key_value();
             let again = again.filter(|((at, _), _)| *at <= again_until);
             let (overdue, attempts) = if let Some((&(at, id), &attempts)) = again {
-                settling.losses.retries.remove(&(at, id));
-                (unsettled(store.get(id)), attempts)
-            } else if settling.pending.front().is_some_and(|(at, _)| *at <= now) {
-                let Some((_, slot)) = settling.pending.pop_front() else { break };
-                (unsettled(store.at(slot)), 0)
+                sent.losses.retries.remove(&(at, id));
+                (in_flight(store.get(id)), attempts)
+            } else if sent.pending.front().is_some_and(|(at, _)| *at <= now) {
+                let Some((_, slot)) = sent.pending.pop_front() else { break };
+                (in_flight(store.at(slot)), 0)
             } else {
                 break;
             };
             if let Some(id) = overdue {
                 ids.push(id);
                 again_until = now + ASK_AHEAD;
-                let first = config.timing.settle_retry_min.max(answer_time * 3 / 2);
-                let wait = back_off(first, attempts).min(config.timing.settle_retry_max);
+                let first = config.timing.ack_retry_min.max(answer_time * 3 / 2);
+                let wait = back_off(first, attempts).min(config.timing.ack_retry_max);
                 retries.push(((now + wait, id), attempts.saturating_add(1)));
             }
         }
         // Not before: what was just asked about may be due again within that time.
         if !retries.is_empty() {
-            settling.losses.retries.extend(retries);
+            sent.losses.retries.extend(retries);
         }
-        // What settled meanwhile need not wake anybody.
-        while settling.pending.front().is_some_and(|(_, slot)| unsettled(store.at(*slot)).is_none())
-        {
-            settling.pending.pop_front();
+        // What acknowledged meanwhile need not wake anybody.
+        while sent.pending.front().is_some_and(|(_, slot)| in_flight(store.at(*slot)).is_none()) {
+            sent.pending.pop_front();
         }
-        let first = settling.pending.front().map(|(at, _)| *at);
-        let again = settling.losses.retries.first_key_value().map(|((at, _), _)| *at);
+        let first = sent.pending.front().map(|(at, _)| *at);
+        let again = sent.losses.retries.first_key_value().map(|((at, _), _)| *at);
         for at in first.into_iter().chain(again) {
-            settle_due.at(at.max(now) + GRAIN);
+            ack_due.at(at.max(now) + GRAIN);
         }
         ids
     }
 
     /// A peer has these, and wonders whether this node does.
     pub(super) fn on_have(&mut self, now: Now, from: NodeId, ranges: &[IdRange]) {
-        self.settle_all(from, ranges);
+        self.acknowledge_all(from, ranges);
         let known = self.store.known();
         let got = ranges.iter().flat_map(|range| known.common_with(*range));
         let got: Vec<IdRange> = got.take(IDS_PER_FRAME_MAX).collect();
@@ -222,24 +226,24 @@ impl Node {
 
     /// A peer has these.
     pub(super) fn on_got(&mut self, from: NodeId, ranges: &[IdRange]) {
-        self.settle_all(from, ranges);
+        self.acknowledge_all(from, ranges);
     }
 
     /// Settles all messages in these ranges on the link to a peer.
-    fn settle_all(&mut self, from: NodeId, ranges: &[IdRange]) {
+    fn acknowledge_all(&mut self, from: NodeId, ranges: &[IdRange]) {
         let Some(link) = self.peers.get(from).map(|peer| peer.link) else { return };
         let held = self.store.held();
         let ids: Vec<MessageId> =
             ranges.iter().flat_map(|range| held.known_in(*range)).take(IDS_PER_FRAME_MAX).collect();
         for id in ids {
-            let settled = self.store.update(id, |record| {
+            let acknowledged = self.store.update(id, |record| {
                 let copies = record.copies.on(link);
-                let settles = copies.is_unsettled();
-                copies.settled = true;
-                settles.then(|| record.settling_bytes())
+                let settles = copies.is_in_flight();
+                copies.acknowledged = true;
+                settles.then(|| record.in_flight_bytes())
             });
-            if let Some(Some(bytes)) = settled {
-                self.settle(link, bytes, None);
+            if let Some(Some(bytes)) = acknowledged {
+                self.acknowledge(link, bytes, None);
             }
         }
     }
@@ -330,7 +334,7 @@ impl Node {
         }
         let bulk = self.repair.catching_up;
         self.repair.catching_up &= !self.repair.wanted.is_empty();
-        (if bulk { Arrived::InBulk } else { Arrived::Asked }, Some(wanted.asked))
+        (if bulk { Arrived::CatchingUp } else { Arrived::Asked }, Some(wanted.asked))
     }
 
     /// Asks again, or elsewhere, for what did not come in time.
@@ -424,14 +428,14 @@ impl Node {
     /// A neighbour lacks what was sent to it. Where loss leaves nothing to measure a link's settle
     /// time by, waiting that long was in vain: assume less.
     fn learn_from_loss(&mut self, from: NodeId, ranges: &[IdRange]) {
-        let initial = self.config.timing.settle_time_initial;
+        let initial = self.config.timing.ack_time_initial;
         let Some(peer) = self.peers.get_mut(from) else { return };
         let id =
             ranges.first().map(|range| MessageId { origin: range.origin, sequence: range.first });
         let copies = id.and_then(|id| self.store.get(id)?.copies.get(peer.link));
-        if peer.settling.smoothed.is_none() && copies.is_some_and(|copies| copies.sent > 0) {
-            let assumed = peer.settling.losses.assumed.unwrap_or(initial);
-            peer.settling.losses.assumed = Some(assumed * 3 / 4);
+        if peer.in_flight.smoothed.is_none() && copies.is_some_and(|copies| copies.sent > 0) {
+            let assumed = peer.in_flight.losses.assumed.unwrap_or(initial);
+            peer.in_flight.losses.assumed = Some(assumed * 3 / 4);
         }
     }
 
@@ -515,7 +519,7 @@ mod tests {
         assert_eq!(info.paths[0].path, vec![Some(NodeId(1)), Some(NodeId(2))]);
         assert_eq!(table.count(|c| c.rumors_sent), 1);
         assert_eq!(table.count(|c| c.repairs_sent), 1);
-        assert_eq!(table.node(1).unsettled(), 0);
+        assert_eq!(table.node(1).in_flight(), 0);
     }
 
     #[test]
@@ -528,8 +532,8 @@ mod tests {
         }
         table.run(SECOND);
         assert_eq!(table.count(|c| c.haves_sent + c.wants_sent + c.repairs_sent), 0);
-        let settled = table.node(1).peers()[0].settle_time_us.unwrap();
-        assert!((7_000..9_000).contains(&settled), "once round the ring: {settled} µs");
+        let acknowledged = table.node(1).peers()[0].ack_time_us.unwrap();
+        assert!((7_000..9_000).contains(&acknowledged), "once round the ring: {acknowledged} µs");
     }
 
     #[test]
@@ -578,8 +582,8 @@ mod tests {
         table.passes = Box::new(|_, _, _| true);
         table.send(1, "apple");
         table.run(SECOND);
-        let settled = table.node(1).peers()[0].settle_time_us.unwrap();
-        assert!(settled < 10_000, "{settled} µs");
+        let acknowledged = table.node(1).peers()[0].ack_time_us.unwrap();
+        assert!(acknowledged < 10_000, "{acknowledged} µs");
         assert_eq!(table.held(2), 2);
     }
 

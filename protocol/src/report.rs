@@ -158,9 +158,9 @@ pub struct PeerInfo {
     /// Its neighbours, as it last told them.
     pub neighbours: Vec<PeerAddr>,
     /// Messages sent to it that it is not known to have.
-    pub unsettled: u32,
+    pub in_flight: u32,
     /// Smoothed time for a copy to come back, in microseconds; `None` until measured.
-    pub settle_time_us: Option<u64>,
+    pub ack_time_us: Option<u64>,
 }
 
 /// A node's account of itself.
@@ -295,7 +295,7 @@ counters! {
         rumors_received,
         /// Copies received of messages already here.
         rumors_duplicate,
-        /// Messages handed up: the first copy of each, and those that started here.
+        /// Messages delivered: the first copy of each, and those that started here.
         delivered,
         /// Messages that started here.
         accepted,
@@ -315,12 +315,12 @@ counters! {
         summaries_differing,
         /// Range listings sent.
         ranges_sent,
-        /// Questions about unsettled messages sent.
+        /// Questions about in_flight messages sent.
         haves_sent,
         /// Requests for messages sent.
         wants_sent,
         /// Requests to take in no new texts for a moment, started here or passed on.
-        no_rooms_sent,
+        back_pressure_sent,
         /// Probes sent, direct and through others.
         probes_sent,
         /// Neighbours that came under suspicion.
@@ -357,10 +357,10 @@ counters! {
         faults_applied,
         /// Texts refused at submission.
         limit_text_refused,
-        /// Times that texts handed in had to wait because of [`Limits::unsettled_max`].
-        limit_unsettled_held_up,
+        /// Times that texts handed in had to wait because of [`Limits::in_flight_max`].
+        limit_in_flight_held_up,
         /// Messages evicted that a neighbour, not a silent one, was not known to have.
-        limit_unsettled_evicted,
+        limit_in_flight_evicted,
         /// Messages evicted by [`Limits::messages_max`].
         limit_messages_evicted,
         /// Messages evicted by [`Limits::retained_bytes_max`].

@@ -79,8 +79,8 @@ impl Node {
         let addr = self.peers.ensure(partner, Standing::Contact, now.monotonic).addr;
         let nodes = self.draw(partner.node);
         self.outbox.send(addr, &Frame::Shuffle { nodes, answer: false });
-        let root = self.root(now);
-        self.outbox.send(addr, &Frame::Root(root));
+        let root = self.component(now);
+        self.outbox.send(addr, &Frame::Component(root));
         let summary = self.summary(now);
         self.counters.summaries_sent += 1;
         self.outbox.send(addr, &Frame::Summary(summary));

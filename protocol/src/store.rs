@@ -16,7 +16,7 @@ use log::Log;
 pub(super) use log::Slot;
 use origins::Origins;
 pub(super) use origins::{Found, OfOrigin};
-pub(super) use record::{Arrival, Flooded, Kept, Record, settling_bytes};
+pub(super) use record::{Arrival, Flooded, Kept, Record, in_flight_bytes};
 
 /// The most messages, and the most bytes of text and paths, that one page of answers carries:
 /// the control port's frame limit is 1 MiB, and the relay path waits while a page is made.
@@ -41,17 +41,17 @@ pub(super) struct Store {
     /// looked at: left free in the next message, so that a duplicate allocates nothing.
     spare_bytes: usize,
     spare_bytes_seen: usize,
-    /// All messages that came before this one were settled when it was last looked.
-    settled_before: u64,
-    /// The bytes, as [`settling_bytes`] counts them, of all messages so far; of those evicted;
+    /// All messages that came before this one were acknowledged when it was last looked.
+    acknowledged_before: u64,
+    /// The bytes, as [`in_flight_bytes`] counts them, of all messages so far; of those evicted;
     /// and of those before that one. Each only grows.
     came: u64,
     went: u64,
-    settled: u64,
+    acknowledged: u64,
 }
 
 /// A stretch of messages in order of arrival: its first, the one behind it, and the bytes that came
-/// before, as [`settling_bytes`] counts them.
+/// before, as [`in_flight_bytes`] counts them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Mark {
     pub(super) first: u64,
@@ -115,24 +115,28 @@ impl Store {
         (first..end).filter_map(|at| self.messages.get(Slot(at)))
     }
 
-    /// Has all messages looked at again for whether they are settled: some may count that did
+    /// Has all messages looked at again for whether they are acknowledged: some may count that did
     /// not.
     pub(super) fn look_again(&mut self) {
-        self.settled_before = self.messages.first();
-        self.settled = self.went;
+        self.acknowledged_before = self.messages.first();
+        self.acknowledged = self.went;
     }
 
-    /// What came from the first message on that is not settled. Each message is looked at once:
-    /// what is settled stays so, but for [`Store::look_again`].
-    pub(super) fn unsettled(&mut self, is_unsettled: impl Fn(&Record) -> bool) -> Mark {
-        while let Some(record) = self.messages.get(Slot(self.settled_before)) {
-            if is_unsettled(record) {
+    /// What came from the first message on that is not acknowledged. Each message is looked at once:
+    /// what is acknowledged stays so, but for [`Store::look_again`].
+    pub(super) fn in_flight(&mut self, is_in_flight: impl Fn(&Record) -> bool) -> Mark {
+        while let Some(record) = self.messages.get(Slot(self.acknowledged_before)) {
+            if is_in_flight(record) {
                 break;
             }
-            self.settled_before += 1;
-            self.settled += record.settling_bytes();
+            self.acknowledged_before += 1;
+            self.acknowledged += record.in_flight_bytes();
         }
-        Mark { first: self.settled_before, end: self.messages.end(), bytes_before: self.settled }
+        Mark {
+            first: self.acknowledged_before,
+            end: self.messages.end(),
+            bytes_before: self.acknowledged,
+        }
     }
 
     /// How many messages, and about how many bytes, came since a mark's first message.
@@ -205,7 +209,7 @@ impl Store {
         debug_assert!(!self.knows(id), "a message is delivered once");
         let record = Record::new(id, arrival, flooded, self.spare_bytes);
         self.bytes += record.bytes();
-        self.came += record.settling_bytes();
+        self.came += record.in_flight_bytes();
         self.unread += 1;
         self.account = self.account.plus(Account::of(id));
         if self.messages.end().is_multiple_of(SPARE_MEASURED_EVERY) {
@@ -234,10 +238,10 @@ impl Store {
         let record = self.messages.pop_first()?;
         self.origins.let_go(record.id);
         self.bytes -= record.bytes();
-        self.went += record.settling_bytes();
-        if self.settled_before < self.messages.first() {
-            self.settled_before = self.messages.first();
-            self.settled = self.went;
+        self.went += record.in_flight_bytes();
+        if self.acknowledged_before < self.messages.first() {
+            self.acknowledged_before = self.messages.first();
+            self.acknowledged = self.went;
         }
         self.unread -= u64::from(!record.read);
         Some((by, record))
@@ -398,7 +402,7 @@ mod tests {
         }
         let all = store.bytes() as u64;
         let since = |store: &mut Store, first| {
-            let mark = store.unsettled(|record| record.id == id(first));
+            let mark = store.in_flight(|record| record.id == id(first));
             let Since { messages, bytes } = store.since(mark);
             (messages, bytes)
         };

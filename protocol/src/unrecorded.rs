@@ -88,7 +88,7 @@ impl Node {
         let kept = &mut *self.unrecorded;
         debug_assert!(kept.flooded.is_none(), "what was passed on before is recorded first");
         // No neighbour is to be asked about it any sooner.
-        (kept.at, kept.due) = (now, now.monotonic + self.config.timing.settle_timeout_min);
+        (kept.at, kept.due) = (now, now.monotonic + self.config.timing.ack_timeout_min);
         kept.from = from;
         kept.rumor = Rumor { id, sent_at, relays, repaired, hops, path: &[], text: "" };
         path.clone_into(&mut kept.path);
@@ -148,7 +148,7 @@ mod tests {
             |node, now| node.receive(now, addr(3).addr, b"garbage"),
             |node, now| node.tick(now),
             |node, now| assert!(node.send(now, "banana", 1).is_ok()),
-            |node, now| assert!(node.room(now) > 0),
+            |node, now| assert!(node.send_window(now) > 0),
             |node, now| node.link(now, &[]),
             |node, now| node.rewire(now, &[addr(1), addr(3)]),
             |node, now| node.leave(now),
@@ -163,7 +163,7 @@ mod tests {
             assert!(node.message(MessageId::new(1, 1, 1)).is_none());
             way(node, now);
             assert!(node.message(MessageId::new(1, 1, 1)).is_some(), "way {number}");
-            assert!(node.peers().iter().any(|peer| peer.node == NodeId(3) && peer.unsettled > 0));
+            assert!(node.peers().iter().any(|peer| peer.node == NodeId(3) && peer.in_flight > 0));
         }
     }
 

@@ -67,7 +67,7 @@ pub(super) struct Rumor<'a> {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Summary {
     /// All ids known, held or gone, but the recent ones.
-    pub(super) settled: Account,
+    pub(super) account: Account,
     /// The ids that flooded in lately: they may still be on their way to the receiver.
     pub(super) recent: Vec<IdRange>,
 }
@@ -94,21 +94,21 @@ pub(super) struct Beat {
     pub(super) seen: u32,
 }
 
-/// The name of the sender's piece of the overlay: see [`super::unity`].
+/// The name of the sender's piece of the overlay: see [`super::partition`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Root {
+pub(super) struct Component {
     /// The node that gave it the name.
     pub(super) root: Origin,
     /// Counted up by that node: the latest that the sender has seen.
     pub(super) beat: u32,
     /// The sender has gone by this name for a while.
-    pub(super) settled: bool,
+    pub(super) stable: bool,
 }
 
-/// Word that no node is to take in new texts for a moment: see [`super::room`].
+/// Word that no node is to take in new texts for a moment: see [`super::send_window`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct NoRoom {
-    /// The how manieth such word it is, as far as its author knew.
+pub(super) struct BackPressure {
+    /// Its index among such frames, as far as its author knew.
     pub(super) wave: u64,
 }
 
@@ -150,9 +150,9 @@ pub(super) enum Frame<'a> {
     /// 15: some nodes I know of, for some that you know of (Cyclon's shuffle).
     Shuffle { nodes: Vec<PeerAddr>, answer: bool },
     /// 16: the name that my piece of the overlay goes by.
-    Root(Root),
+    Component(Component),
     /// 17: somebody cannot keep up: take in no new texts for a moment.
-    NoRoom(NoRoom),
+    BackPressure(BackPressure),
 }
 
 /// All ids known to the sender from `page.first` on, as far as one frame goes.
@@ -303,8 +303,8 @@ impl Frame<'_> {
                 on_behalf_of.is_none_or(|peer| peers(&[peer]))
             }
             Self::Vouch { node } => *node != NodeId(0),
-            Self::Root(root) => root.root.node != NodeId(0),
-            Self::Beat(_) | Self::Unlink | Self::Leave | Self::NoRoom(_) => true,
+            Self::Component(root) => root.root.node != NodeId(0),
+            Self::Beat(_) | Self::Unlink | Self::Leave | Self::BackPressure(_) => true,
         }
     }
 }
@@ -433,7 +433,7 @@ mod tests {
     fn summary() -> impl Strategy<Value = Summary> {
         (any::<u64>(), any::<u64>(), prop::collection::vec(id_range(), 0..5)).prop_map(
             |(count, fingerprint, recent)| Summary {
-                settled: Account { count, fingerprint },
+                account: Account { count, fingerprint },
                 recent,
             },
         )
@@ -467,9 +467,9 @@ mod tests {
             (prop::collection::vec(peer(), 0..9), any::<bool>())
                 .prop_map(|(nodes, answer)| Frame::Shuffle { nodes, answer }),
             (1u32.., any::<u32>(), any::<u32>(), any::<bool>()).prop_map(
-                |(node, incarnation, beat, settled)| {
+                |(node, incarnation, beat, stable)| {
                     let root = Origin { node: NodeId(node), incarnation };
-                    Frame::Root(Root { root, beat, settled })
+                    Frame::Component(Component { root, beat, stable })
                 }
             ),
             Just(Frame::Rumor(rumor(&[8, 9], "banana"))),

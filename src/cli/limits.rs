@@ -30,7 +30,7 @@ pub(super) struct Changes {
 const COUNTERS: [(&str, &str); 15] = [
     ("text_bytes_max", "limit_text_refused"),
     ("packed_datagram_bytes_max", ""),
-    ("unsettled_max", "limit_unsettled_held_up"),
+    ("in_flight_max", "limit_in_flight_held_up"),
     ("path_nodes_max", "limit_paths_cut"),
     ("paths_max", "limit_paths_dropped"),
     ("messages_max", "limit_messages_evicted"),
@@ -48,8 +48,8 @@ const COUNTERS: [(&str, &str); 15] = [
 /// Pairs of intervals, of which the first is never longer than the second.
 const ORDERED: [(&str, &str); 4] = [
     ("summary_interval_min", "summary_interval_max"),
-    ("settle_timeout_min", "settle_timeout_max"),
-    ("settle_retry_min", "settle_retry_max"),
+    ("ack_timeout_min", "ack_timeout_max"),
+    ("ack_retry_min", "ack_retry_max"),
     ("dead_probe_interval_min", "dead_probe_interval_max"),
 ];
 
@@ -296,8 +296,8 @@ mod tests {
         for (change, why) in [
             ("summary-interval-min=1251ms", "1251ms and summary-interval-max 1250ms"),
             ("summary-interval-max=99500us", "100ms and summary-interval-max 99500us"),
-            ("settle-timeout-min=11s", "11s and settle-timeout-max 10s"),
-            ("settle-retry-max=1ms", "40ms and settle-retry-max 1ms"),
+            ("ack-timeout-min=11s", "11s and ack-timeout-max 10s"),
+            ("ack-retry-max=1ms", "40ms and ack-retry-max 1ms"),
             ("dead-probe-interval-max=1ms", "1s and dead-probe-interval-max 1ms"),
         ] {
             let error = timing(change).unwrap_err().to_string();
@@ -325,7 +325,7 @@ mod tests {
             COUNTERS.iter().map(|(_, counter)| *counter).filter(|name| !name.is_empty());
         let mut of_limits: Vec<&str> = of_limits.collect();
         // One more of the same limit, and one whose limit is that of a datagram.
-        of_limits.extend(["limit_unsettled_evicted", "limit_control_dropped"]);
+        of_limits.extend(["limit_in_flight_evicted", "limit_control_dropped"]);
         of_limits.sort_unstable();
         let mut there: Vec<&str> =
             counters.keys().map(String::as_str).filter(|name| name.starts_with("limit_")).collect();

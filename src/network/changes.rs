@@ -8,7 +8,7 @@ use rustix::io::Errno;
 
 use super::{Error, StateDir};
 
-/// Room for some dozens of changes.
+/// SendWindow for some dozens of changes.
 const BUFFER_BYTES: usize = 4_096;
 
 /// Tells of changes as they come. The system says so: nothing is polled.

@@ -62,12 +62,12 @@ pub(super) struct Launcher<'a> {
 
 /// Processes that end with this value, unless they are let go.
 #[derive(Debug, Default)]
-pub(super) struct Brood {
-    children: Vec<Child>,
+pub(super) struct Children {
+    list: Vec<Child>,
 }
 
 /// A process that was started and has not answered yet.
-struct Hatching {
+struct Starting {
     /// Which of the nodes to be started it is.
     at: usize,
     /// What it is still to be told, and how much of that it has taken.
@@ -82,33 +82,33 @@ struct Hatching {
 
 impl Launcher<'_> {
     /// Starts a process for each node, and returns when all say that they run. What was started
-    /// before something failed ends with the brood.
+    /// before something failed ends with the children.
     pub(super) fn launch(
         &mut self,
         nodes: &[(Config, SocketAddr)],
-    ) -> Result<(Vec<NodeRecord>, Brood), Error> {
+    ) -> Result<(Vec<NodeRecord>, Children), Error> {
         let window = limits::window()?;
-        let mut brood = Brood::default();
-        let mut hatching: Vec<Hatching> = Vec::new();
+        let mut children = Children::default();
+        let mut starting: Vec<Starting> = Vec::new();
         let mut records: Vec<NodeRecord> = Vec::with_capacity(nodes.len());
         while records.len() < nodes.len() {
-            while hatching.len() < window && brood.children.len() < nodes.len() {
+            while starting.len() < window && children.list.len() < nodes.len() {
                 self.check_interrupted()?;
-                let at = brood.children.len();
+                let at = children.list.len();
                 let (child, one) = self.spawn(at, &nodes[at], nodes.len())?;
-                brood.children.push(child);
-                hatching.push(one);
+                children.list.push(child);
+                starting.push(one);
             }
-            for one in listen(&mut hatching)? {
-                let child = &mut brood.children[one.at];
-                records.push(self.hatched(&one, child, &nodes[one.at])?);
+            for one in listen(&mut starting)? {
+                let child = &mut children.list[one.at];
+                records.push(self.started(&one, child, &nodes[one.at])?);
                 self.tell(records.len(), nodes.len());
             }
             self.check_interrupted()?;
-            self.check_deadlines(&hatching, nodes)?;
+            self.check_deadlines(&starting, nodes)?;
         }
         records.sort_unstable_by_key(|record| record.node);
-        Ok((records, brood))
+        Ok((records, children))
     }
 
     /// Asks every node to confirm, without which it would end by itself.
@@ -155,7 +155,7 @@ impl Launcher<'_> {
         at: usize,
         (config, addr): &(Config, SocketAddr),
         total: usize,
-    ) -> Result<(Child, Hatching), Error> {
+    ) -> Result<(Child, Starting), Error> {
         let log = self.dir.open_log(config.node)?;
         let spec = codec::encode(&NodeSpec {
             network: self.dir.name().to_owned(),
@@ -181,7 +181,7 @@ impl Launcher<'_> {
         let _ = rustix::io::ioctl_fionbio(&stdin, true);
         let deadline = clock::now().monotonic + READY_WITHIN;
         let (stdin, answer) = (Some(stdin), Vec::new());
-        Ok((child, Hatching { at, stdin, spec, told: 0, stdout, answer, deadline }))
+        Ok((child, Starting { at, stdin, spec, told: 0, stdout, answer, deadline }))
     }
 
     fn not_spawned(&self, source: io::Error, total: usize) -> Error {
@@ -193,9 +193,9 @@ impl Launcher<'_> {
     }
 
     /// What is known of a node that answered.
-    fn hatched(
+    fn started(
         &self,
-        one: &Hatching,
+        one: &Starting,
         child: &mut Child,
         (config, addr): &(Config, SocketAddr),
     ) -> Result<NodeRecord, Error> {
@@ -251,11 +251,11 @@ impl Launcher<'_> {
 
     fn check_deadlines(
         &self,
-        hatching: &[Hatching],
+        starting: &[Starting],
         nodes: &[(Config, SocketAddr)],
     ) -> Result<(), Error> {
         let now = clock::now().monotonic;
-        match hatching.iter().find(|one| one.deadline <= now) {
+        match starting.iter().find(|one| one.deadline <= now) {
             Some(one) => {
                 let node = nodes[one.at].0.node;
                 Err(Error::NotReady { node, within: READY_WITHIN, said: self.said(node) })
@@ -272,10 +272,10 @@ fn confirm_within(nodes: usize) -> Duration {
 
 /// Waits until something happens at one of the processes, but not for long, and takes out those
 /// that have answered, or closed their standard output.
-fn listen(hatching: &mut Vec<Hatching>) -> Result<Vec<Hatching>, Error> {
+fn listen(starting: &mut Vec<Starting>) -> Result<Vec<Starting>, Error> {
     let ready = {
-        let mut fds = Vec::with_capacity(2 * hatching.len());
-        for one in &*hatching {
+        let mut fds = Vec::with_capacity(2 * starting.len());
+        for one in &*starting {
             fds.push(PollFd::new(&one.stdout, PollFlags::IN));
             fds.extend(one.stdin.as_ref().map(|stdin| PollFd::new(stdin, PollFlags::OUT)));
         }
@@ -288,24 +288,24 @@ fn listen(hatching: &mut Vec<Hatching>) -> Result<Vec<Hatching>, Error> {
         }
         let mut flags = fds.iter().map(|fd| !fd.revents().is_empty());
         let mut next = |there: bool| there && flags.next().unwrap_or(false);
-        let ready = hatching.iter().map(|one| (next(true), next(one.stdin.is_some())));
+        let ready = starting.iter().map(|one| (next(true), next(one.stdin.is_some())));
         ready.collect::<Vec<(bool, bool)>>()
     };
-    let mut hatched = Vec::new();
+    let mut started = Vec::new();
     // From the end, so that taking one out does not shift those still to be looked at.
     for (index, (said, takes)) in ready.into_iter().enumerate().rev() {
-        let one = &mut hatching[index];
+        let one = &mut starting[index];
         if takes {
             one.go_on_telling();
         }
         if said && one.hear() {
-            hatched.push(hatching.swap_remove(index));
+            started.push(starting.swap_remove(index));
         }
     }
-    Ok(hatched)
+    Ok(started)
 }
 
-impl Hatching {
+impl Starting {
     /// Tells it as much as it takes. Closing the pipe, at the end, is part of the message.
     fn go_on_telling(&mut self) {
         let Some(stdin) = &mut self.stdin else { return };
@@ -339,20 +339,20 @@ fn waits(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
 }
 
-impl Brood {
+impl Children {
     /// Lets the processes run on, even when this one ends.
     pub(super) fn let_go(mut self) {
-        self.children.clear();
+        self.list.clear();
     }
 }
 
-impl Drop for Brood {
+impl Drop for Children {
     /// They are our own children and were not waited for, so their numbers are their own.
     fn drop(&mut self) {
-        for child in &mut self.children {
+        for child in &mut self.list {
             let _ = child.kill();
         }
-        for child in &mut self.children {
+        for child in &mut self.list {
             let _ = child.wait();
         }
     }
@@ -376,7 +376,7 @@ mod tests {
         text: &str,
         nodes: u32,
         on_progress: &mut dyn FnMut(Progress, &AtomicBool),
-    ) -> Result<(Vec<NodeRecord>, Brood), Error> {
+    ) -> Result<(Vec<NodeRecord>, Children), Error> {
         let dir = temp.state().network("test").unwrap();
         let _lock = dir.create_and_lock(&|| false).unwrap();
         let interrupted = AtomicBool::new(false);
@@ -417,13 +417,13 @@ mod tests {
     fn nodes_that_are_ready_are_recorded_and_end_with_their_brood() {
         let temp = TempDir::new();
         let mut done = Vec::new();
-        let (nodes, brood) =
+        let (nodes, children) =
             launch(&temp, READY, 9, &mut |progress, _| done.push(progress.done)).unwrap();
         let numbers: Vec<u32> = nodes.iter().map(|node| node.node.0).collect();
         assert_eq!(numbers, [1, 2, 3, 4, 5, 6, 7, 8, 9]);
         assert_eq!(done, numbers);
         assert!(nodes.iter().all(|node| node.process.is_alive()));
-        drop(brood);
+        drop(children);
         assert!(!nodes.iter().any(|node| node.process.is_alive()));
         assert_none_left(&temp);
     }

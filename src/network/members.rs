@@ -159,17 +159,17 @@ fn start_one(
     let config = Config { faults: record.fault_rules(), ..config };
     let interrupted = AtomicBool::new(false);
     let mut launcher = Launcher { dir, program, interrupted: &interrupted, progress: &mut |_| {} };
-    let (mut nodes, brood) = launcher.launch(&[(config, addr)])?;
+    let (mut nodes, children) = launcher.launch(&[(config, addr)])?;
     let before = record.clone();
     let started = nodes.remove(0);
     record.put(started.clone());
     dir.write(&record)?;
     if let Err(error) = launcher.confirm(std::slice::from_ref(&started), &record.key) {
-        drop(brood);
+        drop(children);
         dir.write(&before)?;
         return Err(error);
     }
-    brood.let_go();
+    children.let_go();
     if let Place::Between(gap) = place {
         record.insert(peer_addr(&started), gap);
         dir.write(&record)?;

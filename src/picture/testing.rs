@@ -21,8 +21,8 @@ fn said(node: u32, nodes: u32) -> Said {
         addr: ([127, 0, 0, 1], 7000).into(),
         state: PeerState::Alive,
         neighbours: vec![],
-        unsettled: 0,
-        settle_time_us: None,
+        in_flight: 0,
+        ack_time_us: None,
     };
     let info = MessageInfo {
         id: MessageId::new(1, 1, 1),

@@ -195,9 +195,9 @@ impl Checker {
         }
     }
 
-    /// Checks that a node counts as unsettled what is.
-    pub(super) fn check_settling(&mut self, at: u64, member: &Member) {
-        if let Some(Err(what)) = member.node.as_deref().map(Node::audit_settling) {
+    /// Checks that a node counts as in_flight what is.
+    pub(super) fn check_in_flight(&mut self, at: u64, member: &Member) {
+        if let Some(Err(what)) = member.node.as_deref().map(Node::audit_in_flight) {
             self.violated(at, member.id, what);
         }
     }

@@ -157,7 +157,7 @@ impl Simulation {
     }
 
     /// Checks what need not be checked after every step: every path of every message held, and
-    /// what is unsettled.
+    /// what is in_flight.
     ///
     /// # Errors
     ///
@@ -165,7 +165,7 @@ impl Simulation {
     pub fn check_paths(&mut self) -> Result<(), Violation> {
         let ids: Vec<MessageId> = self.checker.sent.iter().map(|sent| sent.id).collect();
         for at in 0..self.members.len() {
-            self.checker.check_settling(self.at, &self.members[at]);
+            self.checker.check_in_flight(self.at, &self.members[at]);
             for id in &ids {
                 self.checker.check_paths(self.at, &self.members[at], *id);
             }

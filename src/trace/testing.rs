@@ -17,8 +17,8 @@ pub(super) fn said(node: u32, holding: Option<Holding>, peers: &[u32]) -> Said {
         addr: ([127, 0, 0, 1], 7000).into(),
         state: PeerState::Alive,
         neighbours: vec![],
-        unsettled: 0,
-        settle_time_us: None,
+        in_flight: 0,
+        ack_time_us: None,
     };
     let peers = peers.iter().map(peer).collect();
     Said { node: NodeId(node), state: NodeState::Up, holding, peers }

@@ -26,7 +26,7 @@ fn fields_of_every_kind_of_frame_are_what_the_nodes_report() {
         let lab = Lab::new();
         let capture = Capture::start(&lab);
         // Nobody asks after a message because the machine is busy: each copy is one of the flood.
-        let patient = "--timing settle-timeout-min=1500ms";
+        let patient = "--timing ack-timeout-min=1500ms";
         lab.start(&format!("random 3 --num-nodes {NODES} --seed 3 {patient}"));
         capture.until_it_runs();
         until_links_are_told(&lab);
@@ -260,7 +260,7 @@ impl Reports {
             (3, "wants_sent"),
             (5, "ranges_sent"),
             (11, "probes_sent"),
-            (17, "no_rooms_sent"),
+            (17, "back_pressure_sent"),
         ] {
             let seen = kinds.iter().filter(|seen| **seen == kind).count() as u64;
             assert_eq!(seen, total(&self.shown, counter), "{counter}");

@@ -73,7 +73,7 @@ fn peer(node: u32) -> PeerInfo {
         addr: ([127, 0, 0, 1], 7000).into(),
         state: PeerState::Alive,
         neighbours: vec![],
-        unsettled: 0,
-        settle_time_us: None,
+        in_flight: 0,
+        ack_time_us: None,
     }
 }

@@ -5,11 +5,11 @@ use gossip::protocol::Effect;
 use gossip::sim::spread::Experiment;
 use gossip::topology::Kind;
 
-use super::harness::{RANDOM_3, RING, everywhere, graph, millis, secs, send_paced, settled};
+use super::harness::{RANDOM_3, RING, everywhere, graph, millis, secs, send_paced, started};
 
 #[test]
 fn a_ring_of_32_takes_192_copies_for_three_relays() {
-    let mut simulation = settled(RING, 32, 1);
+    let mut simulation = started(RING, 32, 1);
     let banana = simulation.send(8, "banana", 3).unwrap();
     simulation.run_for(secs(2)).unwrap();
     assert_eq!(simulation.reached(banana), 32);
@@ -25,7 +25,7 @@ fn a_ring_of_32_takes_192_copies_for_three_relays() {
 #[test]
 fn every_link_carries_each_message_r_times_each_way() {
     for kind in [RING, RANDOM_3, Kind::Powerlaw, Kind::Random { degree: Some(5) }] {
-        let mut simulation = settled(kind, 32, 7);
+        let mut simulation = started(kind, 32, 7);
         let links = graph(kind, 32, 7).edge_count() as u64;
         for (node, relays) in [(1, 1), (17, 2), (32, 3)] {
             let before = simulation.counters().rumors_sent;
@@ -53,7 +53,7 @@ fn ten_thousand_nodes_get_a_message_in_as_many_hops_as_they_are_apart() {
 
 #[test]
 fn a_delay_does_not_turn_messages_into_repairs() {
-    let mut simulation = settled(RANDOM_3, 32, 3);
+    let mut simulation = started(RANDOM_3, 32, 3);
     simulation.set_faults(everywhere(Effect { delay: millis(50), ..Effect::default() }));
     // The first few find the links slower than they were, and measure that.
     send_paced(&mut simulation, 10, millis(300));
@@ -71,7 +71,7 @@ fn a_delay_does_not_turn_messages_into_repairs() {
 
 #[test]
 fn a_long_ring_does_not_turn_messages_into_repairs() {
-    let mut simulation = settled(RING, 1_000, 3);
+    let mut simulation = started(RING, 1_000, 3);
     let ids = send_paced(&mut simulation, 8, millis(500));
     simulation.run_for(secs(2)).unwrap();
     assert!(simulation.all_have(&ids));

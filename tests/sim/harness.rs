@@ -22,12 +22,12 @@ pub(crate) fn graph(kind: Kind, nodes: u32, seed: u64) -> Graph {
 }
 
 /// A network that has run for long enough to know its neighbours, and to be quiet.
-pub(crate) fn settled(kind: Kind, nodes: u32, seed: u64) -> Simulation {
-    settled_with(kind, nodes, seed, |_| ())
+pub(crate) fn started(kind: Kind, nodes: u32, seed: u64) -> Simulation {
+    started_with(kind, nodes, seed, |_| ())
 }
 
 /// The same with other options.
-pub(crate) fn settled_with(
+pub(crate) fn started_with(
     kind: Kind,
     nodes: u32,
     seed: u64,

@@ -3,12 +3,12 @@
 use gossip::protocol::PeerState;
 use gossip::sim::Simulation;
 
-use super::harness::{RANDOM_3, RING, arrive, graph, is_a_ring, loss, millis, secs, settled};
+use super::harness::{RANDOM_3, RING, arrive, graph, is_a_ring, loss, millis, secs, started};
 
 #[test]
 fn a_killed_node_is_dead_to_its_neighbours_within_five_seconds() {
     for seed in 1..=5 {
-        let mut simulation = settled(RANDOM_3, 32, seed);
+        let mut simulation = started(RANDOM_3, 32, seed);
         let neighbours = simulation.neighbours(7);
         simulation.crash(7);
         let noticed = |s: &Simulation| neighbours.iter().all(|n| sees(s, *n, 7) == PeerState::Dead);
@@ -25,7 +25,7 @@ fn sees(simulation: &Simulation, node: u32, peer: u32) -> PeerState {
 
 #[test]
 fn an_hour_in_which_a_fifth_of_all_datagrams_is_lost_makes_nobody_dead() {
-    let mut simulation = settled(RANDOM_3, 32, 4);
+    let mut simulation = started(RANDOM_3, 32, 4);
     simulation.set_faults(loss(0.2));
     simulation.run_for(secs(3_600)).unwrap();
     let counters = simulation.counters();
@@ -48,7 +48,7 @@ fn nobody_is_dead_while_many_nodes_start_one_by_one() {
 #[test]
 fn a_node_that_was_stopped_comes_back_by_itself_and_catches_up() {
     for (kind, seed) in [(RING, 1), (RANDOM_3, 1)] {
-        let mut simulation = settled(kind, 16, seed);
+        let mut simulation = started(kind, 16, seed);
         simulation.pause(5);
         simulation.run_for(secs(10)).unwrap();
         let missed = simulation.send(9, "while it slept", 1).unwrap();

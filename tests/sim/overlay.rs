@@ -4,7 +4,7 @@ use gossip::sim::Simulation;
 use gossip::topology::Kind;
 
 use super::harness::{
-    RANDOM_3, RING, arrive, is_a_ring, links, loss, mean_degree, millis, secs, send_paced, settled,
+    RANDOM_3, RING, arrive, is_a_ring, links, loss, mean_degree, millis, secs, send_paced, started,
 };
 
 /// Kills nodes at once; the survivors find one another, and what is sent then reaches them all.
@@ -28,7 +28,7 @@ fn a_quarter_or_a_half_killed_at_once_leaves_the_others_connected() {
         for (kind, nodes) in [(RANDOM_3, 32), (RING, 32)] {
             let scattered = |share: u32| (1..=nodes).filter(move |node| node % share == 0);
             let what = |how: &str| format!("{kind} of {nodes}, seed {seed}, {how}");
-            let fresh = || settled(kind, nodes, seed);
+            let fresh = || started(kind, nodes, seed);
             kill(&mut fresh(), scattered(4), &what("every fourth"));
             kill(&mut fresh(), scattered(2), &what("every second"));
             kill(&mut fresh(), 3..3 + nodes / 4, &what("a quarter side by side"));
@@ -39,7 +39,7 @@ fn a_quarter_or_a_half_killed_at_once_leaves_the_others_connected() {
 
 #[test]
 fn half_of_a_ring_of_a_thousand_killed_at_once_leaves_the_others_connected() {
-    let mut simulation = settled(RING, 1_000, 1);
+    let mut simulation = started(RING, 1_000, 1);
     // Every second pair: no survivor keeps both its neighbours.
     let killed = (1..=1_000).filter(|node| node % 4 < 2);
     kill(&mut simulation, killed, "ring of 1,000, every second pair");
@@ -67,7 +67,7 @@ fn leave_one_by_one(simulation: &mut Simulation, leavers: &[u32]) -> [f64; 3] {
 fn degrees_stay_near_what_they_were_when_half_leave_one_by_one() {
     for seed in 1..=5 {
         for kind in [RANDOM_3, Kind::Random { degree: Some(5) }] {
-            let mut simulation = settled(kind, 32, seed);
+            let mut simulation = started(kind, 32, seed);
             let first: Vec<usize> = (1..=32).map(|n| simulation.neighbours(n).len()).collect();
             let leavers: Vec<u32> = (1..=32).filter(|node| node % 2 == 0).collect();
             let [before, quarter, half] = leave_one_by_one(&mut simulation, &leavers);
@@ -85,7 +85,7 @@ fn degrees_stay_near_what_they_were_when_half_leave_one_by_one() {
 #[test]
 fn a_ring_stays_a_ring_when_half_leave_one_by_one() {
     for seed in 1..=3 {
-        let mut simulation = settled(RING, 32, seed);
+        let mut simulation = started(RING, 32, seed);
         let leavers: Vec<u32> = (5..=20).collect();
         leave_one_by_one(&mut simulation, &leavers);
         assert!(is_a_ring(&simulation), "seed {seed}: {:?}", links(&simulation));
@@ -94,7 +94,7 @@ fn a_ring_stays_a_ring_when_half_leave_one_by_one() {
 
 #[test]
 fn nobody_knows_more_than_a_small_part_of_a_large_network() {
-    let mut simulation = settled(RANDOM_3, 1_000, 1);
+    let mut simulation = started(RANDOM_3, 1_000, 1);
     simulation.run_for(secs(60)).unwrap();
     let known = simulation.living().into_iter().map(|n| simulation.status(n).unwrap().known_nodes);
     let most = known.max().unwrap();
@@ -105,7 +105,7 @@ fn nobody_knows_more_than_a_small_part_of_a_large_network() {
 #[test]
 fn loss_alone_makes_no_links() {
     for (seed, share) in [(1, 0.2), (2, 0.4)] {
-        let mut simulation = settled(RING, 32, seed);
+        let mut simulation = started(RING, 32, seed);
         let before = links(&simulation);
         simulation.set_faults(loss(share));
         send_paced(&mut simulation, 240, millis(500));

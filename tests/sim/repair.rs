@@ -6,13 +6,13 @@ use gossip::protocol::Counters;
 use gossip::sim::{Checks, Simulation, partition};
 
 use super::harness::{
-    RANDOM_3, RING, arrive, is_a_ring, links, loss, millis, secs, send_paced, settled, settled_with,
+    RANDOM_3, RING, arrive, is_a_ring, links, loss, millis, secs, send_paced, started, started_with,
 };
 
 /// 50 messages from different nodes of 32, so much of all datagrams lost.
 fn fifty_messages(kind: gossip::topology::Kind, share: f64, within: Duration) {
     for seed in 1..=3 {
-        let mut simulation = settled(kind, 32, seed);
+        let mut simulation = started(kind, 32, seed);
         simulation.set_faults(loss(share));
         let ids = send_paced(&mut simulation, 50, millis(20));
         let took = arrive(&mut simulation, &ids, within);
@@ -31,7 +31,7 @@ fn a_fifth_or_two_of_all_datagrams_lost() {
 #[test]
 fn what_was_sent_during_a_partition_is_everywhere_five_seconds_after() {
     for (kind, seed) in [(RING, 1), (RING, 2), (RANDOM_3, 1), (RANDOM_3, 2)] {
-        let mut simulation = settled(kind, 32, seed);
+        let mut simulation = started(kind, 32, seed);
         let before = links(&simulation);
         simulation.set_faults(partition(&[&[(1, 16)], &[(17, 32)]]));
         let mut ids = send_paced(&mut simulation, 40, millis(500));
@@ -50,7 +50,7 @@ fn what_was_sent_during_a_partition_is_everywhere_five_seconds_after() {
 #[test]
 fn under_a_steady_load_without_loss_repair_is_idle() {
     for rate in [10, 100, 1_000] {
-        let mut simulation = settled(RANDOM_3, 32, 5);
+        let mut simulation = started(RANDOM_3, 32, 5);
         let began = simulation.counters();
         simulation.run_for(secs(5)).unwrap();
         let idle = sent_between(&began, &simulation.counters());
@@ -79,7 +79,7 @@ fn sent_between(before: &Counters, after: &Counters) -> (u64, u64) {
 
 #[test]
 fn an_idle_network_is_quiet_however_much_it_holds() {
-    let mut simulation = settled_with(RANDOM_3, 64, 9, |options| {
+    let mut simulation = started_with(RANDOM_3, 64, 9, |options| {
         options.checks = Checks::Deliveries;
     });
     let ids = send_paced(&mut simulation, 3_000, Duration::from_micros(500));
@@ -164,7 +164,7 @@ fn what_a_node_missed_costs_what_it_missed_and_not_what_all_hold() {
 
 #[test]
 fn what_is_gone_everywhere_keeps_nobody_busy() {
-    let mut simulation = settled_with(RANDOM_3, 16, 2, |options| {
+    let mut simulation = started_with(RANDOM_3, 16, 2, |options| {
         std::sync::Arc::make_mut(&mut options.limits).messages_max = 100;
     });
     send_paced(&mut simulation, 500, millis(5));

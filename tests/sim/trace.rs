@@ -5,7 +5,7 @@ use gossip::sim::{Life, Simulation};
 use gossip::topology::{Kind, measure};
 use gossip::trace::{Faults, Lacks, NodeState, Said, Trace};
 
-use super::harness::{RANDOM_3, RING, graph, secs, settled};
+use super::harness::{RANDOM_3, RING, graph, secs, started};
 
 /// What all nodes of a simulation say of a message.
 fn trace(simulation: &Simulation, id: MessageId) -> Trace {
@@ -30,7 +30,7 @@ fn trace(simulation: &Simulation, id: MessageId) -> Trace {
 
 #[test]
 fn a_ring_of_32_with_equal_delays_is_as_theory_says() {
-    let mut simulation = settled(RING, 32, 1);
+    let mut simulation = started(RING, 32, 1);
     for relays in [1, 2, 3] {
         let id = simulation.send(8, "banana", relays).unwrap();
         simulation.run_for(secs(2)).unwrap();
@@ -57,7 +57,7 @@ fn a_ring_of_32_with_equal_delays_is_as_theory_says() {
 #[test]
 fn copies_are_as_many_as_expected_on_any_topology() {
     for kind in [RANDOM_3, Kind::Powerlaw] {
-        let mut simulation = settled(kind, 64, 5);
+        let mut simulation = started(kind, 64, 5);
         let graph = graph(kind, 64, 5);
         for (node, relays) in [(1, 1), (40, 2)] {
             let before = simulation.counters();
@@ -83,7 +83,7 @@ fn copies_are_as_many_as_expected_on_any_topology() {
 
 #[test]
 fn who_died_and_who_came_later_are_told_apart() {
-    let mut simulation = settled(RING, 8, 3);
+    let mut simulation = started(RING, 8, 3);
     simulation.crash(3);
     simulation.pause(5);
     let id = simulation.send(1, "banana", 1).unwrap();

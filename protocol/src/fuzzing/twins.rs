@@ -41,7 +41,7 @@ pub fn twins(data: &[u8]) -> u64 {
     assert_eq!(elder.said(), younger.said());
     assert_eq!(elder.node.status(), younger.node.status());
     assert_eq!(elder.node.deadline(), younger.node.deadline());
-    assert_eq!(elder.node.audit_settling(), younger.node.audit_settling());
+    assert_eq!(elder.node.audit_in_flight(), younger.node.audit_in_flight());
     let all = MessageQuery { which: Which::All, last: None, after: None };
     assert_eq!(elder.node.messages(&all), younger.node.messages(&all));
     later

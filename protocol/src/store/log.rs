@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 
 use super::record::Record;
 
-/// The how manieth message to arrive it was, from 0.
+/// Its index in the order of arrival, from 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in super::super) struct Slot(pub(super) u64);
 

@@ -40,7 +40,7 @@ pub(in super::super) struct Record {
     body: Body,
 }
 
-/// Room in the record for a text of a few words and the paths of three copies. A list of its own
+/// SendWindow in the record for a text of a few words and the paths of three copies. A list of its own
 /// would take half as much again for its place and its length.
 const BODY_BYTES: usize = 64;
 type Body = SmallVec<[u8; BODY_BYTES]>;
@@ -50,8 +50,8 @@ type Body = SmallVec<[u8; BODY_BYTES]>;
 const TRAIL_BYTES: usize = 6;
 
 /// The bytes that a message with a text this long takes, but for its paths: these grow while
-/// it is unsettled, and this must not.
-pub(in super::super) fn settling_bytes(text_bytes: usize) -> u64 {
+/// it is in_flight, and this must not.
+pub(in super::super) fn in_flight_bytes(text_bytes: usize) -> u64 {
     (size_of::<Record>() + text_bytes) as u64
 }
 
@@ -134,14 +134,14 @@ impl Record {
 
     /// Whether a copy that comes in over this link settles the message there. If so: since when
     /// the copy that was sent was under way, unless repair had a hand in it.
-    pub(in super::super) fn settles(
+    pub(in super::super) fn acknowledges(
         &self,
         from: LinkId,
         repaired: bool,
     ) -> Option<Option<Monotonic>> {
         let copies = self.copies.get(from)?;
         let flooded = !repaired && !self.repaired;
-        copies.is_unsettled().then_some(flooded.then_some(self.arrived))
+        copies.is_in_flight().then_some(flooded.then_some(self.arrived))
     }
 
     /// Notes a later copy. The first was noted when the message was recorded.
@@ -160,7 +160,7 @@ impl Record {
     /// always the first, a shortest and a longest.
     fn keep_path(&mut self, trail: Trail<'_>, paths_max: usize) -> Kept {
         if usize::from(self.paths) < paths_max.clamp(1, usize::from(u16::MAX)) {
-            // Room for this one and no more: others may never come.
+            // SendWindow for this one and no more: others may never come.
             self.body.reserve_exact(trail.bytes());
             trail.append_to(&mut self.body);
             self.paths += 1;
@@ -215,9 +215,9 @@ impl Record {
         self.body.len() - self.text_bytes as usize - first
     }
 
-    /// Bytes this message counts for while it is unsettled.
-    pub(in super::super) fn settling_bytes(&self) -> u64 {
-        settling_bytes(self.text_bytes as usize)
+    /// Bytes this message counts for while it is in_flight.
+    pub(in super::super) fn in_flight_bytes(&self) -> u64 {
+        in_flight_bytes(self.text_bytes as usize)
     }
 
     /// Bytes this message takes, as the limit counts them.

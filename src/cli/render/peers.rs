@@ -96,8 +96,8 @@ mod tests {
             addr: ([127, 0, 0, 1], 7000).into(),
             state,
             neighbours: Vec::new(),
-            unsettled: 0,
-            settle_time_us: None,
+            in_flight: 0,
+            ack_time_us: None,
         };
         let reached = |node, hops, via, state| Reached { peer: peer(node, state), hops, via };
         let reached = [

@@ -243,8 +243,8 @@ pub(super) mod tests {
             addr: ([127, 0, 0, 1], 7000).into(),
             state: PeerState::Alive,
             neighbours: vec![],
-            unsettled: 0,
-            settle_time_us: None,
+            in_flight: 0,
+            ack_time_us: None,
         };
         let peers = peers.iter().map(peer).collect();
         Said { node: NodeId(node), state: NodeState::Up, holding: Some(Holding::Unknown), peers }

@@ -184,7 +184,7 @@ impl Drawn<'_> {
         if self.view.full || middle.is_empty() || whole - joined + ending.1 <= room {
             return shown(&branches) + ending.0;
         }
-        // Room for the first, the last, and how many are left out.
+        // SendWindow for the first, the last, and how many are left out.
         let gap = format!("… {} more …", middle.len()).chars().count();
         let mut used = plain(first) + plain(last) + gap + 2 * joined + ending.1;
         let fits = middle.iter().take_while(|branch| {

@@ -5,7 +5,7 @@
 //! nodes sent counts as well, for it needs the same room.
 //!
 //! That slows down who would overrun its own links. What piles up elsewhere, all nodes together
-//! sent: a node whose neighbour lags far behind asks all to hold back ([`NoRoom`]), and each passes
+//! sent: a node whose neighbour lags far behind asks all to hold back ([`BackPressure`]), and each passes
 //! that on. It ends by itself after a moment unless it is said again, and what was accepted is
 //! relayed meanwhile as ever. The words are numbered: a node heeds and passes on only what is newer
 //! than all it heard, so that none goes round for ever, and several at once are one.
@@ -17,20 +17,20 @@ use super::message::{NodeId, PeerAddr};
 use super::peers::{Peer, Standing};
 use super::store::Mark;
 use super::time::{Monotonic, Now};
-use super::wire::{Frame, NoRoom};
+use super::wire::{BackPressure, Frame};
 
-/// Of all that may be retained, this part may be unsettled: so many nodes may fill their links in
+/// Of all that may be retained, this part may be in_flight: so many nodes may fill their links in
 /// the same moment, before they hear of each other, and nothing is evicted too early.
-const UNSETTLED_PART: usize = 16;
+const IN_FLIGHT_PART: usize = 16;
 /// Once this part of what may be retained came after a message that a neighbour still lacks, all
 /// nodes hold back: the rest is for what they accept until they hear of it.
 const LAG_PART: u64 = 4;
 /// For how long there is no room once somebody could not keep up, and how long before the end of
 /// that time it is said again.
-const NO_ROOM_FOR: Duration = Duration::from_millis(100);
+const BACK_PRESSURE_FOR: Duration = Duration::from_millis(100);
 const RENEWED_BEFORE: Duration = Duration::from_millis(75);
 
-/// Room is halved at most so often.
+/// SendWindow is halved at most so often.
 const HALVED_MAX: u32 = 6;
 /// The first messages that a node takes in after a rest, where there is ever room for as many.
 const FIRST: usize = 8;
@@ -40,12 +40,12 @@ const REST: Duration = Duration::from_secs(1);
 /// How much of the room there can be is there now.
 ///
 /// As in TCP (RFC 5681), a node does not know how much the network carries, nor how many others
-/// are about to send. So it takes in little at first, twice as much once all of that settled, and
+/// are about to send. So it takes in little at first, twice as much once all of that acknowledged, and
 /// half as much after somebody could not keep up. Others may do the same at the same time: with
 /// what all took in meanwhile doubled as well, nobody must lag behind. What others sent does not
 /// count here, or who begins while they fill their links would find no place among them.
 #[derive(Debug, Default)]
-pub(super) struct Room {
+pub(super) struct SendWindow {
     /// There is none before this time.
     none_until: Monotonic,
     /// How many times this was said in the network, as far as is known here.
@@ -53,21 +53,21 @@ pub(super) struct Room {
     halved: u32,
     /// What was taken in since it last doubled or halved, or after a rest.
     accepted: Accepted,
-    /// Half of it was taken, while these messages were unsettled, at this time: it doubles when
-    /// all but a few of them are settled. Boxed, for most nodes of a large network send nothing.
+    /// Half of it was taken, while these messages were in_flight, at this time: it doubles when
+    /// all but a few of them are acknowledged. Boxed, for most nodes of a large network send nothing.
     taken: Option<Box<(Mark, Monotonic)>>,
     /// When somebody last asked for room.
     used: Option<Monotonic>,
 }
 
-/// Messages, and their bytes as `settling_bytes` counts them.
+/// Messages, and their bytes as `in_flight_bytes` counts them.
 #[derive(Clone, Copy, Debug, Default)]
 struct Accepted {
     messages: usize,
     bytes: u64,
 }
 
-impl Room {
+impl SendWindow {
     /// A text was taken in.
     pub(super) fn note(&mut self, bytes: u64) {
         self.accepted.messages += 1;
@@ -79,7 +79,7 @@ impl Room {
         if self.none_until <= now {
             self.change((self.halved + 1).min(HALVED_MAX));
         }
-        self.none_until = now + NO_ROOM_FOR;
+        self.none_until = now + BACK_PRESSURE_FOR;
     }
 
     /// Begins to count anew.
@@ -100,90 +100,90 @@ impl Room {
 }
 
 impl Node {
-    /// How many more messages may start here now. None while too many bytes are unsettled; so ask
+    /// How many more messages may start here now. None while too many bytes are in_flight; so ask
     /// after each.
     #[must_use]
-    pub fn room(&mut self, now: Now) -> usize {
+    pub fn send_window(&mut self, now: Now) -> usize {
         self.record_passed_on();
-        self.room.begin(now.monotonic, self.room_max());
-        let unsettled = self.first_unsettled();
-        if now.monotonic < self.room.none_until || self.is_much(unsettled, LAG_PART) {
+        self.window.begin(now.monotonic, self.send_window_max());
+        let in_flight = self.first_in_flight();
+        if now.monotonic < self.window.none_until || self.is_much(in_flight, LAG_PART) {
             return 0;
         }
-        self.renew_share(now.monotonic, unsettled);
-        let bytes = self.unsettled_bytes();
+        self.renew_window(now.monotonic, in_flight);
+        let bytes = self.bytes_in_flight();
         // An empty link takes any message, however large.
         if bytes > 0 && bytes >= self.bytes_max() {
             return 0;
         }
-        let messages = usize::try_from(self.unsettled()).unwrap_or(usize::MAX);
-        let room = self.room_max().saturating_sub(messages);
-        room.min(self.share())
+        let messages = usize::try_from(self.in_flight()).unwrap_or(usize::MAX);
+        let room = self.send_window_max().saturating_sub(messages);
+        room.min(self.left_in_window())
     }
 
     /// What is left of this node's share of the room, while that is not all there can be.
-    fn share(&self) -> usize {
-        let (most, Accepted { messages, bytes }) = (self.share_max(), self.room.accepted);
+    fn left_in_window(&self) -> usize {
+        let (most, Accepted { messages, bytes }) = (self.window_now(), self.window.accepted);
         match () {
-            () if self.room.halved == 0 => usize::MAX,
+            () if self.window.halved == 0 => usize::MAX,
             () if bytes > 0 && bytes >= most.bytes => 0,
             () => most.messages.saturating_sub(messages),
         }
     }
 
-    fn share_max(&self) -> Accepted {
-        Accepted { messages: self.room_now(), bytes: self.bytes_max() >> self.room.halved }
+    fn window_now(&self) -> Accepted {
+        Accepted { messages: self.send_window_now(), bytes: self.bytes_max() >> self.window.halved }
     }
 
-    /// The most bytes that may be unsettled on a link.
+    /// The most bytes that may be in_flight on a link.
     fn bytes_max(&self) -> u64 {
-        (self.config.limits.retained_bytes_max / UNSETTLED_PART) as u64
+        (self.config.limits.retained_bytes_max / IN_FLIGHT_PART) as u64
     }
 
-    /// Gives this node a new share, twice as large, when what it took of the last one has settled
+    /// Gives this node a new share, twice as large, when what it took of the last one has acknowledged
     /// but for a few; or one of the same size, when that takes long: messages that cannot be
     /// delivered must not stop all that follow.
-    fn renew_share(&mut self, now: Monotonic, unsettled: Mark) {
-        let (most, Accepted { messages, bytes }) = (self.share_max(), self.room.accepted);
+    fn renew_window(&mut self, now: Monotonic, in_flight: Mark) {
+        let (most, Accepted { messages, bytes }) = (self.window_now(), self.window.accepted);
         // Half of it, so that the other half is under way while this settles.
         if messages * 2 >= most.messages || bytes * 2 >= most.bytes {
-            self.room.taken.get_or_insert_with(|| Box::new((unsettled, now)));
+            self.window.taken.get_or_insert_with(|| Box::new((in_flight, now)));
         }
-        let Some((taken, since)) = self.room.taken.as_deref().copied() else { return };
-        let few_are_left = self.unsettled() * 4 <= most.messages as u64;
-        if taken.end <= unsettled.first || few_are_left {
+        let Some((taken, since)) = self.window.taken.as_deref().copied() else { return };
+        let few_are_left = self.in_flight() * 4 <= most.messages as u64;
+        if taken.end <= in_flight.first || few_are_left {
             let was_easy = !self.is_much(taken, LAG_PART * 2);
-            self.room.change(self.room.halved.saturating_sub(u32::from(was_easy)));
+            self.window.change(self.window.halved.saturating_sub(u32::from(was_easy)));
         } else if now.since(since) > REST {
-            self.room.change(self.room.halved);
+            self.window.change(self.window.halved);
         }
     }
 
-    /// The most that this node takes in before some of it settled: less than [`Node::room_max`]
+    /// The most that this node takes in before some of it acknowledged: less than [`Node::send_window_max`]
     /// until the network turns out to carry as much.
     #[must_use]
-    pub fn room_now(&self) -> usize {
-        (self.room_max() >> self.room.halved).max(1)
+    pub fn send_window_now(&self) -> usize {
+        (self.send_window_max() >> self.window.halved).max(1)
     }
 
-    /// The most there can be: [`Limits::unsettled_max`](super::Limits::unsettled_max), or less
+    /// The most there can be: [`Limits::in_flight_max`](super::Limits::in_flight_max), or less
     /// where few messages are retained.
     #[must_use]
-    pub fn room_max(&self) -> usize {
+    pub fn send_window_max(&self) -> usize {
         let limits = &self.config.limits;
-        limits.unsettled_max.min(limits.messages_max / UNSETTLED_PART).max(1)
+        limits.in_flight_max.min(limits.messages_max / IN_FLIGHT_PART).max(1)
     }
 
     /// Messages sent that some neighbour is not known to have.
     #[must_use]
-    pub fn unsettled(&self) -> u64 {
-        let unsettled = self.awaited().map(|peer| u64::from(peer.settling.unsettled));
-        unsettled.max().unwrap_or(0)
+    pub fn in_flight(&self) -> u64 {
+        let in_flight = self.awaited().map(|peer| u64::from(peer.in_flight.messages));
+        in_flight.max().unwrap_or(0)
     }
 
     /// The bytes of those messages, about.
-    fn unsettled_bytes(&self) -> u64 {
-        self.awaited().map(|peer| peer.settling.bytes).max().unwrap_or(0)
+    fn bytes_in_flight(&self) -> u64 {
+        self.awaited().map(|peer| peer.in_flight.bytes).max().unwrap_or(0)
     }
 
     /// The neighbours that messages wait for: not those that fell silent.
@@ -193,12 +193,12 @@ impl Node {
 
     /// What came since the first message that a neighbour is not known to have; not one that is
     /// silent, or was never heard.
-    fn first_unsettled(&mut self) -> Mark {
+    fn first_in_flight(&mut self) -> Mark {
         let Self { store, peers, .. } = self;
         let lives =
             |link| peers.iter().any(|peer| peer.link == link && peer.standing == Standing::Alive);
-        store.unsettled(|record| {
-            record.copies.iter().any(|copies| copies.is_unsettled() && lives(copies.link))
+        store.in_flight(|record| {
+            record.copies.iter().any(|copies| copies.is_in_flight() && lives(copies.link))
         })
     }
 
@@ -212,65 +212,65 @@ impl Node {
 
     /// Asks all nodes to hold back if a neighbour lags behind, unless somebody just did.
     pub(super) fn hold_back(&mut self, now: Now) {
-        if self.room.none_until > now.monotonic + RENEWED_BEFORE {
+        if self.window.none_until > now.monotonic + RENEWED_BEFORE {
             return;
         }
-        let unsettled = self.first_unsettled();
-        if !self.is_much(unsettled, LAG_PART) {
+        let in_flight = self.first_in_flight();
+        if !self.is_much(in_flight, LAG_PART) {
             return;
         }
-        self.pass_no_room_on(now, self.room.wave.saturating_add(1), None);
+        self.pass_back_pressure_on(now, self.window.wave.saturating_add(1), None);
     }
 
     /// A peer asks all nodes to hold back.
-    pub(super) fn on_no_room(&mut self, now: Now, from: NodeId, no_room: NoRoom) {
-        if no_room.wave > self.room.wave {
-            self.pass_no_room_on(now, no_room.wave, Some(from));
-        } else if no_room.wave < self.room.wave {
+    pub(super) fn on_back_pressure(&mut self, now: Now, from: NodeId, back_pressure: BackPressure) {
+        if back_pressure.wave > self.window.wave {
+            self.pass_back_pressure_on(now, back_pressure.wave, Some(from));
+        } else if back_pressure.wave < self.window.wave {
             // It counts from the start, or from before the network came together. What it has to
             // say would not be heard; so it hears how far others have counted.
             let to = self.peers.get(from).map(|peer| peer.addr);
-            self.tell_no_room(to.into_iter().collect());
+            self.send_back_pressure(to.into_iter().collect());
         }
     }
 
     /// Holds back, and tells all neighbours but the one that asked for it.
-    fn pass_no_room_on(&mut self, now: Now, wave: u64, from: Option<NodeId>) {
-        self.room.wave = wave;
-        self.no_room_for_a_moment(now);
+    fn pass_back_pressure_on(&mut self, now: Now, wave: u64, from: Option<NodeId>) {
+        self.window.wave = wave;
+        self.hold_back_for_a_moment(now);
         let others = self.peers.iter().filter(|peer| peer.standing == Standing::Alive);
         let others = others.map(|peer| peer.addr).filter(|peer| Some(peer.node) != from);
-        self.tell_no_room(others.collect());
+        self.send_back_pressure(others.collect());
     }
 
-    fn tell_no_room(&mut self, peers: Vec<PeerAddr>) {
+    fn send_back_pressure(&mut self, peers: Vec<PeerAddr>) {
         for peer in peers {
-            self.counters.no_rooms_sent += 1;
-            self.outbox.send(peer, &Frame::NoRoom(NoRoom { wave: self.room.wave }));
+            self.counters.back_pressure_sent += 1;
+            self.outbox.send(peer, &Frame::BackPressure(BackPressure { wave: self.window.wave }));
         }
     }
 
-    fn no_room_for_a_moment(&mut self, now: Now) {
-        self.room.close(now.monotonic);
-        self.note_end_of_no_room(now);
+    fn hold_back_for_a_moment(&mut self, now: Now) {
+        self.window.close(now.monotonic);
+        self.note_end_of_back_pressure(now);
     }
 
     /// Somebody may wait for it to end.
-    pub(super) fn note_end_of_no_room(&mut self, now: Now) {
-        if self.room.none_until > now.monotonic {
-            self.due.at(self.room.none_until);
+    pub(super) fn note_end_of_back_pressure(&mut self, now: Now) {
+        if self.window.none_until > now.monotonic {
+            self.due.at(self.window.none_until);
         }
     }
 
     /// Takes note that something was evicted that an awaited neighbour was not known to have.
     pub(super) fn evicted_too_early(&mut self, now: Now) {
-        self.counters.limit_unsettled_evicted += 1;
-        self.no_room_for_a_moment(now);
+        self.counters.limit_in_flight_evicted += 1;
+        self.hold_back_for_a_moment(now);
     }
 
     /// Counts a message, or several, that had to wait for room.
     pub fn count_held_up(&mut self) {
-        self.counters.limit_unsettled_held_up += 1;
+        self.counters.limit_in_flight_held_up += 1;
     }
 
     /// Whether the node was told to leave, and takes in no more texts.
@@ -281,7 +281,7 @@ impl Node {
 }
 
 impl Peer {
-    /// Whether what it has not yet settled is waited for.
+    /// Whether what it has not yet acknowledged is waited for.
     pub(super) fn is_awaited(&self) -> bool {
         self.gets_copies() && !matches!(self.standing, Standing::Suspected { .. })
     }
@@ -318,7 +318,7 @@ mod tests {
         for _ in 0..60_000 {
             let now = table.now();
             for (node, left) in (1..).zip(&mut left) {
-                while *left > 0 && table.node(node).room(now) > 0 {
+                while *left > 0 && table.node(node).send_window(now) > 0 {
                     table.send(node, text);
                     *left -= 1;
                 }
@@ -343,7 +343,7 @@ mod tests {
             let began = table.now;
             send_all_at_once(&mut table, 300, &"x".repeat(5_000));
             let missing: u64 = (1..=NODES).map(|node| table.node(node).missing()).sum();
-            let early = table.count(|c| c.limit_unsettled_evicted);
+            let early = table.count(|c| c.limit_in_flight_evicted);
             println!("{lost_in_four} in 4 lost: {:?}, {early} early", table.now.since(began));
             assert_eq!((table.count(|c| c.delivered), missing, early), (8 * 8 * 300, 0, 0));
             assert!(table.count(|c| c.limit_bytes_evicted) > 0, "more than is retained");
@@ -355,7 +355,7 @@ mod tests {
         for lost_in_four in [1, 2] {
             let mut table = lossy(0, lost_in_four, |config| config.limits_mut().messages_max = 50);
             send_all_at_once(&mut table, 100, "banana");
-            let counts = (table.count(|c| c.delivered), table.count(|c| c.limit_unsettled_evicted));
+            let counts = (table.count(|c| c.delivered), table.count(|c| c.limit_in_flight_evicted));
             assert_eq!(counts, (8 * 8 * 100, 0));
         }
     }
@@ -383,7 +383,7 @@ mod tests {
             let now = table.now();
             let [all, have] = [4, 9].map(|node| table.node(node).status().counters.delivered);
             assert!(all <= have + 400, "what 9 lacks is retained");
-            if table.node(4).room(now) > 0 {
+            if table.node(4).send_window(now) > 0 {
                 table.send(4, "banana");
             }
             table.run(Duration::from_millis(1));
@@ -391,7 +391,7 @@ mod tests {
         table.run(SECOND * 10);
         let accepted = table.count(|c| c.accepted);
         assert!(accepted > 1_000, "{accepted} in 20 s");
-        let early = table.count(|c| c.limit_unsettled_evicted);
+        let early = table.count(|c| c.limit_in_flight_evicted);
         assert_eq!((table.count(|c| c.delivered), early), (9 * accepted, 0));
     }
 
@@ -402,7 +402,7 @@ mod tests {
         let mut sent = Vec::new();
         for millis in 0..10_000 {
             let now = table.now();
-            if table.node(4).room(now) > 0 {
+            if table.node(4).send_window(now) > 0 {
                 table.send(4, "banana");
                 sent.push(millis);
             }
@@ -428,7 +428,7 @@ mod tests {
         let mut sent = 0;
         for _ in 0..1_000 {
             let now = table.now();
-            while table.node(1).room(now) > 0 {
+            while table.node(1).send_window(now) > 0 {
                 table.send(1, "banana");
                 sent += 1;
             }
@@ -444,7 +444,7 @@ mod tests {
         table.run(SECOND);
         for _ in 0..10 {
             let now = table.now();
-            assert!(table.node(1).room(now) > 0);
+            assert!(table.node(1).send_window(now) > 0);
             table.send(1, &"x".repeat(40_000));
             table.run(Duration::from_millis(100));
         }
@@ -455,12 +455,12 @@ mod tests {
         let mut table = Table::ring(3);
         table.run(SECOND);
         for wave in 1..=3 {
-            table.feed(1, 2, &[Frame::NoRoom(NoRoom { wave })]);
+            table.feed(1, 2, &[Frame::BackPressure(BackPressure { wave })]);
             table.run(Duration::from_millis(60));
         }
         let now = table.now();
         let node = table.node(1);
-        assert_eq!(node.room(now), 0);
+        assert_eq!(node.send_window(now), 0);
         assert!(node.deadline().is_some_and(|due| due <= node.room.none_until));
     }
 
@@ -473,14 +473,14 @@ mod tests {
             table.send(1, "banana");
         }
         let now = table.now();
-        assert_eq!(table.node(1).room(now), 0, "more than a quarter");
-        let mark = table.node(1).first_unsettled();
+        assert_eq!(table.node(1).send_window(now), 0, "more than a quarter");
+        let mark = table.node(1).first_in_flight();
         table
             .node(1)
             .set_standing(NodeId(2), Standing::Suspected { probes: 0, next: now.monotonic });
-        assert_ne!(table.node(1).first_unsettled(), mark, "not for who is silent");
+        assert_ne!(table.node(1).first_in_flight(), mark, "not for who is silent");
         table.node(1).set_standing(NodeId(2), Standing::Alive);
-        assert_eq!(table.node(1).first_unsettled(), mark);
+        assert_eq!(table.node(1).first_in_flight(), mark);
     }
 
     #[test]
@@ -498,36 +498,36 @@ mod tests {
         }
         table.run(Duration::from_millis(1));
         let now = table.now();
-        assert!(table.node(2).unsettled() > FIRST as u64);
-        assert_eq!(table.node(2).room(now), FIRST);
+        assert!(table.node(2).in_flight() > FIRST as u64);
+        assert_eq!(table.node(2).send_window(now), FIRST);
         for left in (0..FIRST).rev() {
             table.send(2, "apple");
-            assert_eq!(table.node(2).room(now), left);
+            assert_eq!(table.node(2).send_window(now), left);
         }
     }
 
     fn has_room(table: &mut Table) -> Vec<bool> {
         let now = table.now();
-        (1..=3).map(|node| table.node(node).room(now) > 0).collect()
+        (1..=3).map(|node| table.node(node).send_window(now) > 0).collect()
     }
 
     #[test]
     fn word_goes_round_once_and_expires() {
         let mut table = Table::ring(3);
         table.run(SECOND);
-        let word = |wave| [Frame::NoRoom(NoRoom { wave })];
+        let word = |wave| [Frame::BackPressure(BackPressure { wave })];
         table.feed(1, 2, &word(7));
-        table.run(NO_ROOM_FOR / 2);
+        table.run(BACK_PRESSURE_FOR / 2);
         assert_eq!(has_room(&mut table), [false; 3]);
-        assert_eq!(table.count(|c| c.no_rooms_sent), 3, "not to where it came from");
-        table.run(NO_ROOM_FOR);
+        assert_eq!(table.count(|c| c.back_pressure_sent), 3, "not to where it came from");
+        table.run(BACK_PRESSURE_FOR);
         assert_eq!(has_room(&mut table), [true; 3]);
         // What somebody recorded and repeats says nothing new.
         table.feed(1, 2, &word(7));
         table.feed(1, 3, &word(6));
         table.run(Duration::from_millis(10));
         assert_eq!(has_room(&mut table), [true; 3]);
-        assert_eq!(table.count(|c| c.no_rooms_sent), 4, "who is behind hears so");
+        assert_eq!(table.count(|c| c.back_pressure_sent), 4, "who is behind hears so");
     }
 
     #[test]
@@ -538,18 +538,18 @@ mod tests {
             table.node(node).room.wave = 1_000;
         }
         let now = table.now();
-        table.node(1).pass_no_room_on(now, 1, None);
-        table.run(NO_ROOM_FOR * 2);
+        table.node(1).pass_back_pressure_on(now, 1, None);
+        table.run(BACK_PRESSURE_FOR * 2);
         let now = table.now();
         let wave = table.node(1).room.wave;
-        table.node(1).pass_no_room_on(now, wave + 1, None);
+        table.node(1).pass_back_pressure_on(now, wave + 1, None);
         table.run(Duration::from_millis(10));
         assert_eq!(has_room(&mut table), [false; 3]);
-        table.feed(1, 2, &[Frame::NoRoom(NoRoom { wave: u64::MAX })]);
-        table.run(NO_ROOM_FOR);
+        table.feed(1, 2, &[Frame::BackPressure(BackPressure { wave: u64::MAX })]);
+        table.run(BACK_PRESSURE_FOR);
         let now = table.now();
-        table.node(1).pass_no_room_on(now, u64::MAX, None);
-        table.run(NO_ROOM_FOR * 2);
+        table.node(1).pass_back_pressure_on(now, u64::MAX, None);
+        table.run(BACK_PRESSURE_FOR * 2);
         assert_eq!(has_room(&mut table), [true; 3], "no number is the end");
     }
 
@@ -558,25 +558,25 @@ mod tests {
         let ring = [(1, 2), (2, 3), (3, 1)];
         let mut table = Table::with(3, &ring, |config| config.limits_mut().messages_max = 32);
         table.run(SECOND);
-        assert_eq!(table.node(1).room_max(), 2);
+        assert_eq!(table.node(1).send_window_max(), 2);
         // Nobody asked whether there was room.
         for _ in 0..34 {
             table.send(1, "banana");
         }
         let now = table.now();
-        assert_eq!(table.node(1).status().counters.limit_unsettled_evicted, 2);
-        assert_eq!(table.node(1).room(now), 0);
-        table.run(NO_ROOM_FOR / 2);
+        assert_eq!(table.node(1).status().counters.limit_in_flight_evicted, 2);
+        assert_eq!(table.node(1).send_window(now), 0);
+        table.run(BACK_PRESSURE_FOR / 2);
         let now = table.now();
-        assert_eq!((table.node(1).unsettled(), table.node(1).room(now)), (0, 0));
-        table.run(NO_ROOM_FOR);
+        assert_eq!((table.node(1).in_flight(), table.node(1).send_window(now)), (0, 0));
+        table.run(BACK_PRESSURE_FOR);
         let now = table.now();
-        assert_eq!(table.node(1).room(now), 1, "half of it");
+        assert_eq!(table.node(1).send_window(now), 1, "half of it");
         table.send(1, "banana");
-        assert_eq!(table.node(1).room(now), 0);
-        table.run(NO_ROOM_FOR);
+        assert_eq!(table.node(1).send_window(now), 0);
+        table.run(BACK_PRESSURE_FOR);
         let now = table.now();
-        assert_eq!(table.node(1).room(now), 2, "that settled");
+        assert_eq!(table.node(1).send_window(now), 2, "that acknowledged");
     }
 
     #[test]
@@ -586,8 +586,8 @@ mod tests {
         let mut rooms = Vec::new();
         for _ in 0..8 {
             let now = table.now();
-            rooms.push(table.node(1).room(now));
-            while table.node(1).room(now) > 0 {
+            rooms.push(table.node(1).send_window(now));
+            while table.node(1).send_window(now) > 0 {
                 table.send(1, "banana");
             }
             table.run(Duration::from_millis(10));
@@ -595,11 +595,11 @@ mod tests {
         assert_eq!(rooms, [8, 16, 32, 64, 128, 256, 256, 256]);
         table.run(REST);
         let now = table.now();
-        assert_eq!(table.node(1).room(now), 8);
+        assert_eq!(table.node(1).send_window(now), 8);
         // What is not taken is not known to be carried.
         table.run(REST / 2);
         let now = table.now();
-        assert_eq!(table.node(1).room(now), 8);
+        assert_eq!(table.node(1).send_window(now), 8);
     }
 
     #[test]
@@ -608,11 +608,11 @@ mod tests {
         table.kill(2);
         table.send(1, "banana");
         let now = table.now();
-        assert_eq!((table.node(1).unsettled(), table.node(1).room(now)), (1, FIRST));
+        assert_eq!((table.node(1).in_flight(), table.node(1).send_window(now)), (1, FIRST));
         table.send(1, "apple");
-        assert_eq!((table.node(1).unsettled(), table.node(1).room(now)), (2, FIRST - 1));
+        assert_eq!((table.node(1).in_flight(), table.node(1).send_window(now)), (2, FIRST - 1));
         table.run(SECOND * 31);
-        assert_eq!(table.node(1).unsettled(), 0, "it was given up");
+        assert_eq!(table.node(1).in_flight(), 0, "it was given up");
     }
 
     #[test]
@@ -633,7 +633,7 @@ mod tests {
             }
             table.run(Duration::from_millis(1));
             for node in 1..=3 {
-                assert_eq!(table.node(node).audit_settling(), Ok(()), "node {node}");
+                assert_eq!(table.node(node).audit_in_flight(), Ok(()), "node {node}");
             }
         }
         assert_eq!(table.held(2), 501);

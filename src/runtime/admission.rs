@@ -1,7 +1,7 @@
 //! Where texts wait until there is room for them.
 //!
 //! A node that took in more than its network carries would have to lose something sooner or
-//! later. So texts are accepted only while few enough messages wait to be settled, first come,
+//! later. So texts are accepted only while few enough messages wait to be acknowledged, first come,
 //! first served; whoever hands them in is answered when they are accepted, and slowed thereby.
 
 use std::collections::VecDeque;
@@ -59,7 +59,7 @@ impl Texts {
         }
         let (mut ids, mut refused) = (Vec::new(), None);
         for text in &self.texts {
-            if !ids.is_empty() && node.room(now) == 0 {
+            if !ids.is_empty() && node.send_window(now) == 0 {
                 break;
             }
             match node.send(now, text, self.relays) {
@@ -76,12 +76,12 @@ impl Texts {
 
 /// All texts that wait.
 #[derive(Debug, Default)]
-pub(super) struct Gate(VecDeque<Texts>);
+pub(super) struct Admission(VecDeque<Texts>);
 
-impl Gate {
+impl Admission {
     /// Adds some at the end: no more than there is ever room for at once.
     pub(super) fn put(&mut self, mut texts: Texts, node: &Node) {
-        let most = node.room_max().clamp(1, TEXTS_MAX);
+        let most = node.send_window_max().clamp(1, TEXTS_MAX);
         if texts.texts.len() > most {
             texts.texts.truncate(most);
             texts.texts.shrink_to_fit();
@@ -102,9 +102,9 @@ impl Gate {
         replies: &mut Vec<(Sender<Response>, Response)>,
     ) {
         while let Some(first) = self.0.front_mut() {
-            let room = node.room(now);
+            let room = node.send_window(now);
             // Not one by one as each finds its place: a few larger answers keep all less busy.
-            let enough = first.texts.len().min(node.room_now() / 4).max(1);
+            let enough = first.texts.len().min(node.send_window_now() / 4).max(1);
             // Who leaves refuses, and says so at once.
             let may_wait = !node.is_leaving();
             if may_wait && room < enough && now.monotonic.since(first.since) < PATIENCE {
@@ -139,7 +139,7 @@ mod tests {
     /// As that one, with other limits changed.
     fn node_with(change: impl FnOnce(&mut Limits)) -> Node {
         let mut config = Config::new(NodeId(1), Key([1; 32]), 1);
-        config.limits_mut().unsettled_max = 4;
+        config.limits_mut().in_flight_max = 4;
         change(config.limits_mut());
         let addr = ([127, 0, 0, 1], 7002).into();
         config.neighbours = vec![PeerAddr { node: NodeId(2), addr }];
@@ -162,9 +162,14 @@ mod tests {
         }
     }
 
-    fn hand_in(gate: &mut Gate, node: &Node, texts: usize, now: Now) -> Receiver<Response> {
+    fn hand_in(
+        admission: &mut Admission,
+        node: &Node,
+        texts: usize,
+        now: Now,
+    ) -> Receiver<Response> {
         let (reply, answer) = bounded(1);
-        gate.put(texts_of(texts, reply, now), node);
+        admission.put(texts_of(texts, reply, now), node);
         answer
     }
 
@@ -172,9 +177,9 @@ mod tests {
         Texts::many(vec!["banana".into(); texts], 1, reply, now.monotonic)
     }
 
-    fn open(gate: &mut Gate, node: &mut Node, now: Now) {
+    fn open(admission: &mut Admission, node: &mut Node, now: Now) {
         let mut replies = Vec::new();
-        gate.open(now, node, &mut replies);
+        admission.open(now, node, &mut replies);
         for (reply, response) in replies {
             // Who asked may have hung up.
             let _ = reply.try_send(response);
@@ -191,107 +196,107 @@ mod tests {
 
     #[test]
     fn more_than_there_is_room_for_waits_and_is_counted_once() {
-        let (mut node, mut gate) = (node(), Gate::default());
-        let first = hand_in(&mut gate, &node, 10, at(1));
-        let second = hand_in(&mut gate, &node, 1, at(1));
-        open(&mut gate, &mut node, at(1));
+        let (mut node, mut admission) = (node(), Admission::default());
+        let first = hand_in(&mut admission, &node, 10, at(1));
+        let second = hand_in(&mut admission, &node, 1, at(1));
+        open(&mut admission, &mut node, at(1));
         assert_eq!((accepted(&first), accepted(&second)), (Some(4), None));
-        open(&mut gate, &mut node, at(2));
+        open(&mut admission, &mut node, at(2));
         assert_eq!(accepted(&second), None);
-        assert_eq!(node.status().counters.limit_unsettled_held_up, 1);
-        assert_eq!(gate.deadline(), Some(at(2_001).monotonic));
+        assert_eq!(node.status().counters.limit_in_flight_held_up, 1);
+        assert_eq!(admission.deadline(), Some(at(2_001).monotonic));
     }
 
     #[test]
     fn who_waits_for_long_is_answered_all_the_same() {
-        let (mut node, mut gate) = (node(), Gate::default());
-        let first = hand_in(&mut gate, &node, 4, at(1));
-        let second = hand_in(&mut gate, &node, 3, at(1));
-        open(&mut gate, &mut node, at(1));
+        let (mut node, mut admission) = (node(), Admission::default());
+        let first = hand_in(&mut admission, &node, 4, at(1));
+        let second = hand_in(&mut admission, &node, 3, at(1));
+        open(&mut admission, &mut node, at(1));
         assert_eq!((accepted(&first), accepted(&second)), (Some(4), None));
-        open(&mut gate, &mut node, at(2_001));
+        open(&mut admission, &mut node, at(2_001));
         assert_eq!(accepted(&second), Some(1));
-        assert_eq!(gate.deadline(), None);
+        assert_eq!(admission.deadline(), None);
     }
 
     #[test]
     fn a_text_alone_is_answered_alone_and_a_bad_one_ends_its_row() {
-        let (mut node, mut gate) = (node(), Gate::default());
+        let (mut node, mut admission) = (node(), Admission::default());
         let (reply, answer) = bounded(1);
-        gate.put(Texts::one("apple".into(), 1, reply, at(1).monotonic), &node);
+        admission.put(Texts::one("apple".into(), 1, reply, at(1).monotonic), &node);
         let (reply, row) = bounded(1);
         let texts = ["pear", "", "plum"].map(String::from).to_vec();
-        gate.put(Texts::many(texts, 1, reply, at(1).monotonic), &node);
-        open(&mut gate, &mut node, at(1));
+        admission.put(Texts::many(texts, 1, reply, at(1).monotonic), &node);
+        open(&mut admission, &mut node, at(1));
         assert!(matches!(answer.try_recv(), Ok(Response::Sent(id)) if id.sequence == 1));
         let row = row.try_recv().unwrap();
         assert!(matches!(row, Response::SentMany { ids, refused: Some(_) } if ids.len() == 1));
     }
     #[test]
     fn what_waits_is_no_more_than_there_is_ever_room_for() {
-        let (mut node, mut gate) = (node(), Gate::default());
-        drop(hand_in(&mut gate, &node, 1_000_000, at(1)));
-        assert_eq!((gate.0[0].texts.len(), gate.0[0].texts.capacity()), (4, 4));
+        let (mut node, mut admission) = (node(), Admission::default());
+        drop(hand_in(&mut admission, &node, 1_000_000, at(1)));
+        assert_eq!((admission.0[0].texts.len(), admission.0[0].texts.capacity()), (4, 4));
         let mut config = Config::new(NodeId(1), Key([1; 32]), 1);
-        config.limits_mut().unsettled_max = usize::MAX;
+        config.limits_mut().in_flight_max = usize::MAX;
         config.limits_mut().messages_max = usize::MAX;
         node = Node::new(config, at(0));
-        let answer = hand_in(&mut gate, &node, 100_000, at(1));
-        open(&mut gate, &mut node, at(1));
+        let answer = hand_in(&mut admission, &node, 100_000, at(1));
+        open(&mut admission, &mut node, at(1));
         assert_eq!(accepted(&answer), Some(TEXTS_MAX));
     }
 
     #[test]
     fn few_bytes_unsettled_are_room_for_few_texts() {
-        let (mut node, mut gate) =
-            (node_with(|limits| limits.retained_bytes_max = 1), Gate::default());
-        let first = hand_in(&mut gate, &node, 4, at(1));
-        open(&mut gate, &mut node, at(1));
+        let (mut node, mut admission) =
+            (node_with(|limits| limits.retained_bytes_max = 1), Admission::default());
+        let first = hand_in(&mut admission, &node, 4, at(1));
+        open(&mut admission, &mut node, at(1));
         assert_eq!(accepted(&first), Some(1));
     }
 
     #[test]
     fn several_clients_are_served_in_turn_and_one_that_hung_up_holds_up_nobody() {
-        let (mut node, mut gate) = (node(), Gate::default());
-        let first = hand_in(&mut gate, &node, 4, at(1));
-        drop(hand_in(&mut gate, &node, 1, at(2)));
-        let third = hand_in(&mut gate, &node, 2, at(3));
-        open(&mut gate, &mut node, at(4));
+        let (mut node, mut admission) = (node(), Admission::default());
+        let first = hand_in(&mut admission, &node, 4, at(1));
+        drop(hand_in(&mut admission, &node, 1, at(2)));
+        let third = hand_in(&mut admission, &node, 2, at(3));
+        open(&mut admission, &mut node, at(4));
         assert_eq!((accepted(&first), accepted(&third)), (Some(4), None));
-        open(&mut gate, &mut node, at(2_002));
-        assert_eq!((gate.0.len(), accepted(&third)), (1, None));
-        open(&mut gate, &mut node, at(2_003));
-        assert_eq!((gate.0.len(), accepted(&third)), (0, Some(1)));
+        open(&mut admission, &mut node, at(2_002));
+        assert_eq!((admission.0.len(), accepted(&third)), (1, None));
+        open(&mut admission, &mut node, at(2_003));
+        assert_eq!((admission.0.len(), accepted(&third)), (0, Some(1)));
     }
 
     #[test]
     fn a_bad_text_behind_a_full_gate_is_refused_in_its_turn() {
-        let (mut node, mut gate) = (node(), Gate::default());
-        drop(hand_in(&mut gate, &node, 4, at(1)));
+        let (mut node, mut admission) = (node(), Admission::default());
+        drop(hand_in(&mut admission, &node, 4, at(1)));
         let (reply, bad) = bounded(1);
-        gate.put(Texts::one(String::new(), 1, reply, at(1).monotonic), &node);
-        let last = hand_in(&mut gate, &node, 1, at(1_000));
-        open(&mut gate, &mut node, at(1));
+        admission.put(Texts::one(String::new(), 1, reply, at(1).monotonic), &node);
+        let last = hand_in(&mut admission, &node, 1, at(1_000));
+        open(&mut admission, &mut node, at(1));
         assert!(bad.try_recv().is_err());
-        open(&mut gate, &mut node, at(2_001));
+        open(&mut admission, &mut node, at(2_001));
         assert!(matches!(bad.try_recv(), Ok(Response::Refused(Refused::Empty))));
         assert_eq!(accepted(&last), None);
     }
 
     #[test]
     fn a_node_that_leaves_refuses_at_once_what_waits() {
-        let (mut node, mut gate) = (node(), Gate::default());
-        drop(hand_in(&mut gate, &node, 4, at(1)));
-        open(&mut gate, &mut node, at(1));
-        let row = hand_in(&mut gate, &node, 2, at(2));
+        let (mut node, mut admission) = (node(), Admission::default());
+        drop(hand_in(&mut admission, &node, 4, at(1)));
+        open(&mut admission, &mut node, at(1));
+        let row = hand_in(&mut admission, &node, 2, at(2));
         let (reply, alone) = bounded(1);
-        gate.put(Texts::one("apple".into(), 1, reply, at(2).monotonic), &node);
+        admission.put(Texts::one("apple".into(), 1, reply, at(2).monotonic), &node);
         node.leave(at(3));
-        open(&mut gate, &mut node, at(3));
+        open(&mut admission, &mut node, at(3));
         let row = row.try_recv().unwrap();
         let refused = Response::SentMany { ids: Vec::new(), refused: Some(Refused::Leaving) };
         assert_eq!(row, refused);
         assert_eq!(alone.try_recv().unwrap(), Response::Refused(Refused::Leaving));
-        assert_eq!(gate.deadline(), None);
+        assert_eq!(admission.deadline(), None);
     }
 }

@@ -21,13 +21,13 @@ use super::message::{NodeId, Origin};
 use super::overlay::Overlay;
 use super::peers::Peer;
 use super::time::{Monotonic, Now};
-use super::wire::{Frame, Root};
+use super::wire::{Component, Frame};
 
 /// A root whose beat has not advanced for this long is gone: eight heartbeats, of which two in
 /// five may be lost on each of the many links from the root to here.
 const ROOT_TIMEOUT: Duration = Duration::from_secs(10);
 /// A name says something only once it has not changed for this long.
-const SETTLED_AFTER: Duration = Duration::from_secs(10);
+const STABLE_AFTER: Duration = Duration::from_secs(10);
 /// Two names that still differ after this long belong to two pieces.
 const APART_FOR: Duration = Duration::from_secs(10);
 /// The least time between two roots passed on.
@@ -35,7 +35,7 @@ const ROOT_PAUSE: Duration = Duration::from_millis(10);
 
 /// By which name this node's piece of the overlay goes.
 #[derive(Debug)]
-pub(super) struct Unity {
+pub(super) struct PartitionDetection {
     root: Origin,
     /// The latest beat seen of the root.
     beat: u32,
@@ -54,7 +54,7 @@ pub(super) struct Unity {
     quiet_until: Monotonic,
 }
 
-impl Unity {
+impl PartitionDetection {
     pub(super) fn new(me: Origin, now: Monotonic) -> Self {
         Self {
             root: me,
@@ -79,8 +79,8 @@ impl Unity {
         self.advanced = now;
     }
 
-    fn is_settled(&self, now: Monotonic) -> bool {
-        now.since(self.since) >= SETTLED_AFTER && now.since(self.advanced) < ROOT_TIMEOUT
+    fn is_stable(&self, now: Monotonic) -> bool {
+        now.since(self.since) >= STABLE_AFTER && now.since(self.advanced) < ROOT_TIMEOUT
     }
 }
 
@@ -95,68 +95,72 @@ fn precedes(a: Origin, b: Origin) -> bool {
 
 impl Node {
     /// By which name this node goes, to be told to others.
-    pub(super) fn root(&self, now: Now) -> Root {
-        let Overlay { unity, .. } = &self.overlay;
-        Root { root: unity.root, beat: unity.beat, settled: unity.is_settled(now.monotonic) }
+    pub(super) fn component(&self, now: Now) -> Component {
+        let Overlay { partition, .. } = &self.overlay;
+        Component {
+            root: partition.root,
+            beat: partition.beat,
+            stable: partition.is_stable(now.monotonic),
+        }
     }
 
     /// Before a heartbeat: a root counts on, and everybody else sees whether theirs still does.
-    pub(super) fn renew_root(&mut self, now: Now) {
+    pub(super) fn renew_component(&mut self, now: Now) {
         let me = Origin { node: self.config.node, incarnation: self.config.incarnation };
-        let unity = &mut self.overlay.unity;
-        if unity.root != me && now.monotonic.since(unity.advanced) >= ROOT_TIMEOUT {
-            unity.lost = Some((unity.root, unity.beat));
-            unity.adopt(me, unity.own_beat, now.monotonic);
+        let partition = &mut self.overlay.partition;
+        if partition.root != me && now.monotonic.since(partition.advanced) >= ROOT_TIMEOUT {
+            partition.lost = Some((partition.root, partition.beat));
+            partition.adopt(me, partition.own_beat, now.monotonic);
         }
-        if unity.root == me {
-            unity.own_beat += 1;
-            unity.adopt(me, unity.own_beat, now.monotonic);
+        if partition.root == me {
+            partition.own_beat += 1;
+            partition.adopt(me, partition.own_beat, now.monotonic);
         }
     }
 
     /// A peer tells by which name it goes.
-    pub(super) fn on_root(&mut self, now: Now, from: NodeId, theirs: &Root) {
+    pub(super) fn on_component(&mut self, now: Now, from: NodeId, theirs: &Component) {
         if self.leaving.is_some() || theirs.root.node == self.config.node {
             return;
         }
         if self.peers.get(from).is_some_and(Peer::is_linked) {
             self.follow(now, from, theirs);
         } else {
-            self.compare_roots(now, from, theirs);
+            self.compare_components(now, from, theirs);
         }
     }
 
     /// Goes by a neighbour's name if that goes before its own, and tells the other neighbours
     /// soon, not with the next heartbeat: within [`ROOT_PAUSE`], so that a name takes no more than
     /// that for each hop, and several that come at once cost one datagram.
-    fn follow(&mut self, now: Now, from: NodeId, theirs: &Root) {
-        let unity = &mut self.overlay.unity;
+    fn follow(&mut self, now: Now, from: NodeId, theirs: &Component) {
+        let partition = &mut self.overlay.partition;
         let late =
-            unity.lost.is_some_and(|(lost, beat)| theirs.root == lost && theirs.beat <= beat);
-        if theirs.root == unity.root && theirs.beat > unity.beat {
-            unity.adopt(theirs.root, theirs.beat, now.monotonic);
-        } else if !late && precedes(theirs.root, unity.root) {
-            unity.adopt(theirs.root, theirs.beat, now.monotonic);
-            unity.owed = true;
-            self.pass_root_on(now, Some(from));
+            partition.lost.is_some_and(|(lost, beat)| theirs.root == lost && theirs.beat <= beat);
+        if theirs.root == partition.root && theirs.beat > partition.beat {
+            partition.adopt(theirs.root, theirs.beat, now.monotonic);
+        } else if !late && precedes(theirs.root, partition.root) {
+            partition.adopt(theirs.root, theirs.beat, now.monotonic);
+            partition.owed = true;
+            self.pass_component_on(now, Some(from));
         }
     }
 
     /// Tells the neighbours of a new root: at once, unless they were told of another just now.
     /// Where a whole network starts, better ones come in a dozen at a time.
-    pub(super) fn pass_root_on(&mut self, now: Now, from: Option<NodeId>) {
-        let unity = &mut self.overlay.unity;
-        if !unity.owed || self.leaving.is_some() {
+    pub(super) fn pass_component_on(&mut self, now: Now, from: Option<NodeId>) {
+        let partition = &mut self.overlay.partition;
+        if !partition.owed || self.leaving.is_some() {
             return;
         }
-        if unity.quiet_until > now.monotonic {
-            self.due.at(unity.quiet_until);
+        if partition.quiet_until > now.monotonic {
+            self.due.at(partition.quiet_until);
             return;
         }
-        unity.owed = false;
-        unity.quiet_until = now.monotonic + ROOT_PAUSE;
-        let root = self.root(now);
-        let frame = self.outbox.encode(&Frame::Root(root));
+        partition.owed = false;
+        partition.quiet_until = now.monotonic + ROOT_PAUSE;
+        let root = self.component(now);
+        let frame = self.outbox.encode(&Frame::Component(root));
         let others = self.peers.linked().filter(|peer| Some(peer.addr.node) != from);
         for peer in others.filter(|peer| peer.incarnation > 0) {
             self.outbox.put(peer.addr, frame);
@@ -164,24 +168,24 @@ impl Node {
     }
 
     /// Sees whether a node that is no neighbour belongs to another piece of the overlay.
-    fn compare_roots(&mut self, now: Now, from: NodeId, theirs: &Root) {
-        let mine = self.root(now);
+    fn compare_components(&mut self, now: Now, from: NodeId, theirs: &Component) {
+        let mine = self.component(now);
         if theirs.root.node == mine.root.node {
-            self.overlay.unity.apart_since = None;
+            self.overlay.partition.apart_since = None;
             return;
         }
         let Some(peer) = self.peers.get(from).map(|peer| peer.addr) else { return };
-        if !mine.settled || !theirs.settled {
+        if !mine.stable || !theirs.stable {
             return;
         }
         if precedes(mine.root, theirs.root) {
             // It is for them to act, so they have to know.
-            self.outbox.send(peer, &Frame::Root(mine));
+            self.outbox.send(peer, &Frame::Component(mine));
             return;
         }
-        let since = *self.overlay.unity.apart_since.get_or_insert(now.monotonic);
+        let since = *self.overlay.partition.apart_since.get_or_insert(now.monotonic);
         if now.monotonic.since(since) >= APART_FOR {
-            self.overlay.unity.apart_since = None;
+            self.overlay.partition.apart_since = None;
             self.stand_in(now, peer, self.config.node);
         }
     }
@@ -202,14 +206,14 @@ mod tests {
     }
 
     #[test]
-    fn a_name_is_settled_while_its_root_beats() {
+    fn a_name_is_stable_while_its_root_beats() {
         let at = |seconds: u64| Monotonic(seconds * 1_000_000_000);
-        let mut unity = Unity::new(ME, at(0));
-        assert!(!unity.is_settled(at(1)));
-        unity.adopt(Origin { node: NodeId(1), ..ME }, 1, at(2));
-        unity.adopt(unity.root, 2, at(9));
-        assert!(!unity.is_settled(at(11)));
-        assert!(unity.is_settled(at(12)));
-        assert!(!unity.is_settled(at(19)), "it has not advanced for ten seconds");
+        let mut partition = PartitionDetection::new(ME, at(0));
+        assert!(!partition.is_stable(at(1)));
+        partition.adopt(Origin { node: NodeId(1), ..ME }, 1, at(2));
+        partition.adopt(partition.root, 2, at(9));
+        assert!(!partition.is_stable(at(11)));
+        assert!(partition.is_stable(at(12)));
+        assert!(!partition.is_stable(at(19)), "it has not advanced for ten seconds");
     }
 }

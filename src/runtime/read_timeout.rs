@@ -2,7 +2,7 @@
 //!
 //! Setting it is a system call, and so is waking up for nothing. A message that starts or passes
 //! through is due to be recorded or asked about some 20 to 30 ms later; mostly it is recorded and
-//! settled long before, and nothing is due for a second. Where the next message comes within that
+//! acknowledged long before, and nothing is due for a second. Where the next message comes within that
 //! time, its wait begins anew, and one timeout does for all of them. Where it does not, the timeout is
 //! better taken back in time.
 
@@ -21,7 +21,7 @@ const LEAST: Duration = Duration::from_millis(1);
 
 /// The timeout that the socket has.
 #[derive(Debug)]
-pub(super) struct Alarm {
+pub(super) struct ReadTimeout {
     timeout: Duration,
     /// When it was last made shorter.
     shortened: Monotonic,
@@ -32,13 +32,13 @@ pub(super) struct Alarm {
     take_back: bool,
 }
 
-impl Default for Alarm {
+impl Default for ReadTimeout {
     fn default() -> Self {
         Self { timeout: WAIT_MAX, shortened: Monotonic(0), rang: false, take_back: true }
     }
 }
 
-impl Alarm {
+impl ReadTimeout {
     /// The timeout to set now for a wait like this; `None` if the one that is set does.
     ///
     /// What is set lies midway between on time and too late: a wait that is as long as the one
@@ -68,19 +68,19 @@ mod tests {
     const SHORT: Duration = Duration::from_millis(30);
     const LONG: Duration = Duration::from_secs(1);
 
-    /// Messages at this distance, each of which is settled at once: how often the timeout was set,
+    /// Messages at this distance, each of which is acknowledged at once: how often the timeout was set,
     /// and how often it rang.
     fn messages(count: u64, apart: Duration) -> (u64, u64) {
-        let (mut alarm, mut now) = (Alarm::default(), Monotonic(1));
+        let (mut read_timeout, mut now) = (ReadTimeout::default(), Monotonic(1));
         let (mut set, mut rung) = (0, 0);
         for _ in 0..count {
-            alarm.rang = false;
-            set += u64::from(alarm.set(now, SHORT).is_some());
-            set += u64::from(alarm.set(now, LONG).is_some());
-            if alarm.timeout < apart {
+            read_timeout.rang = false;
+            set += u64::from(read_timeout.set(now, SHORT).is_some());
+            set += u64::from(read_timeout.set(now, LONG).is_some());
+            if read_timeout.timeout < apart {
                 rung += 1;
-                alarm.rang = true;
-                set += u64::from(alarm.set(now + alarm.timeout, LONG).is_some());
+                read_timeout.rang = true;
+                set += u64::from(read_timeout.set(now + read_timeout.timeout, LONG).is_some());
             }
             now = now + apart;
         }
@@ -101,31 +101,36 @@ mod tests {
 
     #[test]
     fn no_wait_ends_much_too_late() {
-        let mut alarm = Alarm::default();
+        let mut read_timeout = ReadTimeout::default();
         let now = Monotonic(1);
         for wait in [1, 2, 1_000, 30, 29, 26, 24, 20, 3, 60, 500, 5, 1].map(Duration::from_millis) {
-            alarm.set(now, wait);
-            let late = alarm.timeout.saturating_sub(wait);
-            assert!(late <= LATE_MAX.min(wait / 2).max(LEAST), "{wait:?}: {:?}", alarm.timeout);
+            read_timeout.set(now, wait);
+            let late = read_timeout.timeout.saturating_sub(wait);
+            assert!(
+                late <= LATE_MAX.min(wait / 2).max(LEAST),
+                "{wait:?}: {:?}",
+                read_timeout.timeout
+            );
         }
     }
 
     #[test]
     fn very_short_waits_need_one_timeout() {
-        let mut alarm = Alarm::default();
-        let set = (1..=9)
-            .filter(|tenth| alarm.set(Monotonic(1), Duration::from_micros(tenth * 100)).is_some());
+        let mut read_timeout = ReadTimeout::default();
+        let set = (1..=9).filter(|tenth| {
+            read_timeout.set(Monotonic(1), Duration::from_micros(tenth * 100)).is_some()
+        });
         assert_eq!(set.count(), 1);
     }
 
     #[test]
     fn after_an_idle_wait_it_waits_for_what_is_due_next() {
-        let mut alarm = Alarm::default();
+        let mut read_timeout = ReadTimeout::default();
         let now = Monotonic(1);
-        assert!(alarm.set(now, SHORT).is_some());
-        alarm.rang = true;
-        let timeout = alarm.set(now + SHORT, LONG).unwrap();
+        assert!(read_timeout.set(now, SHORT).is_some());
+        read_timeout.rang = true;
+        let timeout = read_timeout.set(now + SHORT, LONG).unwrap();
         assert!(timeout >= LONG && timeout <= LONG + LATE_MAX);
-        assert_eq!(alarm.set(now + SHORT, LONG), None);
+        assert_eq!(read_timeout.set(now + SHORT, LONG), None);
     }
 }

@@ -1,4 +1,4 @@
-//! The desk: where other threads hand in commands and wake the socket loop.
+//! The command queue: where other threads hand in commands and wake the socket loop.
 
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crossbeam_channel::{RecvTimeoutError, Sender, bounded};
 
-use super::gate::TEXTS_MAX;
+use super::admission::TEXTS_MAX;
 use super::subscribers::{Subscriber, Told};
 use crate::control::{Request, Response, server};
 
@@ -41,18 +41,18 @@ pub(super) enum Command {
 
 /// Takes commands in.
 #[derive(Debug)]
-pub(super) struct Desk {
+pub(super) struct CommandQueue {
     commands: Sender<Command>,
-    bell: UdpSocket,
+    wake: UdpSocket,
     /// The socket loop's own address.
     addr: SocketAddr,
     /// A wake-up call is under way, so that another is not needed.
-    rung: AtomicBool,
+    waiting: AtomicBool,
 }
 
-impl Desk {
-    pub(super) fn new(commands: Sender<Command>, bell: UdpSocket, addr: SocketAddr) -> Self {
-        Self { commands, bell, addr, rung: AtomicBool::new(false) }
+impl CommandQueue {
+    pub(super) fn new(commands: Sender<Command>, wake: UdpSocket, addr: SocketAddr) -> Self {
+        Self { commands, wake, addr, waiting: AtomicBool::new(false) }
     }
 
     /// Whether this is the socket loop's own address.
@@ -61,24 +61,24 @@ impl Desk {
     }
 
     /// Whether commands may wait.
-    pub(super) fn is_rung(&self) -> bool {
-        self.rung.load(Ordering::Acquire)
+    pub(super) fn has_waiting(&self) -> bool {
+        self.waiting.load(Ordering::Acquire)
     }
 
-    /// Whether commands may wait; the next command rings again.
-    pub(super) fn answer_ring(&self) -> bool {
-        self.is_rung() && self.rung.swap(false, Ordering::AcqRel)
+    /// Whether commands may wait; the next command wakes the loop again.
+    pub(super) fn take_waiting(&self) -> bool {
+        self.has_waiting() && self.waiting.swap(false, Ordering::AcqRel)
     }
 
     /// Notes that commands may still wait. The loop sees it without a datagram.
-    pub(super) fn ring_again(&self) {
-        self.rung.store(true, Ordering::Release);
+    pub(super) fn note_waiting(&self) {
+        self.waiting.store(true, Ordering::Release);
     }
 
     /// Hands in a command, if the queue has room before the timeout, and wakes the loop.
     fn hand_in(&self, command: Command) -> bool {
         let taken = self.commands.send_timeout(command, ANSWER_TIMEOUT).is_ok();
-        if !self.rung.swap(true, Ordering::AcqRel) {
+        if !self.waiting.swap(true, Ordering::AcqRel) {
             self.ring();
         }
         taken
@@ -92,7 +92,7 @@ impl Desk {
         for _ in 0..RINGS_MAX {
             match wait(RING_AGAIN_AFTER) {
                 // The wake-up call is a datagram, and may be lost like any other.
-                Err(RecvTimeoutError::Timeout) if self.is_rung() => self.ring(),
+                Err(RecvTimeoutError::Timeout) if self.has_waiting() => self.ring(),
                 Err(RecvTimeoutError::Timeout) => {}
                 told => return Some(told),
             }
@@ -102,11 +102,11 @@ impl Desk {
 
     /// Wakes the loop. If the socket refuses even this, the loop wakes at its next deadline.
     fn ring(&self) {
-        let _ = self.bell.send_to(&[], self.addr);
+        let _ = self.wake.send_to(&[], self.addr);
     }
 }
 
-impl server::Service for Desk {
+impl server::Service for CommandQueue {
     fn answer(&self, mut request: Request) -> Option<Response> {
         // Before it waits in the queue: a frame holds very many very short ones.
         if let Request::SendMany { texts, .. } = &mut request {
@@ -179,11 +179,11 @@ fn yield_to_others() {
 
 /// Stops a running node from another thread.
 #[derive(Clone, Debug)]
-pub struct Stopper(Arc<Desk>);
+pub struct Stopper(Arc<CommandQueue>);
 
 impl Stopper {
-    pub(super) fn new(desk: Arc<Desk>) -> Self {
-        Self(desk)
+    pub(super) fn new(queue: Arc<CommandQueue>) -> Self {
+        Self(queue)
     }
 
     /// Has the node say goodbye to its neighbours and end.

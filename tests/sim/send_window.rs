@@ -6,11 +6,11 @@ use gossip::protocol::{Limits, MessageId};
 use gossip::sim::{Life, Simulation};
 use gossip::topology::Kind;
 
-use super::harness::{RANDOM_3, RING, arrive, loss, millis, secs, settled_with};
+use super::harness::{RANDOM_3, RING, arrive, loss, millis, secs, started_with};
 
 /// A network in which so little is retained, with so much of all datagrams lost.
 fn retaining(kind: Kind, nodes: u32, seed: u64, messages: usize, share: f64) -> Simulation {
-    let mut simulation = settled_with(kind, nodes, seed, |options| {
+    let mut simulation = started_with(kind, nodes, seed, |options| {
         options.limits = Arc::new(Limits { messages_max: messages, ..Limits::default() });
     });
     simulation.set_faults(loss(share));
@@ -26,7 +26,7 @@ fn send_all_at_once(simulation: &mut Simulation, each: usize) -> Vec<MessageId> 
     for _ in 0..300_000 {
         for node in &up {
             let left = &mut left[*node as usize - 1];
-            while *left > 0 && simulation.room(*node) > 0 {
+            while *left > 0 && simulation.send_window(*node) > 0 {
                 ids.push(simulation.send(*node, "one of very many", 1).unwrap());
                 *left -= 1;
             }
@@ -54,7 +54,7 @@ fn what_all_nodes_accept_at_once_arrives() {
         let ids = send_all_at_once(&mut simulation, 100);
         let took = simulation.elapsed() - began;
         simulation.run_for(secs(10)).unwrap();
-        let early = simulation.counters().limit_unsettled_evicted;
+        let early = simulation.counters().limit_in_flight_evicted;
         let all = simulation.all_have(&ids);
         println!(
             "{kind}, {nodes} nodes, {share} lost, seed {seed}: all have all {}: {all}, in {took:?}, {early} too early",
