@@ -284,7 +284,7 @@ mod tests {
         table.run(SECOND);
         table.sent.clear();
         // From here on only summaries can bring it up.
-        table.node(1).peers.iter_mut().for_each(|peer| peer.settling = Default::default());
+        table.node(1).peers.iter_mut().for_each(|peer| peer.in_flight = Default::default());
         table.passes = Box::new(|_, _, _| true);
         table.run(SECOND * 5);
         assert_eq!(table.held(2), 10_010);

@@ -461,7 +461,7 @@ mod tests {
         let now = table.now();
         let node = table.node(1);
         assert_eq!(node.send_window(now), 0);
-        assert!(node.deadline().is_some_and(|due| due <= node.room.none_until));
+        assert!(node.deadline().is_some_and(|due| due <= node.window.none_until));
     }
 
     #[test]
@@ -535,13 +535,13 @@ mod tests {
         let mut table = Table::ring(3);
         table.run(SECOND);
         for node in [2, 3] {
-            table.node(node).room.wave = 1_000;
+            table.node(node).window.wave = 1_000;
         }
         let now = table.now();
         table.node(1).pass_back_pressure_on(now, 1, None);
         table.run(BACK_PRESSURE_FOR * 2);
         let now = table.now();
-        let wave = table.node(1).room.wave;
+        let wave = table.node(1).window.wave;
         table.node(1).pass_back_pressure_on(now, wave + 1, None);
         table.run(Duration::from_millis(10));
         assert_eq!(has_room(&mut table), [false; 3]);
