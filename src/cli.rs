@@ -5,37 +5,25 @@
 
 use clap::{Parser, Subcommand};
 
-mod add;
 mod args;
-mod ask;
+mod command;
 mod error;
-mod faults;
 mod follow;
-mod foreground;
 mod interrupt;
-mod key;
+mod key_file;
 pub mod launched;
-mod limits;
-mod list;
-mod messages;
-mod node;
+mod limit_options;
 mod output;
-mod peers;
-mod plot;
 mod progress;
-mod remove;
+mod questions;
 mod render;
-mod rewire;
-mod send;
-mod show;
-mod signal;
-mod simulate;
-mod start;
-mod stop;
 mod survey;
-mod trace;
-mod watch;
 
+use command::{
+    fault_lab, get_messages, list_networks, list_peers, nodes, plot_network, remove_node,
+    rewire_network, run_node, send_message, show_network, signal_node, simulate, start_network,
+    stop_network, trace_message, watch_network,
+};
 pub use error::Error;
 
 const ABOUT: &str = "Start, watch, break and measure gossip networks on real UDP sockets";
@@ -75,78 +63,78 @@ struct Global {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Start a network of nodes, one process each
-    #[command(after_help = start::EXAMPLES, after_long_help = start::long_help())]
-    #[command(override_usage = start::USAGE)]
-    StartNetwork(start::Args),
+    #[command(after_help = start_network::EXAMPLES, after_long_help = start_network::long_help())]
+    #[command(override_usage = start_network::USAGE)]
+    StartNetwork(start_network::Args),
     /// Stop a network and all its nodes
-    #[command(after_help = stop::EXAMPLES)]
+    #[command(after_help = stop_network::EXAMPLES)]
     StopNetwork,
     /// Hand a message to one node, for all to get
-    #[command(after_help = send::EXAMPLES)]
-    SendMessage(send::Args),
+    #[command(after_help = send_message::EXAMPLES)]
+    SendMessage(send_message::Args),
     /// Show the messages a node holds, and the paths they took
-    #[command(after_help = messages::EXAMPLES)]
-    GetMessages(messages::Args),
+    #[command(after_help = get_messages::EXAMPLES)]
+    GetMessages(get_messages::Args),
     /// Tell a node to leave its network
-    #[command(after_help = remove::EXAMPLES)]
-    RemoveNode(remove::Args),
+    #[command(after_help = remove_node::EXAMPLES)]
+    RemoveNode(remove_node::Args),
     /// Add a node to a network that runs
-    #[command(after_help = add::ADD_EXAMPLES)]
-    AddNode(add::AddArgs),
+    #[command(after_help = nodes::ADD_EXAMPLES)]
+    AddNode(nodes::AddArgs),
     /// Bring back a node that was removed or died
-    #[command(after_help = add::START_EXAMPLES)]
-    StartNode(add::StartArgs),
+    #[command(after_help = nodes::START_EXAMPLES)]
+    StartNode(nodes::StartArgs),
     /// End a node at once, as a crash would
-    #[command(after_help = signal::KILL_EXAMPLES)]
-    KillNode(signal::Args),
+    #[command(after_help = signal_node::KILL_EXAMPLES)]
+    KillNode(signal_node::Args),
     /// Stop a node where it is
-    #[command(after_help = signal::PAUSE_EXAMPLES)]
-    PauseNode(signal::Args),
+    #[command(after_help = signal_node::PAUSE_EXAMPLES)]
+    PauseNode(signal_node::Args),
     /// Let a paused node go on
-    #[command(after_help = signal::RESUME_EXAMPLES)]
-    ResumeNode(signal::Args),
+    #[command(after_help = signal_node::RESUME_EXAMPLES)]
+    ResumeNode(signal_node::Args),
     /// Link the nodes of a network anew, at random
-    #[command(after_help = rewire::EXAMPLES)]
-    RewireNetwork(rewire::Args),
+    #[command(after_help = rewire_network::EXAMPLES)]
+    RewireNetwork(rewire_network::Args),
     /// Have nodes lose, delay, double, reorder or corrupt what they send
-    #[command(after_help = faults::INJECT_EXAMPLES)]
-    InjectFaults(faults::InjectArgs),
+    #[command(after_help = fault_lab::INJECT_EXAMPLES)]
+    InjectFaults(fault_lab::InjectArgs),
     /// Cut a network into groups that hear nothing of each other
-    #[command(after_help = faults::PARTITION_EXAMPLES)]
-    PartitionNetwork(faults::PartitionArgs),
+    #[command(after_help = fault_lab::PARTITION_EXAMPLES)]
+    PartitionNetwork(fault_lab::PartitionArgs),
     /// Take all faults away, partitions and others
-    #[command(after_help = faults::HEAL_EXAMPLES)]
+    #[command(after_help = fault_lab::HEAL_EXAMPLES)]
     HealNetwork,
     /// Show the faults that are in force
-    #[command(after_help = faults::LIST_EXAMPLES)]
+    #[command(after_help = fault_lab::LIST_EXAMPLES)]
     ListFaults,
     /// Show a node's neighbours, as it sees them, and theirs
-    #[command(after_help = peers::EXAMPLES)]
-    ListPeers(peers::Args),
+    #[command(after_help = list_peers::EXAMPLES)]
+    ListPeers(list_peers::Args),
     /// Show a network and each of its nodes
-    #[command(after_help = show::EXAMPLES)]
+    #[command(after_help = show_network::EXAMPLES)]
     ShowNetwork,
     /// Draw a network as it is now
-    #[command(after_help = plot::EXAMPLES)]
-    PlotNetwork(plot::Args),
+    #[command(after_help = plot_network::EXAMPLES)]
+    PlotNetwork(plot_network::Args),
     /// Show how messages spread: the tree, the time, the cost, beside what theory says
-    #[command(after_help = trace::EXAMPLES)]
-    TraceMessage(trace::Args),
+    #[command(after_help = trace_message::EXAMPLES)]
+    TraceMessage(trace_message::Args),
     /// Show what happens at every node, as it happens
-    #[command(after_help = watch::EXAMPLES)]
-    WatchNetwork(watch::Args),
+    #[command(after_help = watch_network::EXAMPLES)]
+    WatchNetwork(watch_network::Args),
     /// Show all networks on this machine
-    #[command(after_help = list::EXAMPLES)]
+    #[command(after_help = list_networks::EXAMPLES)]
     ListNetworks,
     /// Let messages spread through a simulated network, and measure how
     #[command(after_help = simulate::EXAMPLES, override_usage = simulate::USAGE)]
     Simulate(simulate::Args),
     /// Run one node in the foreground, by hand
-    #[command(after_help = node::EXAMPLES, after_long_help = node::long_help())]
-    RunNode(node::Args),
+    #[command(after_help = run_node::EXAMPLES, after_long_help = run_node::long_help())]
+    RunNode(run_node::Args),
     /// Make a key file: what the nodes of one network share
-    #[command(after_help = key::EXAMPLES)]
-    NewKey(key::Args),
+    #[command(after_help = key_file::EXAMPLES)]
+    NewKey(key_file::Args),
 }
 
 /// What `-V` says, after any command: they are one program.
@@ -163,30 +151,30 @@ pub fn version() -> String {
 pub fn run(cli: &Cli) -> Result<(), Error> {
     let global = &cli.global;
     let done = match &cli.command {
-        Command::StartNetwork(args) => start::run(global, args),
-        Command::StopNetwork => stop::run(global),
-        Command::SendMessage(args) => send::run(global, args),
-        Command::GetMessages(args) => messages::run(global, args),
-        Command::RemoveNode(args) => remove::run(global, args),
-        Command::AddNode(args) => add::add(global, args),
-        Command::StartNode(args) => add::start_again(global, args),
-        Command::KillNode(args) => signal::kill(global, args),
-        Command::PauseNode(args) => signal::pause(global, args),
-        Command::ResumeNode(args) => signal::resume(global, args),
-        Command::RewireNetwork(args) => rewire::run(global, args),
-        Command::InjectFaults(args) => faults::inject(global, args),
-        Command::PartitionNetwork(args) => faults::partition(global, args),
-        Command::HealNetwork => faults::heal(global),
-        Command::ListFaults => faults::list(global),
-        Command::ListPeers(args) => peers::run(global, args),
-        Command::ShowNetwork => show::run(global),
-        Command::PlotNetwork(args) => plot::run(global, args),
-        Command::TraceMessage(args) => trace::run(global, args),
-        Command::WatchNetwork(args) => watch::run(global, args),
-        Command::ListNetworks => list::run(global),
+        Command::StartNetwork(args) => start_network::run(global, args),
+        Command::StopNetwork => stop_network::run(global),
+        Command::SendMessage(args) => send_message::run(global, args),
+        Command::GetMessages(args) => get_messages::run(global, args),
+        Command::RemoveNode(args) => remove_node::run(global, args),
+        Command::AddNode(args) => nodes::add(global, args),
+        Command::StartNode(args) => nodes::start_again(global, args),
+        Command::KillNode(args) => signal_node::kill(global, args),
+        Command::PauseNode(args) => signal_node::pause(global, args),
+        Command::ResumeNode(args) => signal_node::resume(global, args),
+        Command::RewireNetwork(args) => rewire_network::run(global, args),
+        Command::InjectFaults(args) => fault_lab::inject(global, args),
+        Command::PartitionNetwork(args) => fault_lab::partition(global, args),
+        Command::HealNetwork => fault_lab::heal(global),
+        Command::ListFaults => fault_lab::list(global),
+        Command::ListPeers(args) => list_peers::run(global, args),
+        Command::ShowNetwork => show_network::run(global),
+        Command::PlotNetwork(args) => plot_network::run(global, args),
+        Command::TraceMessage(args) => trace_message::run(global, args),
+        Command::WatchNetwork(args) => watch_network::run(global, args),
+        Command::ListNetworks => list_networks::run(global),
         Command::Simulate(args) => simulate::run(global, args),
-        Command::RunNode(args) => node::run(global, args),
-        Command::NewKey(args) => key::run(global, args),
+        Command::RunNode(args) => run_node::run(global, args),
+        Command::NewKey(args) => key_file::run(global, args),
     };
     done.map_err(|error| error.advising_on(&global.network))
 }

@@ -15,7 +15,7 @@
 //! | [`codec`] | the one place that knows bincode | know types of ours |
 //! | [`topology`] | graphs, and what can be said of them | write files |
 //! | [`sim`], [`metrics`] | thousands of nodes on a virtual clock, and what the literature measures | take real time |
-//! | [`trace`] | how one message spread, from what nodes say of it, beside what theory says | ask anybody |
+//! | [`spread`] | how one message spread, from what nodes say of it, beside what theory says | ask anybody |
 //! | [`picture`] | drawings of networks and of how messages spread, and the page that replays that | write files |
 //! | [`runtime`] | the socket loop that owns the only node of a process | decide anything of the protocol |
 //! | [`control`] | questions to a running node, over TCP on loopback | print |
@@ -64,5 +64,5 @@ pub mod network;
 pub mod picture;
 pub mod runtime;
 pub mod sim;
+pub mod spread;
 pub mod topology;
-pub mod trace;

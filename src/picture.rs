@@ -1,7 +1,7 @@
 //! Pictures of networks: which nodes and links, how each looks, where each lies.
 //!
 //! Values only: nothing here writes a file, asks a node or reads a clock. [`topology`] draws a
-//! graph as it was generated, [`overlay`] the links in use now, [`tree()`] how a message spread, and
+//! graph as it was generated, [`overlay_picture`] the links in use now, [`tree()`] how a message spread, and
 //! [`page()`] replays that in a browser. [`layout`] says where nodes lie, [`look`] what stands for
 //! what, and [`dot`] writes it all for Graphviz.
 
@@ -13,14 +13,14 @@ use crate::topology::{Graph, Kind};
 pub mod dot;
 pub mod layout;
 pub mod look;
-pub mod overlay;
+pub mod overlay_picture;
 mod page;
 #[cfg(test)]
-mod testing;
-mod tree;
+mod testing_traces;
+mod tree_picture;
 
 pub use page::page;
-pub use tree::tree;
+pub use tree_picture::tree;
 
 use layout::Place;
 use look::{LinkLook, NodeLook, Sample};

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 const LINES_MAX: usize = 500;
 
 /// Modules in which the same inputs give the same outputs, always.
-const PURE: [&str; 7] = ["codec", "metrics", "picture", "protocol", "sim", "topology", "trace"];
+const PURE: [&str; 7] = ["codec", "metrics", "picture", "protocol", "sim", "spread", "topology"];
 
 /// The package of the modules `protocol` and `codec`.
 const PROTOCOL: &str = "protocol/src";
@@ -26,10 +26,10 @@ const ARROWS: [(&str, &[&str]); 11] = [
     ("codec", &[]),
     ("metrics", &[]),
     ("topology", &[]),
-    ("picture", &["protocol", "topology", "trace"]),
+    ("picture", &["protocol", "spread", "topology"]),
     ("protocol", &["codec"]),
     ("sim", &["metrics", "protocol", "topology"]),
-    ("trace", &["metrics", "protocol"]),
+    ("spread", &["metrics", "protocol"]),
     ("control", &["codec", "protocol"]),
     ("runtime", &["control", "protocol"]),
     ("network", &["codec", "control", "protocol", "runtime", "topology"]),
@@ -37,7 +37,7 @@ const ARROWS: [(&str, &[&str]); 11] = [
         "cli",
         &[
             "codec", "control", "metrics", "network", "picture", "protocol", "runtime", "sim",
-            "topology", "trace",
+            "spread", "topology",
         ],
     ),
 ];

@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use super::limits;
+use crate::cli::limit_options;
 use crate::protocol::{NodeId, NodeRanges, PeerAddr};
 
 /// The longest name a network may have: it becomes a directory.
 const NETWORK_NAME_CHARACTERS_MAX: usize = 64;
 
 /// A network's name. It becomes a directory and part of a file name, so it must be harmless.
-pub(super) fn network_name(text: &str) -> Result<String, String> {
+pub(crate) fn network_name(text: &str) -> Result<String, String> {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     if text.is_empty() || text.len() > NETWORK_NAME_CHARACTERS_MAX || !text.chars().all(plain) {
         return Err(format!(
@@ -23,7 +23,7 @@ pub(super) fn network_name(text: &str) -> Result<String, String> {
 }
 
 /// A node's number.
-pub(super) fn node(text: &str) -> Result<NodeId, String> {
+pub(crate) fn node(text: &str) -> Result<NodeId, String> {
     match text.parse() {
         Ok(0) => Err("nodes are numbered from 1".into()),
         Ok(number) => Ok(NodeId(number)),
@@ -32,7 +32,7 @@ pub(super) fn node(text: &str) -> Result<NodeId, String> {
 }
 
 /// A peer: `N@ADDR`.
-pub(super) fn peer(text: &str) -> Result<PeerAddr, String> {
+pub(crate) fn peer(text: &str) -> Result<PeerAddr, String> {
     let shape = "a peer looks like 2@127.0.0.1:7002: its number and its UDP address";
     let (number, addr) = text.split_once('@').ok_or(shape)?;
     let addr = addr.parse().map_err(|_| shape)?;
@@ -41,10 +41,10 @@ pub(super) fn peer(text: &str) -> Result<PeerAddr, String> {
 
 /// A set of nodes, as `1-8,12`: ranges in ascending order that neither meet nor overlap.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Nodes(pub(super) NodeRanges);
+pub(crate) struct Nodes(pub(crate) NodeRanges);
 
 /// Nodes: numbers and ranges of numbers, with commas between them.
-pub(super) fn nodes(text: &str) -> Result<Nodes, String> {
+pub(crate) fn nodes(text: &str) -> Result<Nodes, String> {
     let mut ranges = text.split(',').map(range).collect::<Result<NodeRanges, String>>()?;
     ranges.sort_unstable();
     let mut joined: NodeRanges = Vec::with_capacity(ranges.len());
@@ -72,7 +72,7 @@ fn range(text: &str) -> Result<(u32, u32), String> {
 }
 
 /// A share: `20%`, or `0.2`. A bare `1` might mean either 1 % or all, so it means nothing.
-pub(super) fn share(text: &str) -> Result<f64, String> {
+pub(crate) fn share(text: &str) -> Result<f64, String> {
     let (number, whole) = match text.strip_suffix('%') {
         Some(percent) => (percent.trim_end(), 100.0),
         None if text.contains('.') || text == "0" => (text, 1.0),
@@ -90,8 +90,8 @@ pub(super) fn share(text: &str) -> Result<f64, String> {
 const HELD_BACK_MAX: Duration = Duration::from_secs(60);
 
 /// How long something is held back: `200us`, `50ms`, `1s`.
-pub(super) fn held_back(text: &str) -> Result<Duration, String> {
-    match limits::span(text) {
+pub(crate) fn held_back(text: &str) -> Result<Duration, String> {
+    match limit_options::span(text) {
         Some(span) if span <= HELD_BACK_MAX => Ok(span),
         Some(_) => Err("datagrams are held back for 60s at most".into()),
         None => Err("a time is above zero and has a unit: 200us, 50ms or 1s".into()),

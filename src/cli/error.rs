@@ -153,7 +153,7 @@ impl Error {
                 did_not,
                 format!(
                     "its control port {addr} was silent for {}; it may be stopped or overloaded",
-                    render::time::span(*after)
+                    render::time_text::span(*after)
                 ),
                 format!("try again; {others}"),
             ),

@@ -12,9 +12,9 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use serde_json::json;
 
-use super::Error;
-use super::render::time::TimeZone;
-use super::render::{count, escape, event, time};
+use crate::cli::Error;
+use crate::cli::render::time_text::TimeZone;
+use crate::cli::render::{count, escape, event_text, time_text};
 use crate::control::Response;
 use crate::control::client::Subscription;
 use crate::network::{ProcessId, Record};
@@ -28,11 +28,11 @@ const STACK_BYTES: usize = 128 << 10;
 /// About so many bytes are written at once.
 const BATCH_BYTES: usize = 512 << 10;
 /// How long to let lines gather before the next are written.
-pub(super) const PAUSE: Duration = Duration::from_millis(100);
+pub(crate) const PAUSE: Duration = Duration::from_millis(100);
 
 /// What is told of one node.
 #[derive(Debug)]
-pub(super) enum Told {
+pub(crate) enum Told {
     /// Its events are pushed to us from now on.
     Followed,
     Event {
@@ -47,22 +47,22 @@ pub(super) enum Told {
 }
 
 /// One follower per node.
-pub(super) struct Followers {
+pub(crate) struct Followers {
     tell: Sender<(NodeId, Told)>,
     /// What they tell.
-    pub(super) told: Receiver<(NodeId, Told)>,
+    pub(crate) told: Receiver<(NodeId, Told)>,
     /// Whom they follow.
     followed: BTreeMap<NodeId, ProcessId>,
 }
 
 impl Followers {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let (tell, told) = bounded(WAITING_MAX);
         Self { tell, told, followed: BTreeMap::new() }
     }
 
     /// Follows each node of this record that runs and is not followed yet.
-    pub(super) fn follow(&mut self, record: Record) -> Result<(), Error> {
+    pub(crate) fn follow(&mut self, record: Record) -> Result<(), Error> {
         let record = Arc::new(record);
         for node in record.nodes.iter().filter(|node| record.is_running(node)) {
             if self.followed.get(&node.node) == Some(&node.process) {
@@ -88,17 +88,17 @@ impl Followers {
     }
 
     /// How many nodes are followed.
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.followed.len()
     }
 
     /// Whether this node is followed.
-    pub(super) fn follows(&self, node: NodeId) -> bool {
+    pub(crate) fn follows(&self, node: NodeId) -> bool {
         self.followed.contains_key(&node)
     }
 
     /// A node's process is gone. It may have been started again, and be followed anew.
-    pub(super) fn forget(&mut self, node: NodeId, process: ProcessId) {
+    pub(crate) fn forget(&mut self, node: NodeId, process: ProcessId) {
         if self.followed.get(&node) == Some(&process) {
             self.followed.remove(&node);
         }
@@ -106,7 +106,7 @@ impl Followers {
 
     /// All that waits, up to about a batch's size, as lines. Events among them come in the order
     /// of their time: the nodes share a clock.
-    pub(super) fn batch(
+    pub(crate) fn batch(
         &self,
         first: (NodeId, Told),
         mut line: impl FnMut(NodeId, Told) -> String,
@@ -198,16 +198,16 @@ impl Teller<'_> {
 
 /// Has whoever only shows what happens wait for those who do the work. On Linux this is about
 /// the calling thread and those that it starts from now on.
-pub(super) fn yield_to_nodes() {
+pub(crate) fn yield_to_nodes() {
     #[cfg(target_os = "linux")]
     let _ = rustix::process::setpriority_process(None, 19);
 }
 
 /// What is told, as a line; empty for what is not worth one.
-pub(super) fn line(json: bool, zone: &TimeZone, node: NodeId, told: &Told) -> String {
+pub(crate) fn line(json: bool, zone: &TimeZone, node: NodeId, told: &Told) -> String {
     let now = || clock::now().wall;
     let shown = |name: &str, more: serde_json::Value| {
-        let mut document = json!({ "at": time::rfc3339(now()), "node": node, "event": name });
+        let mut document = json!({ "at": time_text::rfc3339(now()), "node": node, "event": name });
         if name == "lost" {
             document["count"] = more;
         }
@@ -215,21 +215,21 @@ pub(super) fn line(json: bool, zone: &TimeZone, node: NodeId, told: &Told) -> St
     };
     match told {
         Told::Followed if json => shown("joined", json!(null)),
-        Told::Followed => event::line(zone, now(), node, "joined"),
-        Told::Event { at, event, .. } if json => escape::json(&event::json(*at, node, event)),
-        Told::Event { at, event, .. } => event::text(zone, *at, node, event),
+        Told::Followed => event_text::line(zone, now(), node, "joined"),
+        Told::Event { at, event, .. } if json => escape::json(&event_text::json(*at, node, event)),
+        Told::Event { at, event, .. } => event_text::text(zone, *at, node, event),
         Told::Lost(lost) if json => shown("lost", json!(lost)),
         Told::Lost(Some(lost)) => {
             let lost = count(*lost, "event");
-            event::line(zone, now(), node, &format!("was too fast: {lost} not shown"))
+            event_text::line(zone, now(), node, &format!("was too fast: {lost} not shown"))
         }
-        Told::Lost(None) => event::line(
+        Told::Lost(None) => event_text::line(
             zone,
             now(),
             node,
             "was too fast for too long: nobody counted what is not shown",
         ),
         Told::Gone(_) if json => shown("gone", json!(null)),
-        Told::Gone(_) => event::line(zone, now(), node, "is gone"),
+        Told::Gone(_) => event_text::line(zone, now(), node, "is gone"),
     }
 }

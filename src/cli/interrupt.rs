@@ -5,26 +5,26 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use crossbeam_channel::{Receiver, bounded};
 
-use super::Error;
+use crate::cli::Error;
 
 /// Tells that someone wants this program to end.
 #[derive(Debug)]
-pub(super) struct Interrupt {
+pub(crate) struct Interrupt {
     /// Becomes true for good.
-    pub(super) seen: Arc<AtomicBool>,
+    pub(crate) seen: Arc<AtomicBool>,
     /// Gets one message per signal, as far as there is room.
-    pub(super) signals: Receiver<()>,
+    pub(crate) signals: Receiver<()>,
 }
 
 impl Interrupt {
     /// Whether it was asked for.
-    pub(super) fn seen(&self) -> bool {
+    pub(crate) fn seen(&self) -> bool {
         self.seen.load(Ordering::SeqCst)
     }
 }
 
 /// From here on signals no longer end the program by themselves. Once per process.
-pub(super) fn watch() -> Result<Interrupt, Error> {
+pub(crate) fn watch() -> Result<Interrupt, Error> {
     let seen = Arc::new(AtomicBool::new(false));
     let (tell, signals) = bounded(1);
     let flag = Arc::clone(&seen);
@@ -36,7 +36,7 @@ pub(super) fn watch() -> Result<Interrupt, Error> {
 }
 
 /// Has `what` done upon each such signal, in a thread of its own. Once per process.
-pub(super) fn call(what: impl FnMut() + Send + 'static) -> Result<(), Error> {
+pub(crate) fn call(what: impl FnMut() + Send + 'static) -> Result<(), Error> {
     ctrlc::set_handler(what).map_err(|error| {
         Error::failed(
             "cannot watch for Ctrl-C",

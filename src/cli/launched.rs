@@ -11,9 +11,9 @@ use std::process::ExitCode;
 
 use rustix::stdio::{dup2_stdin, dup2_stdout};
 
-use super::output;
-use super::render::event;
-use super::render::time::TimeZone;
+use crate::cli::output;
+use crate::cli::render::event_text;
+use crate::cli::render::time_text::TimeZone;
 use crate::codec;
 use crate::network::log::CappedLog;
 use crate::network::{NodeSpec, Started};
@@ -101,7 +101,7 @@ fn live(spec: &NodeSpec, runtime: Runtime) -> Result<(), runtime::Error> {
         }
         if let Some(log) = &mut log {
             // In UTC: reading the local zone would cost every node memory for this alone.
-            let _ = log.write_all(event::text(&TimeZone::UTC, at, node, told).as_bytes());
+            let _ = log.write_all(event_text::text(&TimeZone::UTC, at, node, told).as_bytes());
         }
     })
 }

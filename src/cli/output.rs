@@ -7,9 +7,9 @@ use crossbeam_channel::{Receiver, bounded, never};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
-use super::Error;
-use super::interrupt::Interrupt;
-use super::render::escape;
+use crate::cli::Error;
+use crate::cli::interrupt::Interrupt;
+use crate::cli::render::escape;
 
 /// The width of what is written to a file or a pipe.
 const WIDTH_ELSEWHERE: usize = 100;
@@ -19,14 +19,14 @@ const PIECE_BYTES: usize = 4096;
 const WIDTH_MIN: usize = 40;
 
 /// Writes a result, whole, to stdout.
-pub(super) fn result(text: &str) -> Result<(), Error> {
+pub(crate) fn result(text: &str) -> Result<(), Error> {
     bytes(text.as_bytes())
 }
 
 /// Writes a result as [`result`] does, and gives up between two pieces once somebody wants this
 /// program to end: whoever reads may have stopped reading (a pager, for instance), and would hold
 /// it up for good. Where lines end is of no account then.
-pub(super) fn result_until(text: &str, interrupt: &Interrupt) -> Result<(), Error> {
+pub(crate) fn result_until(text: &str, interrupt: &Interrupt) -> Result<(), Error> {
     const LOOK_INTERVAL: Timespec = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
     for piece in text.as_bytes().chunks(PIECE_BYTES) {
         let has_room = || {
@@ -46,24 +46,24 @@ pub(super) fn result_until(text: &str, interrupt: &Interrupt) -> Result<(), Erro
 }
 
 /// Writes a result that is no text.
-pub(super) fn bytes(bytes: &[u8]) -> Result<(), Error> {
+pub(crate) fn bytes(bytes: &[u8]) -> Result<(), Error> {
     let mut stdout = io::stdout().lock();
     stdout.write_all(bytes).and_then(|()| stdout.flush()).map_err(|error| Error::output(&error))
 }
 
 /// Writes a JSON document and a line end to stdout.
-pub(super) fn json(value: &serde_json::Value) -> Result<(), Error> {
+pub(crate) fn json(value: &serde_json::Value) -> Result<(), Error> {
     result(&escape::json(value))
 }
 
 /// Writes a remark to stderr. It may quote what a user typed, so it is made safe for terminals.
-pub(super) fn note(text: &str) {
+pub(crate) fn note(text: &str) {
     // Nobody is left to be told if this cannot be written.
     let _ = writeln!(io::stderr().lock(), "{}", escape::lines(text));
 }
 
 /// Writes an error to stderr, its first word in red where that is wanted.
-pub(super) fn error(text: &str) {
+pub(crate) fn error(text: &str) {
     let safe = escape::lines(text);
     let shown = match safe.strip_prefix("error:") {
         Some(rest) if wants_colour(&io::stderr()) => format!("\x1b[1;31merror:\x1b[0m{rest}"),
@@ -74,21 +74,21 @@ pub(super) fn error(text: &str) {
 }
 
 /// Whether a stream wants colour: a terminal that understands it, and nobody said no.
-pub(super) fn wants_colour(stream: &impl IsTerminal) -> bool {
+pub(crate) fn wants_colour(stream: &impl IsTerminal) -> bool {
     let said_no = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
     stream.is_terminal() && !said_no && !dumb
 }
 
 /// How many characters fit a line of the terminal; where there is none, as many as read well.
-pub(super) fn width() -> usize {
+pub(crate) fn width() -> usize {
     let columns = rustix::termios::tcgetwinsize(io::stdout()).map_or(0, |size| size.ws_col);
     if columns == 0 { WIDTH_ELSEWHERE } else { usize::from(columns).max(WIDTH_MIN) }
 }
 
 /// Tells when nobody reads stdout any more, as after `| head`: whoever has nothing to write for
 /// a while would not notice. Costs a thread that waits for the rest of this process's life.
-pub(super) fn reader_left() -> Receiver<()> {
+pub(crate) fn reader_left() -> Receiver<()> {
     let (tell, told) = bounded(1);
     let wait = move || {
         loop {

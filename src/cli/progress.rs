@@ -13,19 +13,19 @@ const PATIENCE: Duration = Duration::from_millis(500);
 
 /// Shows how far a start or a stop has come, and takes itself away when dropped.
 #[derive(Debug)]
-pub(super) struct Progress {
+pub(crate) struct Progress {
     what: &'static str,
     since: Monotonic,
     bar: Option<ProgressBar>,
 }
 
 impl Progress {
-    pub(super) fn new(what: &'static str) -> Self {
+    pub(crate) fn new(what: &'static str) -> Self {
         Self { what, since: clock::now().monotonic, bar: None }
     }
 
     /// Takes note of how far things are.
-    pub(super) fn show(&mut self, now: network::Progress) {
+    pub(crate) fn show(&mut self, now: network::Progress) {
         if self.bar.is_none() && clock::now().monotonic.since(self.since) < PATIENCE {
             return;
         }
@@ -36,18 +36,18 @@ impl Progress {
 
 /// Shows how many messages were accepted, where nobody knows how many there will be.
 #[derive(Debug)]
-pub(super) struct Tally {
+pub(crate) struct Tally {
     since: Monotonic,
     bar: Option<ProgressBar>,
 }
 
 impl Tally {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { since: clock::now().monotonic, bar: None }
     }
 
     /// Takes note of how many there are.
-    pub(super) fn show(&mut self, count: u64) {
+    pub(crate) fn show(&mut self, count: u64) {
         if self.bar.is_none() && self.time() < PATIENCE {
             return;
         }
@@ -60,7 +60,7 @@ impl Tally {
     }
 
     /// The time since the start.
-    pub(super) fn time(&self) -> Duration {
+    pub(crate) fn time(&self) -> Duration {
         clock::now().monotonic.since(self.since)
     }
 }

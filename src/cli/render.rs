@@ -5,33 +5,34 @@ use serde_json::{Value, json};
 use crate::network::Record;
 use crate::topology::{DEGREE_DEFAULT, Kind};
 
-pub(super) mod escape;
-pub(super) mod event;
-pub(super) mod faults;
-pub(super) mod messages;
-pub(super) mod network;
-pub(super) mod peers;
-pub(super) mod plot;
-pub(super) mod spread;
-pub(super) mod table;
-pub(super) mod time;
-pub(super) mod trace;
+pub(crate) mod columns;
+pub(crate) mod escape;
+pub(crate) mod event_text;
+pub(crate) mod fault_text;
+pub(crate) mod message_text;
+pub(crate) mod network_text;
+pub(crate) mod peer_text;
+pub(crate) mod plot_text;
+pub(crate) mod simulation_text;
+pub(crate) mod spread_text;
+pub(crate) mod time_text;
+mod tree_text;
 
 /// Makes text stand out, or not.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Style {
+pub(crate) struct Style {
     /// Whether to use colours at all.
-    pub(super) colour: bool,
+    pub(crate) colour: bool,
 }
 
 impl Style {
     /// For what the eye should find first.
-    pub(super) fn bold(self, text: &str) -> String {
+    pub(crate) fn bold(self, text: &str) -> String {
         self.wrap("1", text)
     }
 
     /// For what may be passed over.
-    pub(super) fn dim(self, text: &str) -> String {
+    pub(crate) fn dim(self, text: &str) -> String {
         self.wrap("2", text)
     }
 
@@ -41,12 +42,12 @@ impl Style {
 }
 
 /// `random 3`, as it is typed.
-pub(super) fn kind_text(record: &Record) -> String {
+pub(crate) fn kind_text(record: &Record) -> String {
     kind(record).map_or("made by hand".into(), |kind| kind.to_string())
 }
 
 /// `{"kind": "random", "degree": 3}`; null where nodes were started by hand.
-pub(super) fn kind_json(record: &Record) -> Value {
+pub(crate) fn kind_json(record: &Record) -> Value {
     match kind(record) {
         Some(Kind::Circular) => json!({ "kind": "circular" }),
         Some(Kind::Powerlaw) => json!({ "kind": "powerlaw" }),
@@ -67,7 +68,7 @@ fn kind(record: &Record) -> Option<Kind> {
 }
 
 /// `1 node`, `2 nodes`.
-pub(super) fn count(number: impl Into<u64>, noun: &str) -> String {
+pub(crate) fn count(number: impl Into<u64>, noun: &str) -> String {
     match number.into() {
         1 => format!("1 {noun}"),
         number => format!("{number} {noun}s"),
@@ -75,7 +76,7 @@ pub(super) fn count(number: impl Into<u64>, noun: &str) -> String {
 }
 
 /// `3, 4 and 9`.
-pub(super) fn listing(items: &[impl ToString]) -> String {
+pub(crate) fn listing(items: &[impl ToString]) -> String {
     let items: Vec<String> = items.iter().map(ToString::to_string).collect();
     match items.as_slice() {
         [] => "none".into(),

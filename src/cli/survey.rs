@@ -1,15 +1,15 @@
 //! What all nodes of a network say, asked at once: of their links, and of messages.
 
-use super::render::count;
-use super::render::network::NodeState;
-use super::{Error, ask};
+use crate::cli::render::count;
+use crate::cli::render::network_text::NodeState;
+use crate::cli::{Error, questions};
 use crate::control::client::{self, Client};
 use crate::control::{Request, Response};
 use crate::network::{Fault, NodeRecord, Record};
 use crate::protocol::{
     FaultRule, Holding, MessageId, MessageInfo, MessageQuery, NodeId, NodeRanges, PeerInfo, Which,
 };
-use crate::trace::{Faults, Said};
+use crate::spread::{Faults, Said};
 
 /// How many of a node's last messages are looked at to find the one that was sent last: they
 /// arrive in another order than they were sent. So few that they fit a page.
@@ -19,7 +19,7 @@ const LAST_MESSAGES: u64 = 4;
 type Answer = (Vec<PeerInfo>, Vec<Holding>);
 
 /// What is known of each node of a network, asked about these messages.
-pub(super) struct Survey {
+pub(crate) struct Survey {
     /// All nodes, by number.
     nodes: Vec<(NodeId, NodeState, Option<Answer>)>,
     /// The partitions in force, and the other faults.
@@ -30,9 +30,9 @@ pub(super) struct Survey {
 impl Survey {
     /// Asks every node that runs, in parallel, one connection each. Who gives no answer within
     /// its deadline is shown as such.
-    pub(super) fn of(record: &Record, ids: &[MessageId]) -> Self {
+    pub(crate) fn of(record: &Record, ids: &[MessageId]) -> Self {
         let live: Vec<&NodeRecord> = running(record);
-        let answers = ask::converse(record, &live, |client| say(client, ids));
+        let answers = questions::converse(record, &live, |client| say(client, ids));
         let mut answers = live.iter().zip(answers).peekable();
         let mut nodes = Vec::with_capacity(record.nodes.len());
         for node in &record.nodes {
@@ -49,12 +49,12 @@ impl Survey {
     }
 
     /// How many nodes answered.
-    pub(super) fn answered(&self) -> usize {
+    pub(crate) fn answered(&self) -> usize {
         self.nodes.iter().filter(|(_, _, answer)| answer.is_some()).count()
     }
 
     /// What the nodes said of the message that was asked about at this place.
-    pub(super) fn said(&self, at: usize) -> Vec<Said> {
+    pub(crate) fn said(&self, at: usize) -> Vec<Said> {
         let said = |(node, state, answer): &(NodeId, NodeState, Option<Answer>)| Said {
             node: *node,
             state: *state,
@@ -65,16 +65,16 @@ impl Survey {
     }
 
     /// The faults in force.
-    pub(super) fn faults(&self) -> Faults<'_> {
+    pub(crate) fn faults(&self) -> Faults<'_> {
         Faults { partitions: &self.partitions, rules: &self.rules }
     }
 }
 
 /// Finds the message that was sent last, of all that any node holds, by its origin's clock.
 /// `None` where no node holds any; an error where no node answers.
-pub(super) fn newest(record: &Record) -> Result<Option<MessageId>, Error> {
+pub(crate) fn newest(record: &Record) -> Result<Option<MessageId>, Error> {
     let query = MessageQuery { which: Which::All, last: Some(LAST_MESSAGES), after: None };
-    let answers = ask::all(record, &running(record), &Request::Messages(query));
+    let answers = questions::all(record, &running(record), &Request::Messages(query));
     let pages = answers.into_iter().filter_map(|answer| match answer {
         Ok(Response::Messages(page)) => Some(page.messages),
         _ => None,
@@ -88,7 +88,7 @@ pub(super) fn newest(record: &Record) -> Result<Option<MessageId>, Error> {
 }
 
 /// No node of the network answers.
-pub(super) fn no_answer(record: &Record) -> Error {
+pub(crate) fn no_answer(record: &Record) -> Error {
     let paused = record.nodes.iter().filter(|node| record.is_paused(node)).count();
     let why = match paused {
         0 => "none of those that are up did so in time".to_owned(),
@@ -118,7 +118,7 @@ fn state_without_answer(record: &Record, node: &NodeRecord) -> NodeState {
 }
 
 /// The partitions in force, and the other faults.
-pub(super) fn faults(record: &Record) -> (Vec<Vec<NodeRanges>>, Vec<FaultRule>) {
+pub(crate) fn faults(record: &Record) -> (Vec<Vec<NodeRanges>>, Vec<FaultRule>) {
     let (mut partitions, mut rules) = (Vec::new(), Vec::new());
     for fault in &record.faults {
         match fault {

@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::look::Colour;
-use super::{Arrangement, Scene, tree};
-use crate::trace::{LinkState, Trace, TraceNode};
+use super::{Arrangement, Scene, tree_picture};
+use crate::spread::{LinkState, Trace, TraceNode};
 
 const DOCUMENT: &str = include_str!("page/page.html");
 const STYLE: &str = include_str!("page/page.css");
@@ -94,7 +94,7 @@ fn data(first: &Trace, traces: &[Trace], scene: &Scene) -> Value {
 fn arrangement(numbers: &[u32], traces: &[Trace], scene: &Scene) -> Arrangement {
     let mut links = scene.planned.clone();
     if links.is_empty() {
-        links.extend(traces.iter().flat_map(tree::links).map(|link| (link.from, link.to)));
+        links.extend(traces.iter().flat_map(tree_picture::links).map(|link| (link.from, link.to)));
     }
     Arrangement::of(scene.ring, numbers, &links)
 }
@@ -117,7 +117,7 @@ fn message(trace: &Trace, index: &BTreeMap<u32, usize>) -> Value {
         LinkState::Lost => "lost",
         LinkState::Cut => "cut",
     };
-    let link = |link: &crate::trace::Link| {
+    let link = |link: &crate::spread::Link| {
         Some(json!([index.get(&link.u.0)?, index.get(&link.v.0)?, state(link.state)]))
     };
     let lacks = |node: &TraceNode| node.lacks.map(|lacks| format!("Without it: {}", lacks.words()));
@@ -137,7 +137,7 @@ fn message(trace: &Trace, index: &BTreeMap<u32, usize>) -> Value {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::ring;
+    use super::super::testing_traces::ring;
     use super::*;
 
     fn of(text: &str) -> String {

@@ -16,8 +16,8 @@ use std::path::{Path, PathBuf};
 
 use browser::{ARROW_LEFT, ARROW_RIGHT, Browser, END, HOME};
 use gossip::picture::{Scene, page};
+use gossip::spread::Trace;
 use gossip::topology::{Kind, build};
-use gossip::trace::Trace;
 use harness::Lab;
 use serde_json::Value;
 

@@ -3,8 +3,8 @@
 use gossip::protocol::{
     Holding, MessageId, MessageInfo, NodeId, PathInfo, PeerInfo, PeerState, Wall,
 };
+use gossip::spread::{Faults, NodeState, Said, Trace};
 use gossip::topology::{Graph, measure, neighbours};
-use gossip::trace::{Faults, NodeState, Said, Trace};
 
 const SENT: u64 = 1_785_499_402_000_000_000;
 

@@ -2,8 +2,8 @@
 
 use gossip::protocol::{MessageId, NodeId};
 use gossip::sim::{Life, Simulation};
+use gossip::spread::{Faults, Lacks, NodeState, Said, Trace};
 use gossip::topology::{Kind, measure};
-use gossip::trace::{Faults, Lacks, NodeState, Said, Trace};
 
 use super::harness::{RANDOM_3, RING, graph, secs, started};
 

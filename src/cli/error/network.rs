@@ -3,7 +3,7 @@
 use std::io;
 use std::path::Path;
 
-use super::super::render::{count, time};
+use super::super::render::{count, time_text};
 use super::{Error, reason};
 use crate::network::Error as E;
 use crate::network::{FAULTS_MAX, Holder, ProcessLimit};
@@ -299,7 +299,7 @@ fn of_start(error: E) -> Error {
         }
         E::NotReady { node, within, said } => Error::failed(
             format!("node {node} could not start"),
-            with_log(format!("it was not ready within {}", time::span(within)), &said),
+            with_log(format!("it was not ready within {}", time_text::span(within)), &said),
             format!("{nothing}, with fewer nodes if this machine is too busy"),
         ),
         E::Interrupted => Error::failed("the start was interrupted", "a signal came", nothing),

@@ -10,7 +10,7 @@ use std::fmt::Write;
 use serde_json::Value;
 
 /// One message's text, on one line.
-pub(in crate::cli) fn text(text: &str) -> String {
+pub(crate) fn text(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     let mut before = Before::Other;
     let mut characters = text.chars().peekable();
@@ -29,7 +29,7 @@ pub(in crate::cli) fn text(text: &str) -> String {
 }
 
 /// Our own words around what a user typed: line ends stay, and so do backslashes.
-pub(in crate::cli) fn lines(text: &str) -> String {
+pub(crate) fn lines(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for c in text.chars() {
         if c != '\n' && acts(c) {
@@ -45,7 +45,7 @@ pub(in crate::cli) fn lines(text: &str) -> String {
 ///
 /// `serde_json` escapes what JSON demands (C0 controls, quotes); the rest of what could drive a
 /// terminal is legal there, and can only stand inside a string, so it is escaped afterwards.
-pub(in crate::cli) fn json(value: &Value) -> String {
+pub(crate) fn json(value: &Value) -> String {
     let plain = value.to_string();
     let mut escaped = String::with_capacity(plain.len() + 1);
     for c in plain.chars() {

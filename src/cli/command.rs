@@ -1,0 +1,20 @@
+//! The commands: what each may be given, and the function that carries it out.
+
+pub(crate) mod fault_lab;
+mod foreground;
+pub(crate) mod get_messages;
+pub(crate) mod list_networks;
+pub(crate) mod list_peers;
+pub(crate) mod nodes;
+pub(crate) mod plot_network;
+pub(crate) mod remove_node;
+pub(crate) mod rewire_network;
+pub(crate) mod run_node;
+pub(crate) mod send_message;
+pub(crate) mod show_network;
+pub(crate) mod signal_node;
+pub(crate) mod simulate;
+pub(crate) mod start_network;
+pub(crate) mod stop_network;
+pub(crate) mod trace_message;
+pub(crate) mod watch_network;

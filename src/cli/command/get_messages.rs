@@ -1,0 +1,180 @@
+//! `get-messages`.
+
+use crate::cli::render::Style;
+use crate::cli::render::message_text::{self as render, Paths, View};
+use crate::cli::render::time_text::Detail;
+use crate::cli::render::time_text::TimeZone;
+use crate::cli::{Error, Global, args, output};
+use crate::control::client::Client;
+use crate::control::{Request, Response};
+use crate::network::StateDir;
+use crate::protocol::{MessageId, MessageInfo, MessageQuery, NodeId, Which};
+
+/// Far less than a frame holds.
+const IDS_PER_REQUEST: usize = 10_000;
+
+pub(crate) const EXAMPLES: &str = "\
+Examples:
+  gossip get-messages 8
+  gossip get-messages 3 unread
+  gossip get-messages 3 read -p --time
+  gossip get-messages 24 -p -pp -ttt --last 10";
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// The number of the node that is asked
+    #[arg(value_name = "N", value_parser = args::node)]
+    node: NodeId,
+    /// Which messages: `unread` and `all` mark what they show as read, `read` changes nothing
+    #[arg(value_enum, default_value_t = Shown::All, hide_possible_values = true)]
+    #[arg(value_name = "unread | read | all")]
+    which: Shown,
+    /// Show the shortest paths; -pp the longest; -p -pp (or -ppp) both
+    #[arg(short = 'p', action = clap::ArgAction::Count)]
+    paths: u8,
+    /// Show all paths, which is what happens without -p, too
+    #[arg(short = 'A', long)]
+    all_paths: bool,
+    /// Show when it was sent; -tt with the date and how long it took to get here; -ttt in full
+    #[arg(short, long, action = clap::ArgAction::Count)]
+    time: u8,
+    /// Only the last K messages that arrived
+    #[arg(long, value_name = "K", value_parser = clap::value_parser!(u64).range(1..))]
+    last: Option<u64>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Shown {
+    Unread,
+    Read,
+    All,
+}
+
+impl Shown {
+    fn which(self) -> Which {
+        match self {
+            Self::Unread => Which::Unread,
+            Self::Read => Which::Read,
+            Self::All => Which::All,
+        }
+    }
+}
+
+impl Args {
+    fn chosen_paths(&self) -> Paths {
+        match self.paths {
+            _ if self.all_paths => Paths::All,
+            0 => Paths::All,
+            1 => Paths::Shortest,
+            2 => Paths::Longest,
+            _ => Paths::ShortestAndLongest,
+        }
+    }
+}
+
+/// Fetches messages and shows them, oldest first.
+pub(crate) fn run(global: &Global, args: &Args) -> Result<(), Error> {
+    let record = StateDir::from_env()?.load(&global.network)?;
+    let mut client = record.connect(args.node)?;
+    let mut messages = fetch(&mut client, args)?;
+    messages.sort_by_key(|message| (message.sent_at, message.id));
+    show(global, args, &messages)?;
+    // Only now: what a full disk or a closed pipe swallowed was not shown.
+    if args.which != Shown::Read {
+        mark_shown(&mut client, args.node, &messages)?;
+    }
+    Ok(())
+}
+
+/// Marks what was unread as shown, some thousands at a time.
+fn mark_shown(client: &mut Client, node: NodeId, messages: &[MessageInfo]) -> Result<(), Error> {
+    let unread: Vec<MessageId> =
+        messages.iter().filter(|message| message.unread).map(|message| message.id).collect();
+    for ids in unread.chunks(IDS_PER_REQUEST) {
+        let answer = client.ask(&Request::MarkShown(ids.to_vec()));
+        answer.map_err(|error| Error::no_answer(node, &error))?;
+    }
+    Ok(())
+}
+
+/// Prints messages, as text or JSON.
+fn show(global: &Global, args: &Args, messages: &[MessageInfo]) -> Result<(), Error> {
+    if global.json {
+        return output::json(&render::json(args.node, messages, args.chosen_paths()));
+    }
+    if messages.is_empty() {
+        output::note(&none(args.which, args.node));
+    }
+    let view = View {
+        paths: args.chosen_paths(),
+        detail: Detail::from_count(args.time),
+        zone: TimeZone::system(),
+        style: Style { colour: output::wants_colour(&std::io::stdout()) },
+    };
+    output::result(&render::text(messages, &view))
+}
+
+/// All pages, one after the other, over one connection.
+fn fetch(client: &mut Client, args: &Args) -> Result<Vec<MessageInfo>, Error> {
+    let mut query = MessageQuery { which: args.which.which(), last: args.last, after: None };
+    let mut messages = Vec::new();
+    loop {
+        let answer = client.ask(&Request::Messages(query));
+        let Response::Messages(page) =
+            answer.map_err(|error| Error::no_answer(args.node, &error))?
+        else {
+            return Err(Error::other_answer(args.node));
+        };
+        messages.extend(page.messages);
+        match page.next {
+            // A node that repeats itself must not keep us here for ever.
+            Some(next) if query.after.is_none_or(|after| next > after) => query.after = Some(next),
+            Some(_) => return Err(Error::other_answer(args.node)),
+            None => return Ok(messages),
+        }
+    }
+}
+
+fn none(which: Shown, node: NodeId) -> String {
+    match which {
+        Shown::Unread => format!("no unread messages at node {node}"),
+        Shown::Read => format!("no messages at node {node} that were read before"),
+        Shown::All => format!("no messages at node {node}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: Args,
+    }
+
+    fn parse(line: &str) -> Args {
+        Line::try_parse_from(["get-messages"].into_iter().chain(line.split(' '))).unwrap().args
+    }
+
+    #[test]
+    fn p_chooses_paths() {
+        assert_eq!(parse("3").chosen_paths(), Paths::All);
+        assert_eq!(parse("3 -p").chosen_paths(), Paths::Shortest);
+        assert_eq!(parse("3 -pp").chosen_paths(), Paths::Longest);
+        assert_eq!(parse("3 -p -pp").chosen_paths(), Paths::ShortestAndLongest);
+        assert_eq!(parse("3 -A").chosen_paths(), Paths::All);
+        assert_eq!(parse("3 -p --all-paths").chosen_paths(), Paths::All);
+    }
+
+    #[test]
+    fn the_lines_of_the_contract_parse() {
+        let args = parse("3 read -p --time");
+        assert_eq!((args.node, args.which, args.time), (NodeId(3), Shown::Read, 1));
+        assert_eq!(parse("8").which, Shown::All);
+        assert_eq!(parse("8 -ttt --last 2 unread").time, 3);
+        assert_eq!(parse("8 unread --last=2").last, Some(2));
+    }
+}

@@ -1,0 +1,148 @@
+//! Graphviz, where it is installed.
+
+use std::io::{self, Read, Write};
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, bounded};
+
+use super::Format;
+use crate::cli::Error;
+use crate::cli::error::reason;
+use crate::network::CONTROL_TIMEOUT;
+
+/// The program, found where programs are.
+const PROGRAM: &str = "dot";
+
+/// How long a drawing may take. A thousand nodes take some three seconds.
+const WITHIN: Duration = Duration::from_secs(60);
+
+/// Fails where Graphviz is missing or broken, before anything is begun that needs it.
+pub(crate) fn check(format: Format) -> Result<(), Error> {
+    ask(PROGRAM, &["-V"], "", format, CONTROL_TIMEOUT).map(|_| ())
+}
+
+/// Has Graphviz draw DOT text.
+pub(crate) fn draw(dot: &str, format: Format) -> Result<Vec<u8>, Error> {
+    ask(PROGRAM, &[&format!("-T{}", format.name())], dot, format, WITHIN)
+}
+
+/// Runs the program on a text, and gives what it writes. It does not outlive this.
+fn ask(
+    program: &str,
+    arguments: &[&str],
+    text: &str,
+    format: Format,
+    within: Duration,
+) -> Result<Vec<u8>, Error> {
+    let mut command = Command::new(program);
+    command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().map_err(|error| no_program(program, format, &error))?;
+    let answered = exchange(&mut child, text, within);
+    let _ = child.kill(); // it has ended, or has had its time
+    let ended = child.wait();
+    match (answered, ended) {
+        (Ok(Some((drawn, _))), Ok(status)) if status.success() => Ok(drawn),
+        (Ok(Some((_, said))), Ok(_)) => Err(refused(format, &String::from_utf8_lossy(&said))),
+        (Ok(None), _) => Err(too_slow(format, within)),
+        (Err(error), _) | (_, Err(error)) => Err(no_program(program, format, &error)),
+    }
+}
+
+/// What the program writes on either way out; `None` when time is up.
+fn exchange(
+    child: &mut Child,
+    text: &str,
+    within: Duration,
+) -> io::Result<Option<(Vec<u8>, Vec<u8>)>> {
+    let stdin = child.stdin.take();
+    let text = text.to_owned();
+    // Whether it reads all of it is its own affair: how it ends tells.
+    let write = move || stdin.map(|mut stdin| stdin.write_all(text.as_bytes()));
+    thread::Builder::new().name("dot-in".into()).spawn(write)?;
+    let said = reader("dot-err", child.stderr.take())?;
+    let drawn = reader("dot-out", child.stdout.take())?;
+    let Ok(drawn) = drawn.recv_timeout(within) else { return Ok(None) };
+    let Ok(said) = said.recv_timeout(within) else { return Ok(None) };
+    Ok(Some((drawn?, said?)))
+}
+
+/// Reads to the end in a thread of its own, since a pipe has no deadline.
+fn reader(
+    name: &str,
+    pipe: Option<impl Read + Send + 'static>,
+) -> io::Result<Receiver<io::Result<Vec<u8>>>> {
+    let (tell, told) = bounded(1);
+    let read = move || {
+        let mut bytes = Vec::new();
+        let read = pipe.map_or(Ok(0), |mut pipe| pipe.read_to_end(&mut bytes));
+        // Nobody listens any more when time is up.
+        let _ = tell.send(read.map(|_| bytes));
+    };
+    thread::Builder::new().name(name.into()).spawn(read)?;
+    Ok(told)
+}
+
+fn cannot(format: Format) -> String {
+    format!("cannot draw the picture as {}", format.name())
+}
+
+fn no_program(program: &str, format: Format, error: &io::Error) -> Error {
+    let why = match error.kind() {
+        io::ErrorKind::NotFound => {
+            format!("Graphviz is not installed: there is no program called {program}")
+        }
+        _ => format!("Graphviz ({program}) does not run: {}", reason(error)),
+    };
+    Error::failed(cannot(format), why, "install Graphviz, or write dot, which needs no Graphviz")
+}
+
+fn refused(format: Format, said: &str) -> Error {
+    let first = said.lines().map(str::trim).find(|line| !line.is_empty());
+    Error::failed(
+        cannot(format),
+        format!("Graphviz failed: {}", first.unwrap_or("it does not say why")),
+        "write dot, and see whether another version of Graphviz draws it",
+    )
+}
+
+fn too_slow(format: Format, within: Duration) -> Error {
+    Error::failed(
+        cannot(format),
+        format!("Graphviz did not finish within {} s", within.as_secs()),
+        "write dot, and draw it at leisure: dot -Tsvg FILE > picture.svg",
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error(program: &str, arguments: &[&str], within: Duration) -> String {
+        ask(program, arguments, "graph {}", Format::Svg, within).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn whatever_goes_wrong_is_said_in_three_lines() {
+        let slow = Duration::from_millis(20);
+        for (text, why) in [
+            (error("no-such-graphviz", &[], WITHIN), "no program called no-such-graphviz"),
+            (error("/", &[], WITHIN), "does not run: permission denied"),
+            (error("sh", &["-c", "echo oh no >&2; exit 3"], WITHIN), "Graphviz failed: oh no"),
+            (error("false", &[], WITHIN), "it does not say why"),
+            (error("sleep", &["600"], slow), "did not finish within 0 s"),
+        ] {
+            assert!(text.starts_with("error: cannot draw the picture as svg\n"), "{text}");
+            assert!(text.contains(why), "{text}");
+            assert_eq!(text.lines().count(), 3, "{text}");
+        }
+    }
+
+    #[test]
+    fn more_than_a_pipe_holds_goes_both_ways() {
+        let text = "x".repeat(1 << 20);
+        let back = ask("cat", &[], &text, Format::Svg, WITHIN).unwrap();
+        assert_eq!(back, text.as_bytes());
+    }
+}

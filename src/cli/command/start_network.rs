@@ -1,0 +1,272 @@
+//! `start-network`.
+
+use std::path::{Path, PathBuf};
+
+use rand::TryRng;
+use rand::rngs::SysRng;
+
+use super::plot_network::{self, Format, PlotFile, alone_on_stdout, is_stdout};
+use super::{foreground, stop_network};
+use crate::cli::interrupt::{self, Interrupt};
+use crate::cli::progress::Progress;
+use crate::cli::render::network_text as render;
+use crate::cli::{Error, Global, key_file, limit_options, output};
+use crate::network::{Record, StartSpec, StateDir};
+use crate::picture::{self, Picture};
+use crate::topology::{self, Kind};
+
+pub(crate) const USAGE: &str =
+    "gossip start-network [circular | powerlaw | random [DEGREE]] [OPTIONS]";
+
+pub(crate) const EXAMPLES: &str = "\
+Examples:
+  gossip start-network --plot
+  gossip start-network random 5
+  gossip start-network circular --num-nodes=32 --network ring
+
+The value of --plot may be left out: `--plot circular` plots a ring to the default file. For a
+file of such a name write ./circular.";
+
+/// The examples, and the names that `--limit` and `--timing` take.
+pub(crate) fn long_help() -> String {
+    format!("{EXAMPLES}\n\n{}", limit_options::listing())
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Which nodes are linked: circular, powerlaw, or random with a DEGREE [default: random 3]
+    #[arg(value_name = "TOPOLOGY", num_args = 0..=2)]
+    topology: Vec<String>,
+    /// How many nodes
+    #[arg(short, long, value_name = "N", default_value_t = 16)]
+    num_nodes: u32,
+    /// Draw the topology: DOT, or what Graphviz makes of it if FILE ends with .svg or .png; - is
+    /// stdout, which gets nothing else then
+    /// [default FILE: gossip-<network>.dot]
+    #[arg(short = 'P', long, value_name = "FILE", num_args = 0..=1)]
+    plot: Option<Option<PathBuf>>,
+    /// Node N owns UDP port P+N (gossip) and TCP port P+N (control)
+    #[arg(long, value_name = "P", default_value_t = 7000)]
+    ports_origin: u16,
+    /// Reproduce a graph and the protocol's randomness; drawn and shown when not given
+    #[arg(long, value_name = "S")]
+    seed: Option<u64>,
+    /// Stay, show what happens at every node, and stop the network on Ctrl-C
+    #[arg(long)]
+    foreground: bool,
+    #[command(flatten)]
+    changes: limit_options::Changes,
+}
+
+/// Starts a network, and returns when every node answers.
+pub(crate) fn run(global: &Global, args: &Args) -> Result<(), Error> {
+    let wanted = Wanted::of(global, args)?;
+    let plot_to_stdout = wanted.plot.as_deref().is_some_and(is_stdout);
+    if plot_to_stdout {
+        alone_on_stdout("the topology", "the file of --plot", global.json)?;
+        refuse_foreground(args.foreground)?;
+    }
+    let settings = args.changes.settings(args.num_nodes)?;
+    let seed = args.seed.map_or_else(random_seed, Ok)?;
+    let (graph, adapted) = topology::build(wanted.kind, args.num_nodes, seed)?;
+    for adapted in adapted {
+        output::note(&adapted.to_string());
+    }
+    let picture = picture::topology(&graph, wanted.kind, &global.network);
+    let plot = wanted.plot.as_deref().map(|path| open_plot(path, &picture)).transpose()?;
+    let spec = StartSpec {
+        name: global.network.clone(),
+        kind: wanted.kind,
+        nodes: args.num_nodes,
+        ports_origin: args.ports_origin,
+        seed,
+        program: this_program()?,
+        settings,
+    };
+    let interrupt = interrupt::watch()?;
+    let record = start(&spec, &interrupt)?;
+    if let Some((plot, picture)) = plot {
+        match plot.write(&picture) {
+            Err(error) if !error.is_reader_left() => {
+                return stop_network::if_running(&global.network).and(Err(error));
+            }
+            _ => {}
+        }
+    }
+    let plot = wanted.plot.map(|path| path.to_string_lossy().into_owned());
+    let said = if plot_to_stdout {
+        output::note(render::started_text(&record, None).trim_end());
+        Ok(())
+    } else if global.json {
+        output::json(&render::started_json(&record, plot.as_deref()))
+    } else {
+        output::result(&render::started_text(&record, plot.as_deref()))
+    };
+    if !args.foreground {
+        return said;
+    }
+    let shown = said.and_then(|()| foreground::run(global, record, &interrupt));
+    // Whatever ended it: a network in the foreground does not outlive its command.
+    let stopped = stop_network::if_running(&global.network);
+    shown.and(stopped)
+}
+
+/// In the foreground, stdout is for what happens at the nodes.
+fn refuse_foreground(foreground: bool) -> Result<(), Error> {
+    if !foreground {
+        return Ok(());
+    }
+    Err(Error::misused(
+        "cannot write both the topology and what happens to stdout",
+        "the file of --plot is -, and --foreground was given",
+        "name a file, or leave --foreground out",
+    ))
+}
+
+/// Opens the file and draws what goes into it, before anything is started.
+fn open_plot(path: &Path, picture: &Picture) -> Result<(PlotFile, Vec<u8>), Error> {
+    let file = PlotFile::open(path, "the topology")?;
+    Ok((file, Format::of(path).draw(picture)?))
+}
+
+fn start(spec: &StartSpec, interrupt: &Interrupt) -> Result<Record, Error> {
+    let mut progress = Progress::new("starting");
+    let state = StateDir::from_env()?;
+    Ok(state.start(spec, &mut |now| progress.show(now), &interrupt.seen)?)
+}
+
+/// 32 random bits: enough to tell runs apart, and short enough to be typed again.
+pub(crate) fn random_seed() -> Result<u64, Error> {
+    SysRng.try_next_u32().map(u64::from).map_err(|error| key_file::no_randomness(&error))
+}
+
+/// What a node's process executes: the same program as this one.
+pub(crate) fn this_program() -> Result<PathBuf, Error> {
+    std::env::current_exe().map_err(|error| {
+        Error::failed(
+            "cannot start any node",
+            format!("the system does not say where this program is: {error}"),
+            "see whether /proc is mounted",
+        )
+    })
+}
+
+/// What the loose words of the command line mean.
+#[derive(Debug, PartialEq, Eq)]
+struct Wanted {
+    kind: Kind,
+    plot: Option<PathBuf>,
+}
+
+impl Wanted {
+    fn of(global: &Global, args: &Args) -> Result<Self, Error> {
+        let mut words = args.topology.clone();
+        let mut plot = args.plot.clone();
+        // `--plot circular`: the word was meant as the topology, and the file was left out.
+        let file = plot.as_ref().and_then(|file| file.as_deref()?.to_str());
+        if let Some(word) = file.filter(|word| is_topology(word))
+            && words.first().is_none_or(|first| !is_topology(first))
+        {
+            words.insert(0, word.into());
+            plot = Some(None);
+        }
+        let by_default = || plot_network::default_file(&global.network, Format::Dot);
+        let plot = plot.map(|file| file.unwrap_or_else(by_default));
+        Ok(Self { kind: kind("start", &words)?, plot })
+    }
+}
+
+fn is_topology(word: &str) -> bool {
+    matches!(word, "circular" | "powerlaw" | "random")
+}
+
+/// What words for a topology mean; `verb` says what cannot be done where they mean nothing.
+pub(crate) fn kind(verb: &str, words: &[String]) -> Result<Kind, Error> {
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let refuse = |why: String| {
+        let what = format!("cannot {verb} a network of topology `{}`", words.join(" "));
+        Err(Error::misused(what, why, "use circular, powerlaw, or random with a degree: random 5"))
+    };
+    match words[..] {
+        [] | ["random"] => Ok(Kind::Random { degree: None }),
+        ["circular"] => Ok(Kind::Circular),
+        ["powerlaw"] => Ok(Kind::Powerlaw),
+        ["random", degree] => match degree.parse() {
+            Ok(degree) => Ok(Kind::Random { degree: Some(degree) }),
+            Err(_) => refuse(format!("{degree} is no degree: a number of links per node")),
+        },
+        [word @ ("circular" | "powerlaw"), _] => refuse(format!("{word} takes no degree")),
+        [word, ..] => refuse(format!("there is no topology called {word}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::cli::{Cli, Command};
+
+    fn parse(line: &str) -> Result<Wanted, Error> {
+        let words = ["gossip", "start-network"].into_iter().chain(line.split_whitespace());
+        let cli = Cli::try_parse_from(words).unwrap();
+        let Command::StartNetwork(args) = &cli.command else { panic!("another command") };
+        Wanted::of(&cli.global, args)
+    }
+
+    fn kind_of(line: &str) -> Kind {
+        parse(line).unwrap().kind
+    }
+
+    fn plot_of(line: &str) -> Option<String> {
+        parse(line).unwrap().plot.map(|path| path.to_str().unwrap().into())
+    }
+
+    #[test]
+    fn the_lines_of_the_contract_parse() {
+        assert_eq!(kind_of(""), Kind::Random { degree: None });
+        assert_eq!(kind_of("--plot"), Kind::Random { degree: None });
+        assert_eq!(kind_of("random 5"), Kind::Random { degree: Some(5) });
+        assert_eq!(kind_of("circular --num-nodes=32"), Kind::Circular);
+        assert_eq!(kind_of("powerlaw -n 64 -P --ports-origin 9000"), Kind::Powerlaw);
+    }
+
+    #[test]
+    fn the_file_of_plot_may_be_left_out_anywhere() {
+        assert_eq!(plot_of("circular"), None);
+        assert_eq!(plot_of("--plot").as_deref(), Some("gossip-default.dot"));
+        assert_eq!(plot_of("--plot --network ring").as_deref(), Some("gossip-ring.dot"));
+        assert_eq!(plot_of("-P -n 4").as_deref(), Some("gossip-default.dot"));
+        assert_eq!(plot_of("circular --plot ring.dot").as_deref(), Some("ring.dot"));
+        assert_eq!(plot_of("--plot=ring.dot circular").as_deref(), Some("ring.dot"));
+        assert_eq!(plot_of("--plot ./circular").as_deref(), Some("./circular"));
+        assert_eq!(plot_of("circular --plot random").as_deref(), Some("random"));
+    }
+
+    #[test]
+    fn a_topology_after_plot_is_the_topology() {
+        for (line, kind) in [
+            ("--plot circular", Kind::Circular),
+            ("-P powerlaw", Kind::Powerlaw),
+            ("--plot random", Kind::Random { degree: None }),
+            ("--plot random 5", Kind::Random { degree: Some(5) }),
+        ] {
+            assert_eq!(kind_of(line), kind, "{line}");
+            assert_eq!(plot_of(line).as_deref(), Some("gossip-default.dot"), "{line}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_topology_is_refused_with_the_reason() {
+        for (line, why) in [
+            ("ring", "there is no topology called ring"),
+            ("5", "there is no topology called 5"),
+            ("circular 5", "circular takes no degree"),
+            ("random five", "five is no degree"),
+            ("random 99999999999", "99999999999 is no degree"),
+        ] {
+            let error = parse(line).unwrap_err().to_string();
+            assert!(error.contains(why), "{line}: {error}");
+        }
+    }
+}

@@ -1,0 +1,345 @@
+//! `--limit NAME=VALUE` and `--timing NAME=VALUE`: every limit and interval of a node by name.
+//!
+//! The names are those of the fields of [`Limits`] and [`Timing`] with hyphens. They are read
+//! through serde, so that a new field is an option by itself.
+
+use std::time::Duration;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value, json};
+
+use crate::cli::Error;
+use crate::network::Settings;
+use crate::protocol::{Limits, Timing, UDP_PAYLOAD_BYTES_MAX};
+
+/// The options that change a node's limits and intervals.
+#[derive(Debug, Default, clap::Args)]
+pub(crate) struct Changes {
+    /// Change a limit of the nodes; repeat it for several (--help lists them)
+    #[arg(long = "limit", value_name = "NAME=VALUE")]
+    limits: Vec<String>,
+    /// Change an interval of the nodes; repeat it for several (--help lists them)
+    #[arg(long = "timing", value_name = "NAME=TIME")]
+    timing: Vec<String>,
+}
+
+/// Which counter of `show-network --json` says that a limit was hit, in the order of the fields.
+/// Without one are those at which nothing is lost: what is beyond them goes a little later, or
+/// takes the place of another.
+const COUNTERS: [(&str, &str); 15] = [
+    ("text_bytes_max", "limit_text_refused"),
+    ("packed_datagram_bytes_max", ""),
+    ("in_flight_max", "limit_in_flight_held_up"),
+    ("path_nodes_max", "limit_paths_cut"),
+    ("paths_max", "limit_paths_dropped"),
+    ("messages_max", "limit_messages_evicted"),
+    ("retained_bytes_max", "limit_bytes_evicted"),
+    ("id_ranges_max", "limit_ranges_refused"),
+    ("neighbours_max", "limit_neighbours_refused"),
+    ("sample_max", ""),
+    ("wanted_per_peer_max", ""),
+    ("repair_reply_bytes_max", ""),
+    ("repair_replies_max", "limit_repair_replies_cut"),
+    ("contacts_max", "limit_contacts_dropped"),
+    ("delayed_datagrams_max", "limit_delayed_dropped"),
+];
+
+/// Pairs of intervals, of which the first is never longer than the second.
+const ORDERED: [(&str, &str); 4] = [
+    ("summary_interval_min", "summary_interval_max"),
+    ("ack_timeout_min", "ack_timeout_max"),
+    ("ack_retry_min", "ack_retry_max"),
+    ("dead_probe_interval_min", "dead_probe_interval_max"),
+];
+
+/// No number is beyond this, so that two may be multiplied; bytes retained may be more.
+const NUMBER_MAX: u64 = u32::MAX as u64;
+
+impl Changes {
+    /// What was asked for, for a network of so many nodes; defaults where nothing was.
+    pub(crate) fn settings(&self, nodes: u32) -> Result<Settings, Error> {
+        Ok(Settings { limits: self.limits(nodes)?, timing: self.timing()? })
+    }
+
+    fn limits(&self, nodes: u32) -> Result<Limits, Error> {
+        let limits: Limits = changed("limit", &Limits::default(), &self.limits)?;
+        let refuse =
+            |why: String, next: &str| Err(Error::misused("cannot use these limits", why, next));
+        let most = Limits::default().text_bytes_max;
+        if limits.text_bytes_max > most || limits.packed_datagram_bytes_max > UDP_PAYLOAD_BYTES_MAX
+        {
+            let why = format!(
+                "text-bytes-max is at most {most} and packed-datagram-bytes-max at most \
+                 {UDP_PAYLOAD_BYTES_MAX}: more does not fit a datagram"
+            );
+            return refuse(why, "choose smaller ones");
+        }
+        for (name, value) in fields(&limits) {
+            if name != "retained_bytes_max" && value.as_u64() > Some(NUMBER_MAX) {
+                let why = format!("{} is at most {NUMBER_MAX}, and not {value}", hyphened(&name));
+                return refuse(why, "choose a smaller one");
+            }
+        }
+        let (text, retained) = (limits.text_bytes_max, limits.retained_bytes_max);
+        if text > retained {
+            let why = format!(
+                "text-bytes-max is {text} and retained-bytes-max {retained}: a message that is \
+                 accepted must fit what is retained"
+            );
+            return refuse(why, "lower text-bytes-max, or raise retained-bytes-max");
+        }
+        let ranges = limits.id_ranges_max;
+        if (ranges as u64) < u64::from(nodes) {
+            let why = format!(
+                "id-ranges-max is {ranges} and there are {nodes} nodes: the messages of each take \
+                 one range at least, or they are refused"
+            );
+            return refuse(why, "raise id-ranges-max, well above the number of nodes");
+        }
+        Ok(limits)
+    }
+
+    fn timing(&self) -> Result<Timing, Error> {
+        let timing = changed("timing", &Timing::default(), &self.timing)?;
+        let fields = fields(&timing);
+        let span = |name: &str| fields.get(name).and_then(as_span);
+        for (least, most) in ORDERED {
+            let (Some(low), Some(high)) = (span(least), span(most)) else { continue };
+            if low > high {
+                let (least, most) = (hyphened(least), hyphened(most));
+                let (low, high) = (spelled(low), spelled(high));
+                return Err(Error::misused(
+                    "cannot use these intervals",
+                    format!(
+                        "{least} is {low} and {most} {high}: the least must not be longer than the most"
+                    ),
+                    format!("lower {least}, or raise {most} with another --timing"),
+                ));
+            }
+        }
+        Ok(timing)
+    }
+}
+
+/// The names that may be used, with their defaults, for the long help.
+pub(crate) fn listing() -> String {
+    let limit = |(name, value): (String, Value)| {
+        let counter = COUNTERS.iter().find(|(limit, _)| *limit == name);
+        let counter = counter.map_or("", |(_, counter)| counter);
+        let line = format!("  {:<26}  {:<10}  {counter}", hyphened(&name), shown(&value));
+        line.trim_end().to_owned() + "\n"
+    };
+    let interval =
+        |(name, value): (String, Value)| format!("  {:<26}  {}\n", hyphened(&name), shown(&value));
+    format!(
+        "Limits (--limit NAME=VALUE), their defaults, and which counter of show-network --json says\n\
+         how often a node hit one. At those without a counter nothing is lost: what is beyond them\n\
+         goes a little later, or takes the place of another.\n{}\n\
+         Intervals (--timing NAME=TIME, such as 250ms or 2s) and their defaults. None that ends with\n\
+         -min may be longer than its -max:\n{}",
+        fields(&Limits::default()).into_iter().map(limit).collect::<String>(),
+        fields(&Timing::default()).into_iter().map(interval).collect::<String>(),
+    )
+}
+
+/// A field's name, as it is typed.
+fn hyphened(name: &str) -> String {
+    name.replace('_', "-")
+}
+
+/// `defaults` with the changes made.
+fn changed<T: Serialize + DeserializeOwned>(
+    option: &str,
+    defaults: &T,
+    changes: &[String],
+) -> Result<T, Error> {
+    let mut fields = fields(defaults);
+    for change in changes {
+        make(&mut fields, change).map_err(|why| {
+            let what = format!("cannot use --{option} {change}");
+            let next = "`gossip start-network --help` lists all names and their defaults";
+            Error::misused(what, why, next)
+        })?;
+    }
+    serde_json::from_value(Value::Object(fields)).map_err(|error| {
+        Error::misused(format!("cannot use --{option}"), error.to_string(), "choose smaller values")
+    })
+}
+
+fn make(fields: &mut Map<String, Value>, change: &str) -> Result<(), String> {
+    let (name, value) =
+        change.split_once('=').ok_or("it is not of the form NAME=VALUE".to_string())?;
+    let field = fields.get_mut(&name.replace('-', "_"));
+    let field = field.ok_or_else(|| format!("there is nothing called {name}"))?;
+    *field = if field.is_object() {
+        let span = span(value).ok_or_else(|| {
+            format!("{value} is no time above zero in us, ms, s or min, such as 250ms or 1.5s")
+        })?;
+        json!(span)
+    } else {
+        let number = value.replace('_', "").parse::<u64>().ok().filter(|number| *number > 0);
+        json!(number.ok_or_else(|| format!("{value} is no whole number above zero"))?)
+    };
+    Ok(())
+}
+
+/// Structs of ours are JSON objects.
+fn fields(of: &impl Serialize) -> Map<String, Value> {
+    match serde_json::to_value(of) {
+        Ok(Value::Object(fields)) => fields,
+        _ => Map::new(),
+    }
+}
+
+fn shown(value: &Value) -> String {
+    as_span(value).map_or_else(|| value.to_string(), spelled)
+}
+
+fn as_span(value: &Value) -> Option<Duration> {
+    serde_json::from_value(value.clone()).ok()
+}
+
+/// A time as it may be typed.
+fn spelled(span: Duration) -> String {
+    match span {
+        span if span.subsec_nanos() == 0 => format!("{}s", span.as_secs()),
+        span if span.subsec_nanos().is_multiple_of(1_000_000) => format!("{}ms", span.as_millis()),
+        span => format!("{}us", span.as_micros()),
+    }
+}
+
+/// `250ms`, `1.5s`, `2min`; nothing else, and not zero.
+pub(crate) fn span(text: &str) -> Option<Duration> {
+    let unit_at = text.find(|c: char| c.is_ascii_alphabetic())?;
+    let (number, unit) = text.split_at(unit_at);
+    let seconds = match unit {
+        "us" => 1e-6,
+        "ms" => 1e-3,
+        "s" => 1.0,
+        "min" => 60.0,
+        _ => return None,
+    };
+    let span = Duration::try_from_secs_f64(number.parse::<f64>().ok()? * seconds).ok()?;
+    (!span.is_zero()).then_some(span)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::Counters;
+
+    fn limits(changes: &[&str]) -> Result<Limits, Error> {
+        let limits = changes.iter().map(ToString::to_string).collect();
+        Changes { limits, timing: Vec::new() }.limits(4)
+    }
+
+    fn timing(change: &str) -> Result<Timing, Error> {
+        Changes { limits: Vec::new(), timing: vec![change.into()] }.timing()
+    }
+
+    #[test]
+    fn what_is_not_named_keeps_its_default() {
+        let changed = limits(&["messages-max=10", "paths_max=2"]).unwrap();
+        let expected = Limits { messages_max: 10, paths_max: 2, ..Limits::default() };
+        assert_eq!(changed, expected);
+        assert_eq!(timing("probes=3").unwrap(), Timing { probes: 3, ..Timing::default() });
+        let suspect_after = Duration::from_millis(250);
+        let expected = Timing { suspect_after, ..Timing::default() };
+        assert_eq!(timing("suspect-after=250ms").unwrap(), expected);
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_refused() {
+        for change in [
+            "",
+            "messages-max",
+            "messages-max=",
+            "messages-max=0",
+            "messages-max=-1",
+            "mesages=1",
+            "=1",
+            "text-bytes-max=70000",
+            "packed-datagram-bytes-max=70000",
+        ] {
+            assert!(limits(&[change]).is_err(), "{change}");
+        }
+        for change in [
+            "probes=1s",
+            "suspect-after=5",
+            "suspect-after=0s",
+            "suspect-after=-1s",
+            "suspect-after=1h",
+            "suspect-after=infs",
+            "suspect-after=nans",
+            "probes=5000000000",
+        ] {
+            assert!(timing(change).is_err(), "{change}");
+        }
+    }
+
+    #[test]
+    fn limits_that_contradict_each_other_are_refused_with_what_must_hold() {
+        let error = limits(&["id-ranges-max=3"]).unwrap_err().to_string();
+        assert!(error.contains("id-ranges-max is 3 and there are 4 nodes"), "{error}");
+        assert!(limits(&["id-ranges-max=4"]).is_ok());
+        let error = limits(&["retained-bytes-max=1000"]).unwrap_err().to_string();
+        assert!(error.contains("text-bytes-max is 60000 and retained-bytes-max 1000"), "{error}");
+        assert!(limits(&["retained-bytes-max=1000", "text-bytes-max=1000"]).is_ok());
+        let error = limits(&["wanted-per-peer-max=18446744073709551615"]).unwrap_err().to_string();
+        assert!(error.contains("wanted-per-peer-max is at most 4294967295"), "{error}");
+        assert!(limits(&["retained-bytes-max=1_000_000_000_000"]).is_ok());
+    }
+
+    #[test]
+    fn a_least_interval_is_not_longer_than_the_most() {
+        for (change, why) in [
+            ("summary-interval-min=1251ms", "1251ms and summary-interval-max 1250ms"),
+            ("summary-interval-max=99500us", "100ms and summary-interval-max 99500us"),
+            ("ack-timeout-min=11s", "11s and ack-timeout-max 10s"),
+            ("ack-retry-max=1ms", "40ms and ack-retry-max 1ms"),
+            ("dead-probe-interval-max=1ms", "1s and dead-probe-interval-max 1ms"),
+        ] {
+            let error = timing(change).unwrap_err().to_string();
+            assert!(error.contains(why) && error.lines().count() == 3, "{change}: {error}");
+        }
+        assert!(timing("summary-interval-min=1250ms").is_ok());
+        // All there are: a new pair is named here, or this fails.
+        let names = fields(&Timing::default());
+        let pairs = names.keys().filter(|name| {
+            name.strip_suffix("_min").is_some_and(|stem| names.contains_key(&format!("{stem}_max")))
+        });
+        assert_eq!(pairs.count(), ORDERED.len());
+    }
+
+    #[test]
+    fn each_counter_of_a_limit_is_listed_with_it() {
+        let counters = fields(&Counters::default());
+        let mut limits: Vec<String> =
+            fields(&Limits::default()).into_iter().map(|(n, _)| n).collect();
+        let mut listed: Vec<&str> = COUNTERS.iter().map(|(limit, _)| *limit).collect();
+        limits.sort_unstable();
+        listed.sort_unstable();
+        assert_eq!(limits, listed);
+        let of_limits =
+            COUNTERS.iter().map(|(_, counter)| *counter).filter(|name| !name.is_empty());
+        let mut of_limits: Vec<&str> = of_limits.collect();
+        // One more of the same limit, and one whose limit is that of a datagram.
+        of_limits.extend(["limit_in_flight_evicted", "limit_control_dropped"]);
+        of_limits.sort_unstable();
+        let mut there: Vec<&str> =
+            counters.keys().map(String::as_str).filter(|name| name.starts_with("limit_")).collect();
+        there.sort_unstable();
+        assert_eq!(of_limits, there);
+    }
+
+    #[test]
+    fn the_help_lists_every_name_with_its_default() {
+        let listing = listing();
+        let line = "  messages-max                100000      limit_messages_evicted\n";
+        assert!(listing.contains(line), "{listing}");
+        assert!(listing.contains("  sample-max                  16\n"), "{listing}");
+        assert!(listing.contains("suspect-after               2s\n"), "{listing}");
+        assert!(listing.contains("summary-interval-max        1250ms\n"), "{listing}");
+    }
+}

@@ -1,0 +1,102 @@
+//! What happens at nodes, a line each, as `--foreground` and `run-node` show it.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::time_text::TimeZone;
+use super::time_text::{self, Detail};
+use super::{count, escape};
+use crate::protocol::{Event, NodeId, Wall};
+
+/// `14:03:22  node 9  got 8.1 from 8, 1 hop, 412 µs: banana`
+pub(crate) fn text(zone: &TimeZone, at: Wall, node: NodeId, event: &Event) -> String {
+    line(zone, at, node, &words(event))
+}
+
+/// One line about a node, in our own words.
+pub(crate) fn line(zone: &TimeZone, at: Wall, node: NodeId, words: &str) -> String {
+    format!("{}  node {node}  {words}\n", time_text::local(at, zone, Detail::Time))
+}
+
+fn words(event: &Event) -> String {
+    match event {
+        Event::Accepted { id, text } => format!("sends {id}: {}", escape::text(text)),
+        Event::Delivered { id, text, from, hops, latency_us } => {
+            let latency = time_text::span(Duration::from_micros(*latency_us));
+            let hops = count(*hops, "hop");
+            format!("got {id} from {from}, {hops}, {latency}: {}", escape::text(text))
+        }
+        Event::PeerSuspected { node } => format!("suspects node {node}, which is silent"),
+        Event::PeerDead { node } => format!("takes node {node} for dead"),
+        Event::PeerLeft { node } => format!("heard node {node} leave"),
+        Event::PeerAlive { node } => format!("hears from node {node}"),
+        Event::LinkMade { node } => format!("linked up with node {node}"),
+        Event::LinkDropped { node } => format!("gave up its link to node {node}"),
+        Event::LimitHit { limit } => format!("reached a limit: {}", escape::text(limit)),
+    }
+}
+
+/// The same for programs: one JSON document per line.
+pub(crate) fn json(at: Wall, node: NodeId, event: &Event) -> Value {
+    let mut document = json!({ "at": time_text::rfc3339(at), "node": node });
+    let (name, fields) = match event {
+        Event::Accepted { id, text } => ("accepted", json!({ "id": id.to_string(), "text": text })),
+        Event::Delivered { id, text, from, hops, latency_us } => (
+            "delivered",
+            json!({ "id": id.to_string(), "text": text, "from": from, "hops": hops,
+                "latency_us": latency_us }),
+        ),
+        Event::PeerSuspected { node } => ("peer_suspected", json!({ "peer": node })),
+        Event::PeerDead { node } => ("peer_dead", json!({ "peer": node })),
+        Event::PeerLeft { node } => ("peer_left", json!({ "peer": node })),
+        Event::PeerAlive { node } => ("peer_alive", json!({ "peer": node })),
+        Event::LinkMade { node } => ("link_made", json!({ "peer": node })),
+        Event::LinkDropped { node } => ("link_dropped", json!({ "peer": node })),
+        Event::LimitHit { limit } => ("limit_hit", json!({ "limit": limit })),
+    };
+    document["event"] = name.into();
+    if let Value::Object(fields) = fields {
+        for (field, value) in fields {
+            document[field] = value;
+        }
+    }
+    document
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::MessageId;
+
+    const AT: Wall = Wall(1_785_499_402_000_000_000);
+
+    #[test]
+    fn a_delivery_takes_one_line_whatever_the_text() {
+        let event = Event::Delivered {
+            id: MessageId::new(8, 1, 1),
+            text: "ba\nna\x1bna".into(),
+            from: NodeId(8),
+            hops: 1,
+            latency_us: 412,
+        };
+        assert_eq!(
+            text(&TimeZone::UTC, AT, NodeId(9), &event),
+            "12:03:22  node 9  got 8.1 from 8, 1 hop, 412 µs: ba\\nna\\u{1b}na\n"
+        );
+        let document = json(AT, NodeId(9), &event);
+        assert_eq!(document["event"], "delivered");
+        assert_eq!(document["text"], "ba\nna\x1bna");
+    }
+
+    #[test]
+    fn the_peer_is_told_apart_from_the_node_that_tells() {
+        let event = Event::PeerDead { node: NodeId(3) };
+        assert_eq!(
+            text(&TimeZone::UTC, AT, NodeId(2), &event),
+            "12:03:22  node 2  takes node 3 for dead\n"
+        );
+        let document = json(AT, NodeId(2), &event);
+        assert_eq!((&document["node"], &document["peer"]), (&json!(2), &json!(3)));
+    }
+}

@@ -1,0 +1,294 @@
+//! The infection tree as text.
+//!
+//! What has no branches stands on one line: a run of nodes that each infected one other, and all
+//! those that one node infected and that infected nobody. Without `--full`, lines are cut to the
+//! width, and the tree to so many levels as fit a screen.
+
+use std::time::Duration;
+
+use super::spread_text::View;
+use super::{Style, time_text};
+use crate::spread::{Branch, Trace, Tree};
+
+/// So many lines a tree may have. One of 256 nodes fits a page, then.
+const LINES_MAX: usize = 48;
+/// A run of so many nodes tells how far it came.
+const LONG_RUN: usize = 3;
+
+/// The tree, its root in the first line.
+pub(crate) fn text(trace: &Trace, view: &View) -> String {
+    let tree = trace.tree();
+    let drawn = Drawn { tree: &tree, sizes: tree.sizes(), latest: latest(&tree), view };
+    if view.full {
+        return drawn.to_depth(usize::MAX, usize::MAX);
+    }
+    // The deepest that fits. A tree whose first level is too wide is cut there, too.
+    let fitting = (1..).map_while(|depth| {
+        let text = drawn.to_depth(depth, usize::MAX);
+        let fits = text.lines().count() <= LINES_MAX;
+        let whole = drawn.is_whole_at(depth);
+        fits.then_some((text, whole))
+    });
+    let mut deepest = None;
+    for (text, whole) in fitting {
+        deepest = Some(text);
+        if whole {
+            break;
+        }
+    }
+    deepest.unwrap_or_else(|| drawn.to_depth(1, LINES_MAX))
+}
+
+/// When the last of those below each node got the message, itself included.
+fn latest(tree: &Tree) -> Vec<f64> {
+    let mut latest: Vec<f64> =
+        tree.branches.iter().map(|branch| branch.after_us.unwrap_or(0.0)).collect();
+    for (at, branch) in tree.branches.iter().enumerate().rev() {
+        latest[at] = branch.children.iter().map(|at| latest[*at]).fold(latest[at], f64::max);
+    }
+    latest
+}
+
+struct Drawn<'a> {
+    tree: &'a Tree,
+    /// How many nodes hang below each, itself included.
+    sizes: Vec<usize>,
+    /// When the last of them got the message.
+    latest: Vec<f64>,
+    view: &'a View,
+}
+
+/// What stands on one line.
+enum Line {
+    /// Each infected the next, and only that; the last may have infected several.
+    Run(Vec<usize>),
+    /// All infected by the same node, and infected nobody.
+    Leaves(Vec<usize>),
+    /// The rest of a list that is too long.
+    Rest(Vec<usize>),
+}
+
+impl Drawn<'_> {
+    /// The tree down to this depth, with at most so many lines below any node.
+    fn to_depth(&self, depth: usize, lines_max: usize) -> String {
+        let mut text = format!("{}\n", self.node(&self.tree.branches[0]));
+        self.below(0, depth, lines_max, "", &mut text);
+        text
+    }
+
+    fn is_whole_at(&self, depth: usize) -> bool {
+        self.levels(0) <= depth
+    }
+
+    /// How many levels of lines there are below a node.
+    fn levels(&self, at: usize) -> usize {
+        // Not by recursion: a tree may be as deep as it has nodes.
+        let mut pending = vec![(at, 0)];
+        let mut most = 0;
+        while let Some((at, level)) = pending.pop() {
+            most = most.max(level);
+            for line in self.lines(at, usize::MAX) {
+                match line {
+                    Line::Run(run) => pending.push((run[run.len() - 1], level + 1)),
+                    _ => most = most.max(level + 1),
+                }
+            }
+        }
+        most
+    }
+
+    /// The lines below a node. Runs in the order of time, leaves last.
+    fn lines(&self, at: usize, lines_max: usize) -> Vec<Line> {
+        let children = &self.tree.branches[at].children;
+        let is_leaf = |at: &&usize| self.tree.branches[**at].children.is_empty();
+        let leaves: Vec<usize> = children.iter().filter(is_leaf).copied().collect();
+        let mut heads: Vec<usize> = children.iter().filter(|at| !is_leaf(at)).copied().collect();
+        let rest = heads.split_off(heads.len().min(lines_max));
+        let mut lines: Vec<Line> = heads.into_iter().map(|at| Line::Run(self.run(at))).collect();
+        if !rest.is_empty() {
+            lines.push(Line::Rest(rest));
+        }
+        if !leaves.is_empty() {
+            lines.push(Line::Leaves(leaves));
+        }
+        lines
+    }
+
+    /// A node and those after it as far as there is no branch.
+    fn run(&self, from: usize) -> Vec<usize> {
+        let next = |at: &usize| match self.tree.branches[*at].children.as_slice() {
+            [only] => Some(*only),
+            _ => None,
+        };
+        std::iter::successors(Some(from), next).collect()
+    }
+
+    fn below(&self, at: usize, depth: usize, lines_max: usize, before: &str, text: &mut String) {
+        let lines = self.lines(at, lines_max);
+        let last = lines.len().saturating_sub(1);
+        for (index, line) in lines.iter().enumerate() {
+            let (fork, bar) = if index == last { ("└─ ", "   ") } else { ("├─ ", "│  ") };
+            let room = self.view.width.saturating_sub(before.chars().count() + 3);
+            text.push_str(&format!("{before}{fork}"));
+            match line {
+                Line::Leaves(leaves) => text.push_str(&self.listed(leaves, ", ", "", room)),
+                Line::Rest(rest) => text.push_str(&self.summary(rest)),
+                Line::Run(run) => {
+                    let end = run[run.len() - 1];
+                    let more = &self.tree.branches[end].children;
+                    let cut = depth <= 1 && !more.is_empty();
+                    let mut ending = String::new();
+                    if run.len() >= LONG_RUN {
+                        ending = format!("  ({} hops)", self.tree.branches[end].hops);
+                    }
+                    if cut {
+                        ending = format!("{ending}  {}", self.summary(more));
+                    }
+                    text.push_str(&self.listed(run, " ➜ ", &ending, room));
+                    if !cut && !more.is_empty() {
+                        text.push('\n');
+                        let before = format!("{before}{bar}");
+                        self.below(end, depth - 1, lines_max, &before, text);
+                        continue;
+                    }
+                }
+            }
+            text.push('\n');
+        }
+    }
+
+    /// What is not shown.
+    fn summary(&self, heads: &[usize]) -> String {
+        let nodes: usize = heads.iter().map(|at| self.sizes[*at]).sum();
+        let latest = heads.iter().map(|at| self.latest[*at]).fold(0.0, f64::max);
+        let words = match nodes {
+            1 => format!("… 1 more node below, {}", after(latest)),
+            nodes => format!("… {nodes} more nodes below, the last {}", after(latest)),
+        };
+        self.view.style.dim(&words)
+    }
+
+    /// Several nodes on one line: the first ones and the last, if there is no room for all.
+    fn listed(&self, nodes: &[usize], joiner: &str, ending: &str, room: usize) -> String {
+        let branches: Vec<&Branch> = nodes.iter().map(|at| &self.tree.branches[*at]).collect();
+        let plain = |branch: &Branch| node(branch, Style::default()).chars().count();
+        let joined = joiner.chars().count();
+        let ending = (ending, ending.chars().count());
+        let whole: usize = branches.iter().map(|branch| plain(branch) + joined).sum();
+        let shown = |branches: &[&Branch]| {
+            branches.iter().map(|branch| self.node(branch)).collect::<Vec<_>>().join(joiner)
+        };
+        let [first, middle @ .., last] = branches.as_slice() else {
+            return shown(&branches) + ending.0;
+        };
+        if self.view.full || middle.is_empty() || whole - joined + ending.1 <= room {
+            return shown(&branches) + ending.0;
+        }
+        // SendWindow for the first, the last, and how many are left out.
+        let gap = format!("… {} more …", middle.len()).chars().count();
+        let mut used = plain(first) + plain(last) + gap + 2 * joined + ending.1;
+        let fits = middle.iter().take_while(|branch| {
+            used += plain(branch) + joined;
+            used <= room
+        });
+        let head = 1 + fits.count();
+        let left_out = branches.len() - head - 1;
+        let gap = self.view.style.dim(&format!("… {left_out} more …"));
+        let parts = [shown(&branches[..head]), gap, self.node(last)];
+        parts.join(joiner) + ending.0
+    }
+
+    fn node(&self, branch: &Branch) -> String {
+        node(branch, self.view.style)
+    }
+}
+
+/// `12 +412 µs`; the root is just its number.
+fn node(branch: &Branch, style: Style) -> String {
+    let number = style.bold(&branch.node.to_string());
+    match branch.after_us {
+        Some(_) if branch.hops == 0 => number,
+        None => format!("{number} {}", style.dim("(does not tell)")),
+        Some(us) if branch.repaired => {
+            format!("{number} {}", style.dim(&format!("{}, repaired", after(us))))
+        }
+        Some(us) => format!("{number} {}", style.dim(&after(us))),
+    }
+}
+
+fn after(us: f64) -> String {
+    format!("+{}", time_text::span(Duration::from_nanos((us * 1e3).round() as u64)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::spread_text::tests::{held, ring, trace, view};
+    use super::*;
+    use crate::spread::Said;
+
+    #[test]
+    fn a_long_run_is_cut_to_the_width() {
+        let shown = text(&trace(ring(256)), &view(80));
+        assert_eq!(
+            shown,
+            "1\n\
+             ├─ 2 +100 µs ➜ 3 +200 µs ➜ 4 +300 µs ➜ … 124 more … ➜ 129 +12.8 ms  (128 hops)\n\
+             └─ 256 +100 µs ➜ 255 +200 µs ➜ … 124 more … ➜ 130 +12.7 ms  (127 hops)\n"
+        );
+        assert!(shown.lines().all(|line| line.chars().count() <= 80));
+        let whole = text(&trace(ring(256)), &View { full: true, ..view(80) });
+        assert!((1..=256).all(|node| whole.contains(&format!("{node} +")) || node == 1));
+        assert_eq!(whole.lines().count(), 3);
+    }
+
+    /// Every node infects two.
+    fn binary(nodes: u32) -> Vec<Said> {
+        let path = |node: u32| {
+            let mut path: Vec<u32> =
+                std::iter::successors(Some(node), |node| (*node > 1).then_some(node / 2)).collect();
+            path.reverse();
+            path
+        };
+        (1..=nodes).map(|node| held(&path(node), &[])).collect()
+    }
+
+    #[test]
+    fn a_small_tree_is_whole_and_leaves_share_a_line() {
+        let shown = text(&trace(binary(7)), &view(80));
+        assert_eq!(
+            shown,
+            "1\n\
+             ├─ 2 +100 µs\n\
+             │  └─ 4 +200 µs, 5 +200 µs\n\
+             └─ 3 +100 µs\n   \
+                └─ 6 +200 µs, 7 +200 µs\n"
+        );
+    }
+
+    #[test]
+    fn a_large_tree_is_summed_up_below_some_depth() {
+        for nodes in [255, 256, 1_000] {
+            let shown = text(&trace(binary(nodes)), &view(80));
+            let lines = shown.lines().count();
+            assert!((16..=LINES_MAX).contains(&lines), "{nodes}: {shown}");
+            assert!(shown.contains("more nodes below, the last +"), "{shown}");
+            let whole = text(&trace(binary(nodes)), &View { full: true, ..view(80) });
+            let words = whole.split([' ', '\n']).filter(|word| word.parse::<u32>().is_ok());
+            // Each number is followed by a time, whose number has a sign.
+            assert_eq!(words.filter(|word| !word.starts_with('+')).count(), nodes as usize);
+        }
+    }
+
+    #[test]
+    fn a_hub_is_cut_to_so_many_lines() {
+        let mut said = vec![held(&[1], &[])];
+        for node in 2..=100 {
+            said.push(held(&[1, node], &[]));
+            said.push(held(&[1, node, node + 200], &[]));
+            said.push(held(&[1, node, node + 400], &[]));
+        }
+        let shown = text(&trace(said), &view(80));
+        assert!(shown.lines().count() <= LINES_MAX + 3, "{shown}");
+        assert!(shown.contains("└─ … 153 more nodes below"), "{shown}");
+    }
+}
