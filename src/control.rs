@@ -19,7 +19,7 @@ use crate::protocol::{
 pub mod client;
 pub mod frame;
 #[doc(hidden)]
-pub mod fuzzing;
+pub mod fuzzing_frames;
 pub mod server;
 
 /// The longest frame either side accepts.

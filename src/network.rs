@@ -17,31 +17,31 @@ use crate::protocol::{Config, Incarnation, Key, Limits, NodeId, Timing};
 use crate::runtime::clock;
 use crate::topology::{self, Kind};
 
-mod ask;
 mod changes;
-mod error;
-mod faults;
-mod launch;
-mod limits;
-pub mod log;
+mod ending;
+mod failure;
+mod fault_record;
+mod host;
+mod launcher;
 mod members;
-mod plan;
-mod ports;
-mod process;
-mod rewire;
+mod node_config;
+mod questions;
+mod relink;
 mod ring;
 mod state;
-mod stop;
 #[cfg(test)]
-mod testing;
+mod testing_state;
 
 pub use changes::Changes;
-pub use error::Error;
-pub use faults::{FAULTS_MAX, Fault};
-pub use limits::{ProcessLimit, TooFewFiles, allow_files};
-pub use ports::{Holder, Transport};
-pub use rewire::Rewired;
+pub use failure::Error;
+pub use fault_record::{FAULTS_MAX, Fault};
+pub use host::allowance::{ProcessLimit, TooFewFiles, allow_files};
+pub use host::node_log::{CappedLog, LOG_BYTES_MAX};
+pub use host::ports::{Holder, Transport};
+pub use relink::Rewired;
 pub use state::{NAME_CHARS_MAX, RECORD_VERSION};
+
+use host::{allowance, node_log, ports, process_id};
 
 /// How long a command waits for a node's answer.
 pub const CONTROL_TIMEOUT: Duration = Duration::from_secs(5);
@@ -253,20 +253,20 @@ impl StateDir {
         interrupted: &AtomicBool,
     ) -> Result<Record, Error> {
         let dir = self.network(&spec.name)?;
-        let addrs = limits::addresses(spec.ports_origin, spec.nodes)?;
+        let addrs = allowance::addresses(spec.ports_origin, spec.nodes)?;
         let (graph, _) = topology::build(spec.kind, spec.nodes, spec.seed)?;
-        limits::window()?;
-        limits::check_processes(spec.nodes)?;
+        allowance::window()?;
+        allowance::check_processes(spec.nodes)?;
 
         let locked = dir.create_and_lock(&|| interrupted.load(Ordering::Relaxed))?;
         let lock = locked.ok_or(Error::Interrupted)?;
         refuse_running(&dir)?;
         dir.clear()?;
         let key = random_key()?;
-        let nodes = plan::configs(&graph, &addrs, key, spec.seed, &spec.settings);
+        let nodes = node_config::configs(&graph, &addrs, key, spec.seed, &spec.settings);
         let program = &spec.program;
-        let mut launcher = launch::Launcher { dir: &dir, program, interrupted, progress };
-        let started = limits::check_ports(&addrs).and_then(|()| {
+        let mut launcher = launcher::Launcher { dir: &dir, program, interrupted, progress };
+        let started = allowance::check_ports(&addrs).and_then(|()| {
             let (nodes, children) = launcher.launch(&nodes)?;
             let record = Record::begun(spec, key, nodes);
             // Before anything is confirmed: whatever happens from here on, `stop` finds it.
@@ -367,7 +367,7 @@ impl Record {
     /// Whether the node's process is there.
     #[must_use]
     pub fn is_up(&self, node: &NodeRecord) -> bool {
-        self.boot_id == process::boot_id() && node.process.is_alive()
+        self.boot_id == process_id::boot_id() && node.process.is_alive()
     }
 
     /// Whether the node's process is there and stopped, so that it answers nothing.
@@ -402,7 +402,7 @@ impl Record {
             key,
             ports_origin: spec.ports_origin,
             started_at: clock::now().wall.0,
-            boot_id: process::boot_id().to_owned(),
+            boot_id: process_id::boot_id().to_owned(),
             settings: spec.settings.clone(),
             rewired: None,
             faults: Vec::new(),

@@ -61,7 +61,7 @@ fn control_frames() {
             let at = dice.random_range(0..data.len());
             data[at] = dice.random();
         }
-        control::fuzzing::control(&data);
+        control::fuzzing_frames::control(&data);
         1
     });
 }

@@ -1,5 +1,5 @@
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| {
-    gossip::control::fuzzing::control(data);
+    gossip::control::fuzzing_frames::control(data);
 });

@@ -12,8 +12,8 @@ use crate::control::client;
 use crate::protocol::{NodeId, Refused};
 use crate::runtime;
 
-mod network;
-mod topology;
+mod network_failures;
+mod topology_failures;
 
 /// Three things about a failure, and how the program ends with it.
 #[derive(Debug, PartialEq, Eq)]
@@ -58,7 +58,7 @@ impl Error {
     /// Completes what is advised, so that it is about this network when typed as it stands.
     #[must_use]
     pub(super) fn advising_on(mut self, network: &str) -> Self {
-        let flag = network::flag(network);
+        let flag = network_failures::flag(network);
         let about_a_network = |words: &str| {
             words.starts_with("gossip ")
                 && !["--network", "--help", "list-networks"].iter().any(|word| words.contains(word))

@@ -15,8 +15,7 @@ use crate::cli::output;
 use crate::cli::render::event_text;
 use crate::cli::render::time_text::TimeZone;
 use crate::codec;
-use crate::network::log::CappedLog;
-use crate::network::{NodeSpec, Started};
+use crate::network::{CappedLog, NodeSpec, Started};
 use crate::protocol::Event;
 use crate::runtime::{self, Options, Runtime};
 

@@ -58,7 +58,7 @@ impl Changes {
 #[cfg(test)]
 mod tests {
     use super::super::ProcessId;
-    use super::super::testing::{TempDir, record, remember};
+    use super::super::testing_state::{TempDir, record, remember};
     use super::*;
 
     #[test]

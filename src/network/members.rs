@@ -4,10 +4,12 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
-use super::launch::Launcher;
+use super::launcher::Launcher;
 use super::ring::Gap;
 use super::state::{NetworkDir, RECORD_VERSION};
-use super::{Error, NodeRecord, ProcessId, Record, Settings, StateDir, plan, ports, process};
+use super::{
+    Error, NodeRecord, ProcessId, Record, Settings, StateDir, node_config, ports, process_id,
+};
 use crate::protocol::{Config, Incarnation, Key, NodeId, PeerAddr};
 use crate::runtime::clock;
 
@@ -155,7 +157,7 @@ fn start_one(
     peers.sort_unstable();
     let sample = record.choose(node, incarnation, settings.limits.sample_max);
     let (key, seed) = (record.key, record.seed);
-    let config = plan::config(node, incarnation, key, seed, peers, sample, settings);
+    let config = node_config::config(node, incarnation, key, seed, peers, sample, settings);
     let config = Config { faults: record.fault_rules(), ..config };
     let interrupted = AtomicBool::new(false);
     let mut launcher = Launcher { dir, program, interrupted: &interrupted, progress: &mut |_| {} };
@@ -236,8 +238,8 @@ impl Record {
     fn choose(&self, node: NodeId, incarnation: Incarnation, amount: usize) -> Vec<PeerAddr> {
         let there = |other: &&NodeRecord| other.node != node && self.is_running(other);
         let others: Vec<PeerAddr> = self.nodes.iter().filter(there).map(peer_addr).collect();
-        let seed = plan::sample_seed(self.seed, node, incarnation);
-        plan::draw(others.len(), amount, seed).into_iter().map(|at| others[at]).collect()
+        let seed = node_config::sample_seed(self.seed, node, incarnation);
+        node_config::draw(others.len(), amount, seed).into_iter().map(|at| others[at]).collect()
     }
 }
 
@@ -262,7 +264,7 @@ fn by_hand(name: &str, key: Key) -> Record {
         key,
         ports_origin: 0,
         started_at: clock::now().wall.0,
-        boot_id: process::boot_id().to_owned(),
+        boot_id: process_id::boot_id().to_owned(),
         settings: Settings::default(),
         rewired: None,
         faults: Vec::new(),
@@ -280,7 +282,7 @@ fn is_registered(dir: &NetworkDir, node: NodeId) -> Result<bool, Error> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{Helper, TempDir, record, remember};
+    use super::super::testing_state::{Helper, TempDir, record, remember};
     use super::*;
 
     const KEY: Key = Key([9; 32]);

@@ -4,7 +4,7 @@
 //! them so. So a node's place is known, and the two nodes there give up the link between them.
 
 use super::members::peer_addr;
-use super::{CONTROL_TIMEOUT, NodeRecord, Record, ask};
+use super::{CONTROL_TIMEOUT, NodeRecord, Record, questions};
 use crate::control::{Request, Response, Token};
 use crate::protocol::{NodeId, PeerAddr, PeerState};
 use crate::topology::Kind;
@@ -62,13 +62,13 @@ impl Record {
     }
 
     fn ask(&self, node: PeerAddr, request: &Request) -> Option<Response> {
-        ask::one(node.addr, &Token::of(&self.key), request, CONTROL_TIMEOUT).ok()
+        questions::one(node.addr, &Token::of(&self.key), request, CONTROL_TIMEOUT).ok()
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{Helper, record};
+    use super::super::testing_state::{Helper, record};
     use super::super::{ProcessId, Rewiring};
     use super::*;
 

@@ -15,8 +15,7 @@ use crossbeam_channel::{RecvTimeoutError, bounded};
 use rustix::io::Errno;
 use serde::Deserialize;
 
-use super::ports::Holder;
-use super::{Error, Record, StateDir};
+use super::{Error, Holder, Record, StateDir};
 use crate::protocol::NodeId;
 use crate::runtime::clock;
 
@@ -370,7 +369,7 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     use super::super::ProcessId;
-    use super::super::testing::{TempDir, record, remember};
+    use super::super::testing_state::{TempDir, record, remember};
     use super::*;
 
     fn never() -> bool {

@@ -7,8 +7,8 @@ use std::path::PathBuf;
 use std::process::ExitStatus;
 use std::time::Duration;
 
-use super::limits::ProcessLimit;
-use super::ports::{Holder, Transport};
+use super::host::allowance::ProcessLimit;
+use super::host::ports::{Holder, Transport};
 use crate::control::client;
 use crate::protocol::NodeId;
 use crate::topology;

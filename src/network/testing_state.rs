@@ -9,7 +9,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use super::process::boot_id;
+use super::process_id::boot_id;
 use super::state::NetworkDir;
 use super::{NodeRecord, ProcessId, RECORD_VERSION, Record, Settings, StateDir};
 use crate::protocol::{Key, Monotonic, NodeId};

@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{CONTROL_TIMEOUT, Error, Record, StateDir, ask};
+use super::{CONTROL_TIMEOUT, Error, Record, StateDir, questions};
 use crate::control::{Request, Response, Token};
 use crate::protocol::{Effect, FaultRule, NodeId, NodeRanges};
 
@@ -115,11 +115,11 @@ fn tell_all(record: &Record) -> Result<Vec<NodeId>, Error> {
 /// Has each node do something; names those that did not.
 pub(super) fn ask_each(
     record: &Record,
-    questions: Vec<ask::Question>,
+    questions: Vec<questions::Question>,
 ) -> Result<Vec<NodeId>, Error> {
-    let asked = ask::each(questions, Token::of(&record.key), CONTROL_TIMEOUT);
+    let asked = questions::each(questions, Token::of(&record.key), CONTROL_TIMEOUT);
     let answers = asked.map_err(|source| Error::System { doing: "start a thread", source })?;
-    let failed = |answer: &ask::Answer| !matches!(answer.response, Ok(Response::Done));
+    let failed = |answer: &questions::Answer| !matches!(answer.response, Ok(Response::Done));
     let mut deaf: Vec<NodeId> = answers.iter().filter(failed).map(|answer| answer.node).collect();
     // One that ended meanwhile has nothing to be told any more.
     deaf.retain(|node| record.find(*node).is_ok_and(|node| record.is_up(node)));
@@ -129,7 +129,7 @@ pub(super) fn ask_each(
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{Helper, TempDir, record, remember};
+    use super::super::testing_state::{Helper, TempDir, record, remember};
     use super::*;
 
     fn partition(groups: &[&[(u32, u32)]]) -> Fault {

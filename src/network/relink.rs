@@ -2,7 +2,7 @@
 
 use petgraph::graph::NodeIndex;
 
-use super::faults::ask_each;
+use super::fault_record::ask_each;
 use super::members::peer_addr;
 use super::{Error, NodeRecord, Record, Rewiring, StateDir};
 use crate::control::Request;
@@ -76,7 +76,7 @@ impl Record {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{Helper, TempDir, record, remember};
+    use super::super::testing_state::{Helper, TempDir, record, remember};
     use super::*;
 
     #[test]

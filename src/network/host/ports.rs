@@ -6,7 +6,8 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, UdpSocket};
 use std::os::unix::ffi::OsStrExt;
 
-use super::{Error, process};
+use super::super::Error;
+use super::process_id;
 
 /// The two kinds of port that a node has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,13 +44,13 @@ impl fmt::Display for Holder {
 
 impl Holder {
     /// The process of this number, if there is one.
-    pub(super) fn of(pid: u32) -> Option<Self> {
-        Some(Self { pid, command: process::command_of(pid)? })
+    pub(in crate::network) fn of(pid: u32) -> Option<Self> {
+        Some(Self { pid, command: process_id::command_of(pid)? })
     }
 }
 
 /// Where the control port of a node is: the number of its UDP port, on loopback.
-pub(super) fn control_addr(addr: SocketAddr) -> SocketAddr {
+pub(in crate::network) fn control_addr(addr: SocketAddr) -> SocketAddr {
     SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), addr.port())
 }
 
@@ -57,14 +58,14 @@ pub(super) fn control_addr(addr: SocketAddr) -> SocketAddr {
 ///
 /// This promises nothing for the moment after, but it finds what is usually wrong before any
 /// process is started, and knows which of the two it is.
-pub(super) fn check_free(addr: SocketAddr) -> Result<(), Error> {
+pub(in crate::network) fn check_free(addr: SocketAddr) -> Result<(), Error> {
     refused(addr, Transport::Udp, UdpSocket::bind(addr).map(drop))?;
     let control = control_addr(addr);
     refused(control, Transport::Tcp, TcpListener::bind(control).map(drop))
 }
 
 /// The error for a port that a node found taken.
-pub(super) fn taken(addr: SocketAddr) -> Error {
+pub(in crate::network) fn taken(addr: SocketAddr) -> Error {
     match check_free(addr) {
         Err(error) => error,
         // Whoever it was has gone meanwhile.
@@ -84,7 +85,7 @@ fn refused(addr: SocketAddr, transport: Transport, bound: io::Result<()>) -> Res
 
 /// The process that has a port: the socket's inode is in the system's table, and a link to that
 /// inode among the files of its process, which only its owner and root can see.
-pub(super) fn holder(addr: SocketAddr, transport: Transport) -> Option<Holder> {
+pub(in crate::network) fn holder(addr: SocketAddr, transport: Transport) -> Option<Holder> {
     let tables = match transport {
         Transport::Udp => ["/proc/net/udp", "/proc/net/udp6"],
         Transport::Tcp => ["/proc/net/tcp", "/proc/net/tcp6"],
@@ -146,7 +147,7 @@ fn has_file(pid: u32, links: &[String]) -> bool {
 }
 
 /// The entries of a directory that are numbers, as processes in `/proc` are.
-pub(super) fn numbers_in(directory: &str) -> Vec<u32> {
+pub(in crate::network) fn numbers_in(directory: &str) -> Vec<u32> {
     let Ok(entries) = fs::read_dir(directory) else { return Vec::new() };
     entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
 }

@@ -10,7 +10,8 @@ use std::path::{Path, PathBuf};
 
 use rustix::process::{Resource, Rlimit, getrlimit, getuid, setrlimit};
 
-use super::{Error, ports};
+use super::super::Error;
+use super::ports;
 
 /// The threads of one node: its socket loop, the control port with a worker, signals. The
 /// system counts each of them as it counts processes.
@@ -44,7 +45,7 @@ impl fmt::Display for ProcessLimit {
 }
 
 /// The UDP addresses of nodes 1 to `nodes`.
-pub(super) fn addresses(origin: u16, nodes: u32) -> Result<Vec<SocketAddr>, Error> {
+pub(in crate::network) fn addresses(origin: u16, nodes: u32) -> Result<Vec<SocketAddr>, Error> {
     let last = u64::from(origin) + u64::from(nodes);
     if last > u64::from(u16::MAX) {
         return Err(Error::Ports { origin, nodes });
@@ -54,12 +55,12 @@ pub(super) fn addresses(origin: u16, nodes: u32) -> Result<Vec<SocketAddr>, Erro
 }
 
 /// Tries out every port.
-pub(super) fn check_ports(addrs: &[SocketAddr]) -> Result<(), Error> {
+pub(in crate::network) fn check_ports(addrs: &[SocketAddr]) -> Result<(), Error> {
     addrs.iter().try_for_each(|addr| ports::check_free(*addr))
 }
 
 /// How many starting nodes may be waited for at a time, given how many files may be open.
-pub(super) fn window() -> Result<usize, Error> {
+pub(in crate::network) fn window() -> Result<usize, Error> {
     let limit = getrlimit(Resource::Nofile).current;
     window_within(limit.unwrap_or(u64::MAX), open_files())
 }
@@ -107,7 +108,7 @@ fn open_files() -> u64 {
 }
 
 /// Whether the system has room for so many nodes.
-pub(super) fn check_processes(nodes: u32) -> Result<(), Error> {
+pub(in crate::network) fn check_processes(nodes: u32) -> Result<(), Error> {
     let needed = u64::from(nodes) * TASKS_PER_NODE;
     let limits = [user_limit(), kernel_limit("pid_max"), kernel_limit("threads-max")];
     let limits = limits.into_iter().flatten().chain(cgroup_limits());
@@ -192,7 +193,7 @@ fn number_in(path: &Path) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::TempDir;
+    use super::super::super::testing_state::TempDir;
     use super::*;
 
     #[test]

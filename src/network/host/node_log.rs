@@ -67,7 +67,7 @@ impl Write for CappedLog {
 }
 
 /// The end of a log: its last `lines_max` lines, or as much of them as is in the last 4 KiB.
-pub(super) fn tail(path: &Path, lines_max: usize) -> String {
+pub(in crate::network) fn tail(path: &Path, lines_max: usize) -> String {
     let text = last_bytes(path, 4_096).unwrap_or_default();
     let text = String::from_utf8_lossy(&text);
     let lines: Vec<&str> = text.lines().collect();
@@ -87,7 +87,7 @@ fn last_bytes(path: &Path, count: u64) -> io::Result<Vec<u8>> {
 mod tests {
     use std::fs;
 
-    use super::super::testing::TempDir;
+    use super::super::super::testing_state::TempDir;
     use super::*;
 
     fn open(path: &Path) -> File {

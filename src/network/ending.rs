@@ -6,8 +6,8 @@ use std::time::Duration;
 use crossbeam_channel::RecvTimeoutError;
 use rustix::process::Signal;
 
-use super::process::Signalled;
-use super::{Error, NodeRecord, Progress, Record, Removed, StateDir, StopReport, ask};
+use super::process_id::Signalled;
+use super::{Error, NodeRecord, Progress, Record, Removed, StateDir, StopReport, questions};
 use crate::control::{Request, Token, client};
 use crate::protocol::NodeId;
 use crate::runtime::clock;
@@ -141,7 +141,7 @@ impl StateDir {
         let (record, resumed) = self.signal_node(name, node, Signal::CONT)?;
         // It goes on in any case; one that does not answer has other troubles.
         let faults = Request::SetFaults(record.fault_rules());
-        let _ = ask::one(resumed.addr, &Token::of(&record.key), &faults, ASK_TIMEOUT);
+        let _ = questions::one(resumed.addr, &Token::of(&record.key), &faults, ASK_TIMEOUT);
         Ok(())
     }
 
@@ -253,7 +253,7 @@ fn heard(nodes: &[NodeRecord], record: &Record, request: &Request) -> BTreeSet<N
     let mut heard = BTreeSet::new();
     let addrs = nodes.iter().map(|node| (node.node, node.addr)).collect();
     // Without a thread to ask with, there are still signals.
-    let Ok(answers) = ask::all(addrs, Token::of(&record.key), request, ASK_TIMEOUT) else {
+    let Ok(answers) = questions::all(addrs, Token::of(&record.key), request, ASK_TIMEOUT) else {
         return heard;
     };
     let mut patience = clock::now().monotonic + QUIET_MAX;
@@ -273,7 +273,7 @@ fn heard(nodes: &[NodeRecord], record: &Record, request: &Request) -> BTreeSet<N
 }
 
 /// A node that ends at once may hang up before its answer is through.
-fn was_heard(answer: &ask::Answer) -> bool {
+fn was_heard(answer: &questions::Answer) -> bool {
     match &answer.response {
         Ok(_) | Err(client::Error::Closed(_) | client::Error::Io(..)) => true,
         Err(_) => false,
@@ -285,7 +285,7 @@ mod tests {
     use std::fs;
 
     use super::super::ProcessId;
-    use super::super::testing::{Helper, TempDir, record, remember};
+    use super::super::testing_state::{Helper, TempDir, record, remember};
     use super::*;
 
     fn ids(numbers: &[u32]) -> Vec<NodeId> {
@@ -385,6 +385,6 @@ mod tests {
         // Only a process that runs notices that its input ended.
         let process = helper.process();
         helper.close_input();
-        assert!(process.wait_gone(super::super::testing::soon()));
+        assert!(process.wait_gone(super::super::testing_state::soon()));
     }
 }

@@ -13,7 +13,7 @@ use rustix::fd::OwnedFd;
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open, pidfd_send_signal};
 
-use super::ProcessId;
+use super::super::ProcessId;
 use crate::protocol::Monotonic;
 use crate::runtime::clock;
 
@@ -22,7 +22,7 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(10);
 
 /// What became of a signal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Signalled {
+pub(in crate::network) enum Signalled {
     /// It was sent to the very process meant.
     Sent,
     /// That process is gone; nothing was sent.
@@ -75,7 +75,7 @@ impl ProcessId {
     }
 
     /// Waits until the process has stopped; false if it has not, or is gone, at the deadline.
-    pub(super) fn wait_stopped(&self, deadline: Monotonic) -> bool {
+    pub(in crate::network) fn wait_stopped(&self, deadline: Monotonic) -> bool {
         // Nothing can be waited on for this, and it takes microseconds.
         let never = crossbeam_channel::never::<()>();
         while !self.is_stopped() {
@@ -91,7 +91,7 @@ impl ProcessId {
     ///
     /// The order matters: a pidfd opened first pins the process, so that what is proven of the
     /// number afterwards holds for the process that gets the signal.
-    pub(super) fn signal(&self, signal: Signal) -> Signalled {
+    pub(in crate::network) fn signal(&self, signal: Signal) -> Signalled {
         let Some(pid) = self.raw() else { return Signalled::Gone };
         let pidfd = match pidfd_open(pid, PidfdFlags::empty()) {
             Ok(pidfd) => Some(pidfd),
@@ -117,7 +117,7 @@ impl ProcessId {
     }
 
     /// Waits until the process is gone; false if it is still there at the deadline.
-    pub(super) fn wait_gone(&self, deadline: Monotonic) -> bool {
+    pub(in crate::network) fn wait_gone(&self, deadline: Monotonic) -> bool {
         let Some(pid) = self.raw() else { return true };
         let pidfd = pidfd_open(pid, PidfdFlags::empty());
         if !self.is_alive() {
@@ -164,7 +164,7 @@ fn runs_a_node(pid: u32) -> bool {
 }
 
 /// The boot that this machine is in. Start times count from it, and mean nothing in another.
-pub(super) fn boot_id() -> &'static str {
+pub(in crate::network) fn boot_id() -> &'static str {
     static BOOT: OnceLock<String> = OnceLock::new();
     BOOT.get_or_init(|| {
         let id = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
@@ -173,7 +173,7 @@ pub(super) fn boot_id() -> &'static str {
 }
 
 /// The name the system has for a process: up to 15 characters, made safe to print.
-pub(super) fn command_of(pid: u32) -> Option<String> {
+pub(in crate::network) fn command_of(pid: u32) -> Option<String> {
     let name = fs::read(format!("/proc/{pid}/comm")).ok()?;
     let name = String::from_utf8_lossy(&name);
     Some(name.trim_end().chars().map(|c| if c.is_control() { '?' } else { c }).collect())
@@ -194,7 +194,7 @@ fn wait_readable(fd: &OwnedFd, deadline: Monotonic) -> bool {
 }
 
 /// A duration as `poll` wants it.
-pub(super) fn timespec(duration: Duration) -> Timespec {
+pub(in crate::network) fn timespec(duration: Duration) -> Timespec {
     Timespec {
         tv_sec: i64::try_from(duration.as_secs()).unwrap_or(i64::MAX),
         tv_nsec: i64::from(duration.subsec_nanos()),
@@ -231,7 +231,7 @@ fn parse_stat(line: &[u8]) -> Option<(char, u64)> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{Helper, soon};
+    use super::super::super::testing_state::{Helper, soon};
     use super::*;
 
     #[test]

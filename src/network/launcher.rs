@@ -21,7 +21,8 @@ use rustix::process::Signal;
 
 use super::state::NetworkDir;
 use super::{
-    Error, NodeRecord, NodeSpec, ProcessId, Progress, Started, ask, limits, log, ports, process,
+    Error, NodeRecord, NodeSpec, ProcessId, Progress, Started, allowance, node_log, ports,
+    process_id, questions,
 };
 use crate::codec;
 use crate::control::{Request, Response, Token};
@@ -87,7 +88,7 @@ impl Launcher<'_> {
         &mut self,
         nodes: &[(Config, SocketAddr)],
     ) -> Result<(Vec<NodeRecord>, Children), Error> {
-        let window = limits::window()?;
+        let window = allowance::window()?;
         let mut children = Children::default();
         let mut starting: Vec<Starting> = Vec::new();
         let mut records: Vec<NodeRecord> = Vec::with_capacity(nodes.len());
@@ -114,7 +115,7 @@ impl Launcher<'_> {
     /// Asks every node to confirm, without which it would end by itself.
     pub(super) fn confirm(&self, nodes: &[NodeRecord], key: &Key) -> Result<(), Error> {
         let addrs = nodes.iter().map(|node| (node.node, node.addr)).collect();
-        let asked = ask::all(addrs, Token::of(key), &Request::Confirm, CONFIRM_TIMEOUT);
+        let asked = questions::all(addrs, Token::of(key), &Request::Confirm, CONFIRM_TIMEOUT);
         let answers = asked.map_err(|source| Error::System { doing: "start a thread", source })?;
         let mut confirmed = 0;
         while confirmed < nodes.len() {
@@ -129,7 +130,7 @@ impl Launcher<'_> {
         Ok(())
     }
 
-    fn check_answer(&self, nodes: &[NodeRecord], answer: ask::Answer) -> Result<(), Error> {
+    fn check_answer(&self, nodes: &[NodeRecord], answer: questions::Answer) -> Result<(), Error> {
         let node = nodes.iter().find(|node| node.node == answer.node);
         let node = node.expect("only these nodes were asked");
         match answer.response {
@@ -237,7 +238,7 @@ impl Launcher<'_> {
     }
 
     fn said(&self, node: NodeId) -> String {
-        log::tail(&self.dir.log_file(node), SAID_LINES_MAX)
+        node_log::tail(&self.dir.log_file(node), SAID_LINES_MAX)
     }
 
     fn tell(&mut self, done: usize, total: usize) {
@@ -279,7 +280,7 @@ fn listen(starting: &mut Vec<Starting>) -> Result<Vec<Starting>, Error> {
             fds.push(PollFd::new(&one.stdout, PollFlags::IN));
             fds.extend(one.stdin.as_ref().map(|stdin| PollFd::new(stdin, PollFlags::OUT)));
         }
-        match poll(&mut fds, Some(&process::timespec(INTERRUPT_INTERVAL))) {
+        match poll(&mut fds, Some(&process_id::timespec(INTERRUPT_INTERVAL))) {
             Ok(0) | Err(Errno::INTR) => return Ok(Vec::new()),
             Ok(_) => {}
             Err(error) => {
@@ -362,8 +363,8 @@ impl Drop for Children {
 mod tests {
     use std::fs;
 
-    use super::super::testing::{TempDir, script};
-    use super::super::{Settings, plan};
+    use super::super::testing_state::{TempDir, script};
+    use super::super::{Settings, node_config};
     use super::*;
 
     /// Says in its log who it is, takes its instructions, and is ready: `Started::Ready` with a
@@ -390,7 +391,7 @@ mod tests {
         };
         let addr = SocketAddr::from(([127, 0, 0, 1], 1));
         let config = |node| {
-            plan::config(
+            node_config::config(
                 NodeId(node),
                 1,
                 Key([1; 32]),
@@ -490,7 +491,7 @@ mod tests {
             interrupted: &interrupted,
             progress: &mut |_| {},
         };
-        let config = plan::config(
+        let config = node_config::config(
             NodeId(1),
             1,
             Key([1; 32]),
