@@ -4,7 +4,7 @@
 -- hand it to tshark: `tshark -X lua_script:scripts/gossip.lua -r FILE`. It was tried with Wireshark
 -- 3.4, 4.0 and 4.4, whose Lua is 5.2 or 5.4. For root, 4.4 and later run only what is in the global folder.
 --
--- Read it beside docs/wire-format.md and protocol/src/wire.rs. It has their order: how numbers are
+-- Read it beside docs/wire-format.md and protocol/src/datagram/wire.rs. It has their order: how numbers are
 -- written, what frames are made of, the frames, the datagram; then what Wireshark gets of it. Each
 -- frame is described once, in the table `frames`; its fields, its bytes and its place in the tree
 -- all follow from that, so `gossip.rumor.hops` is the part `hops` of the frame `rumor`.

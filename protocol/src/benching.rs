@@ -1,12 +1,12 @@
 //! Parts of a node that cannot be reached from outside, for `benches/parts.rs` to time.
 
-use super::config::Key;
-use super::ids::IdSet;
-use super::message::{MessageId, NodeId, Origin};
-use super::path;
-use super::time::Wall;
-use super::wire::{self, Frame, Rumor};
-use crate::codec;
+use crate::config::Key;
+use crate::datagram::codec;
+use crate::datagram::path;
+use crate::datagram::wire::{self, Frame, Rumor};
+use crate::ids::set::IdSet;
+use crate::ids::{MessageId, NodeId, Origin};
+use crate::time::Wall;
 
 const KEY: Key = Key([7; 32]);
 

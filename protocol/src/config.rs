@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::faults::FaultRule;
-use super::message::{Incarnation, NodeId, PeerAddr};
+use crate::faults::FaultRule;
+use crate::ids::{Incarnation, NodeId, PeerAddr};
 
 /// The secret that a network's members share. Datagrams without its tag are dropped.
 #[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -75,12 +75,12 @@ impl Config {
 
 /// What a node keeps of its [`Config`] for good: the rest is needed when it starts.
 #[derive(Debug)]
-pub(super) struct Settings {
-    pub(super) node: NodeId,
-    pub(super) incarnation: Incarnation,
-    pub(super) key: Key,
-    pub(super) limits: Arc<Limits>,
-    pub(super) timing: Arc<Timing>,
+pub(crate) struct Settings {
+    pub(crate) node: NodeId,
+    pub(crate) incarnation: Incarnation,
+    pub(crate) key: Key,
+    pub(crate) limits: Arc<Limits>,
+    pub(crate) timing: Arc<Timing>,
 }
 
 impl From<Config> for Settings {

@@ -11,10 +11,10 @@ use std::time::Duration;
 use rand::{Rng, RngExt};
 use serde::{Deserialize, Serialize};
 
-use super::message::NodeId;
-use super::rare::Nothing;
-use super::time::Monotonic;
-use super::timers::{self, Due};
+use crate::ids::NodeId;
+use crate::rare::Nothing;
+use crate::time::Monotonic;
+use crate::time::timers::{self, Due};
 
 /// A set of nodes as ranges of numbers, both ends included; none means all.
 pub type NodeRanges = Vec<(u32, u32)>;
@@ -71,15 +71,15 @@ fn covers(ranges: &[(u32, u32)], node: NodeId) -> bool {
 
 /// What became of one datagram.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Fate {
+pub(crate) struct Fate {
     /// Copies to be sent now; the bytes follow.
-    pub(super) send_now: u8,
+    pub(crate) send_now: u8,
     /// The bytes, where they were changed.
-    pub(super) changed: Option<Vec<u8>>,
+    pub(crate) changed: Option<Vec<u8>>,
     /// Something was done to it.
-    pub(super) touched: bool,
+    pub(crate) touched: bool,
     /// A delayed copy found no room.
-    pub(super) overflowed: bool,
+    pub(crate) overflowed: bool,
 }
 
 /// What is to become of one datagram that is not lost.
@@ -121,7 +121,7 @@ pub fn decide(
 
 /// The rules of one node, and the datagrams it holds back.
 #[derive(Debug, Default)]
-pub(super) struct FaultLab {
+pub(crate) struct FaultLab {
     rules: Vec<FaultRule>,
     held: BTreeMap<(Monotonic, u64), (SocketAddr, Vec<u8>)>,
     count: u64,
@@ -133,27 +133,27 @@ impl Nothing for FaultLab {
 
 impl FaultLab {
     /// Replaces the rules. What is held back already stays so.
-    pub(super) fn set(&mut self, rules: Vec<FaultRule>) {
+    pub(crate) fn set(&mut self, rules: Vec<FaultRule>) {
         self.rules = rules;
     }
 
     /// The rules in force.
-    pub(super) fn rules(&self) -> &[FaultRule] {
+    pub(crate) fn rules(&self) -> &[FaultRule] {
         &self.rules
     }
 
     /// Whether anything is held back.
-    pub(super) fn holds_any(&self) -> bool {
+    pub(crate) fn holds_any(&self) -> bool {
         !self.held.is_empty()
     }
 
     /// Whether there is nothing to do: no rule, and nothing held back.
-    pub(super) fn is_idle(&self) -> bool {
+    pub(crate) fn is_idle(&self) -> bool {
         self.rules.is_empty() && self.held.is_empty()
     }
 
     /// Decides over one datagram; a copy to be sent later is kept here.
-    pub(super) fn treat(
+    pub(crate) fn treat(
         &mut self,
         now: Monotonic,
         to: (NodeId, SocketAddr),
@@ -185,13 +185,13 @@ impl FaultLab {
     }
 
     /// Takes out a datagram whose delay is over.
-    pub(super) fn release(&mut self, now: Monotonic) -> Option<(SocketAddr, Vec<u8>)> {
+    pub(crate) fn release(&mut self, now: Monotonic) -> Option<(SocketAddr, Vec<u8>)> {
         let first = self.held.first_entry()?;
         (first.key().0 <= now).then(|| first.remove())
     }
 
     /// Notes when the next one is to be released.
-    pub(super) fn note_due(&self, due: &mut Due) {
+    pub(crate) fn note_due(&self, due: &mut Due) {
         if let Some(((at, _), _)) = self.held.first_key_value() {
             due.at(*at);
         }

@@ -7,14 +7,14 @@
 use std::ops::{Deref, DerefMut};
 
 /// Something that has a plain value as long as nothing happens.
-pub(super) trait Nothing: Default + 'static {
+pub(crate) trait Nothing: Default + 'static {
     /// That value, the same as the default.
     const NOTHING: &'static Self;
 }
 
 /// A value that takes no memory before it is changed. To look at it changes nothing.
 #[derive(Debug)]
-pub(super) struct Rare<T>(Option<Box<T>>);
+pub(crate) struct Rare<T>(Option<Box<T>>);
 
 impl<T> Default for Rare<T> {
     fn default() -> Self {
@@ -25,7 +25,7 @@ impl<T> Default for Rare<T> {
 #[cfg(test)]
 impl<T> Rare<T> {
     /// Whether it takes no memory.
-    pub(super) fn is_untouched(&self) -> bool {
+    pub(crate) fn is_untouched(&self) -> bool {
         self.0.is_none()
     }
 }

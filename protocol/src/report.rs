@@ -5,10 +5,10 @@ use std::ops::{Deref, DerefMut};
 
 use serde::{Deserialize, Serialize};
 
-use super::config::{Limits, RELAYS_MAX};
-use super::message::{Incarnation, MessageId, NodeId, Path, PeerAddr};
-use super::rare::{Nothing, Rare};
-use super::time::Wall;
+use crate::config::{Limits, RELAYS_MAX};
+use crate::ids::{Incarnation, MessageId, NodeId, Path, PeerAddr};
+use crate::rare::{Nothing, Rare};
+use crate::time::Wall;
 
 /// Why a text was not accepted. Nothing changed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -226,14 +226,14 @@ macro_rules! counters {
         /// [`Counters`] as a node keeps them: those that seldom count take no memory before. To add
         /// zero to one of these would change nothing but that.
         #[derive(Debug, Default)]
-        pub(super) struct Tally {
-            $(pub(super) $often: u64,)*
+        pub(crate) struct Tally {
+            $(pub(crate) $often: u64,)*
             seldom: Rare<Seldom>,
         }
 
         impl Tally {
             /// All of them.
-            pub(super) fn total(&self) -> Counters {
+            pub(crate) fn total(&self) -> Counters {
                 Counters {
                     $($often: self.$often,)*
                     $($seldom: self.seldom.$seldom,)*
@@ -243,8 +243,8 @@ macro_rules! counters {
 
         /// The counters that mostly stay at zero; each is reached as one of the [`Tally`].
         #[derive(Debug, Default)]
-        pub(super) struct Seldom {
-            $(pub(super) $seldom: u64,)*
+        pub(crate) struct Seldom {
+            $(pub(crate) $seldom: u64,)*
         }
 
         impl Nothing for Seldom {
@@ -256,7 +256,7 @@ macro_rules! counters {
 #[cfg(test)]
 impl Tally {
     /// Whether those that seldom count take no memory.
-    pub(super) fn is_small(&self) -> bool {
+    pub(crate) fn is_small(&self) -> bool {
         self.seldom.is_untouched()
     }
 }

@@ -8,13 +8,13 @@
 //! Not where somebody listens, as in the simulator: who is told of messages is told at once. That it
 //! makes no difference otherwise is tried in `fuzzing`.
 
-use super::Node;
-use super::message::{MessageId, NodeId, Origin};
-use super::rare::Nothing;
-use super::repair::Arrived;
-use super::store::Flooded;
-use super::time::{Monotonic, Now, Wall};
-use super::wire::Rumor;
+use crate::Node;
+use crate::broadcast::repair::Arrived;
+use crate::broadcast::store::Flooded;
+use crate::datagram::wire::Rumor;
+use crate::ids::{MessageId, NodeId, Origin};
+use crate::rare::Nothing;
+use crate::time::{Monotonic, Now, Wall};
 
 /// A message with more text and path than this is recorded as soon as it is sent: to keep it would
 /// cost as much.
@@ -22,7 +22,7 @@ const BYTES_MAX: usize = 1 << 10;
 
 /// One message at most, as it came, and to whom it went on. The memory is used again and again.
 #[derive(Debug)]
-pub(super) struct Unrecorded {
+pub(crate) struct Unrecorded {
     at: Now,
     /// When to record it at the latest.
     due: Monotonic,
@@ -52,7 +52,7 @@ impl Unrecorded {
     }
 
     /// When to record it at the latest.
-    pub(super) fn due(&self) -> Option<Monotonic> {
+    pub(crate) fn due(&self) -> Option<Monotonic> {
         self.flooded.as_ref().map(|_| self.due)
     }
 }
@@ -69,7 +69,7 @@ impl Nothing for Unrecorded {
 
 impl Node {
     /// Whether a new message that was sent on may be recorded later.
-    pub(super) fn may_record_later(&self, rumor: &Rumor<'_>, arrived: Arrived) -> bool {
+    pub(crate) fn may_record_later(&self, rumor: &Rumor<'_>, arrived: Arrived) -> bool {
         // Who leaves waits for all that is noted as not settled.
         let hurries = self.tells_messages || self.leaving.is_some();
         let is_short = rumor.text.len() + rumor.path.len() <= BYTES_MAX;
@@ -77,7 +77,7 @@ impl Node {
     }
 
     /// Keeps a new message from `from`, which was sent on, to be recorded later.
-    pub(super) fn record_later(
+    pub(crate) fn record_later(
         &mut self,
         now: Now,
         from: NodeId,
@@ -114,11 +114,11 @@ impl Node {
 
 #[cfg(test)]
 mod tests {
-    use super::super::ids::IdRange;
-    use super::super::testing::{Table, addr, number_of, sealed};
-    use super::super::wire::Frame;
-    use super::super::{MessageId, Outputs, Wall};
     use super::*;
+    use crate::datagram::wire::Frame;
+    use crate::ids::set::IdRange;
+    use crate::testing::table::{Table, addr, number_of, sealed};
+    use crate::{MessageId, Outputs, Wall};
     use std::time::Duration;
 
     /// Node 2 of a ring of three, which nobody listens to, and when node 1 sent it a message of so

@@ -21,7 +21,7 @@ fn snake(name: &str) -> String {
 
 /// The frames of `wire.rs`: number, as its comments have it, and name.
 fn in_wire() -> Vec<(usize, String)> {
-    let source = read("protocol/src/wire.rs");
+    let source = read("protocol/src/datagram/wire.rs");
     let (_, rest) = source.split_once("enum Frame<'a> {\n").unwrap();
     let (variants, _) = rest.split_once("\n}").unwrap();
     let mut frames = Vec::new();
@@ -53,7 +53,7 @@ fn every_frame_of_the_wire_format_is_in_the_dissector() {
     let frames = in_wire();
     assert_eq!(frames.len(), 18);
     assert!(frames.iter().enumerate().all(|(at, (number, _))| at == *number), "{frames:?}");
-    assert_eq!(in_lua(), frames, "scripts/gossip.lua and protocol/src/wire.rs differ");
+    assert_eq!(in_lua(), frames, "scripts/gossip.lua and protocol/src/datagram/wire.rs differ");
 }
 
 #[test]

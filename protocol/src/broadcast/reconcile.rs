@@ -1,0 +1,328 @@
+//! Comparing notes: summaries, listings of ranges, offers.
+//!
+//! A heartbeat carries a [`Summary`]: the account of all ids known. Messages under way must not
+//! look like a difference, so ids that flooded in lately are listed one by one instead, and the
+//! receiver leaves its own latest arrivals out of the comparison as well. Accounts are sums, so
+//! the difference of two accounts is the account of the difference: where an exchange finds
+//! nothing to gain (one side knows ids whose messages are gone everywhere), that difference is
+//! remembered as agreed, and stays agreed however many messages both sides gain together.
+//!
+//! Who sees any other difference lists its ranges, a page at a time ([`Frame::Ranges`]); the
+//! other side answers with what it holds beyond these ([`Frame::Offer`]), and takes up what it
+//! lacks itself. What is offered is then asked for message by message: see `repair`.
+
+use std::collections::VecDeque;
+
+use crate::Node;
+use crate::datagram::wire::{Frame, Offer, Page, Ranges, Summary};
+use crate::ids::set::{self, Account, IdRange, IdSet};
+use crate::ids::{MessageId, NodeId};
+use crate::time::{Monotonic, Now};
+
+/// The most ranges in one listing, offer, or list of recent ids: some 5 KB. A listing holds two
+/// such lists, and fits a datagram even if every number in it takes its full length (28 bytes).
+const RANGES_PER_FRAME_MAX: usize = 1_000;
+/// The most known ids that the recent ones of a summary may be compared with.
+const RECENT_IDS_MAX: usize = 65_536;
+/// Where the first page begins.
+const START: MessageId =
+    MessageId { origin: crate::ids::Origin { node: NodeId(0), incarnation: 0 }, sequence: 0 };
+
+/// Ids that flooded in lately, oldest first.
+pub(crate) type Recent = VecDeque<(Monotonic, MessageId)>;
+
+impl Node {
+    /// Notes that a message is on its way to the neighbours by the flood.
+    pub(crate) fn note_recent(&mut self, now: Now, id: MessageId) {
+        self.forget_recent(now);
+        // Often it is one at a time.
+        self.recent.reserve_exact(usize::from(self.recent.capacity() == 0));
+        self.recent.push_back((now.monotonic, id));
+    }
+
+    fn forget_recent(&mut self, now: Now) {
+        let start = now.monotonic - self.config.timing.recent_window;
+        while self.recent.front().is_some_and(|(at, _)| *at < start)
+            || self.recent.len() > RECENT_IDS_MAX / 2
+        {
+            self.recent.pop_front();
+        }
+    }
+
+    /// What this node knows, in brief.
+    pub(crate) fn summary(&mut self, now: Now) -> Summary {
+        self.forget_recent(now);
+        let mut recent = set::to_ranges(self.recent.iter().map(|(_, id)| *id).collect());
+        recent.truncate(RANGES_PER_FRAME_MAX);
+        let listed = recent.iter().flat_map(|range| self.store.known().known_in(*range));
+        let account = listed.fold(self.store.account(), |rest, id| rest.minus(Account::of(id)));
+        Summary { account, recent }
+    }
+
+    /// The account of what a peer knows and this node doesn't, less that of the reverse, as far
+    /// as a summary tells; nothing where both agree.
+    fn difference(&self, now: Now, theirs: &Summary) -> Account {
+        let known = self.store.known();
+        let listed = theirs.recent.iter().flat_map(|range| known.known_in(*range));
+        let mut mine = listed
+            .take(RECENT_IDS_MAX)
+            .fold(self.store.account(), |rest, id| rest.minus(Account::of(id)));
+        let start = now.monotonic - self.config.timing.recent_window / 2;
+        for (_, id) in self.recent.iter().rev().take_while(|(at, _)| *at >= start) {
+            if !lists(&theirs.recent, *id) {
+                mine = mine.minus(Account::of(*id));
+            }
+        }
+        theirs.account.minus(mine)
+    }
+
+    /// A peer tells what it knows, in brief.
+    pub(crate) fn on_summary(&mut self, now: Now, from: NodeId, summary: &Summary) {
+        let difference = self.difference(now, summary);
+        let Some(peer) = self.peers.get_mut(from) else { return };
+        let none = Account::default();
+        if difference == none && peer.exchange.agreed != none {
+            peer.exchange.agreed = none;
+        }
+        if difference == peer.exchange.agreed {
+            return;
+        }
+        self.counters.summaries_differing += 1;
+        // What was offered already comes first: the difference is known.
+        let fetching = !peer.exchange.offers.is_empty() || peer.exchange.asked > 0;
+        let listing = peer.exchange.listing_until.is_some_and(|until| until > now.monotonic);
+        if fetching {
+            self.pump(now, from);
+        } else if !listing {
+            peer.exchange.found = false;
+            self.list_ranges(now, from, START);
+        }
+    }
+
+    /// Lists what is known from `first` on to a peer.
+    fn list_ranges(&mut self, now: Now, to: NodeId, first: MessageId) {
+        let (page, held, gone) = self.page_of_ranges(first);
+        let summary = self.summary(now);
+        let until = now.monotonic + self.config.timing.listing_timeout;
+        let Some(peer) = self.peers.get_mut(to) else { return };
+        peer.exchange.listing_until = Some(until);
+        self.counters.ranges_sent += 1;
+        self.outbox.send(peer.addr, &Frame::Ranges(Box::new(Ranges { summary, page, held, gone })));
+    }
+
+    /// As many ranges from `first` on as go into one frame.
+    fn page_of_ranges(&self, first: MessageId) -> (Page, Vec<IdRange>, Vec<IdRange>) {
+        let (mut held, mut gone) = (Vec::new(), Vec::new());
+        for range in self.store.known().between(first, None) {
+            let mut parts: Vec<(u64, bool, IdRange)> = Vec::new();
+            let all = self.store.held();
+            let one_more = RANGES_PER_FRAME_MAX + 1;
+            parts.extend(all.common_with(range).take(one_more).map(|r| (r.first, true, r)));
+            parts.extend(all.missing_in(range).take(one_more).map(|r| (r.first, false, r)));
+            parts.sort_unstable_by_key(|(first, ..)| *first);
+            for (sequence, is_held, part) in parts {
+                if held.len() + gone.len() >= RANGES_PER_FRAME_MAX {
+                    let end = Some(MessageId { origin: range.origin, sequence });
+                    return (Page { first, end }, held, gone);
+                }
+                if is_held { held.push(part) } else { gone.push(part) }
+            }
+        }
+        (Page { first, end: None }, held, gone)
+    }
+
+    /// A peer lists what it knows.
+    pub(crate) fn on_ranges(&mut self, now: Now, from: NodeId, theirs: &Ranges) {
+        let wanting = self.take_offer(from, &theirs.held);
+        let mut listed = IdSet::default();
+        for range in theirs.held.iter().chain(&theirs.gone) {
+            if let Some(last) = range.last() {
+                listed.insert_range(range.origin, range.first, last);
+            }
+        }
+        let held = self.store.held().between(theirs.page.first, theirs.page.end);
+        let held: Vec<IdRange> = held
+            .flat_map(|range| listed.ids().missing_in(range))
+            .take(RANGES_PER_FRAME_MAX)
+            .collect();
+        let whole = theirs.page.first == START && theirs.page.end.is_none();
+        if wanting || !held.is_empty() {
+            self.out_of_step(now);
+        } else if whole {
+            self.agree(now, from, &theirs.summary);
+        }
+        let summary = self.summary(now);
+        let Some(peer) = self.peers.get(from) else { return };
+        let offer = Offer { summary, page: theirs.page, wanting, held };
+        self.outbox.send(peer.addr, &Frame::Offer(Box::new(offer)));
+        self.pump(now, from);
+    }
+
+    /// A peer answers a listing.
+    pub(crate) fn on_offer(&mut self, now: Now, from: NodeId, offer: &Offer) {
+        let found = self.take_offer(from, &offer.held) || offer.wanting;
+        if found {
+            self.out_of_step(now);
+        }
+        let Some(peer) = self.peers.get_mut(from) else { return };
+        // An answer to no question changes nothing but what is on offer.
+        if peer.exchange.listing_until.take().is_some() {
+            peer.exchange.found |= found;
+            match offer.page.end {
+                Some(next) if next > offer.page.first => self.list_ranges(now, from, next),
+                _ if !peer.exchange.found => self.agree(now, from, &offer.summary),
+                _ => {}
+            }
+        }
+        self.pump(now, from);
+    }
+
+    /// Remembers a difference that holds nothing to gain.
+    fn agree(&mut self, now: Now, from: NodeId, summary: &Summary) {
+        let difference = self.difference(now, summary);
+        if let Some(peer) = self.peers.get_mut(from) {
+            peer.exchange.agreed = difference;
+        }
+    }
+
+    /// Something was missing somewhere: compare more often for a while.
+    fn out_of_step(&mut self, now: Now) {
+        let min = self.config.timing.summary_interval_min;
+        self.trickle.reset(now.monotonic, min, &mut self.rng);
+        self.due.at(self.trickle.next());
+    }
+}
+
+/// Whether sorted ranges cover this id. Where a forger did not sort them, the comparison differs,
+/// and a listing follows: no harm.
+fn lists(ranges: &[IdRange], id: MessageId) -> bool {
+    let at =
+        ranges.partition_point(|range| (range.origin, range.first) <= (id.origin, id.sequence));
+    at.checked_sub(1).is_some_and(|at| {
+        let range = ranges[at];
+        range.origin == id.origin && range.last().is_some_and(|last| id.sequence <= last)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::table::Table;
+    use std::time::Duration;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn is_summary(frames: &[Frame<'_>]) -> bool {
+        frames.iter().any(|frame| matches!(frame, Frame::Summary(_)))
+    }
+
+    #[test]
+    fn a_newcomer_gets_everything_once_and_passes_nothing_on() {
+        let mut table = Table::with_links(3, &[(1, 2)]);
+        for _ in 0..3_000 {
+            table.send(1, "banana");
+        }
+        table.run(SECOND * 3);
+        let sent = table.count(|c| c.rumors_sent);
+        table.start(3, 2, &[1, 2]);
+        table.run(SECOND * 10);
+        assert_eq!(table.held(3), 3_000);
+        let counters = table.node(3).status().counters;
+        assert_eq!(counters.rumors_received, 3_000, "each of one neighbour");
+        assert_eq!(counters.rumors_sent, 0, "not flooded on");
+        assert_eq!(table.count(|c| c.rumors_sent), sent);
+        assert_eq!(table.node(3).status().missing, 0);
+    }
+
+    #[test]
+    fn messages_under_way_do_not_look_like_a_difference() {
+        let mut table = Table::ring(6);
+        table.run(SECOND * 3);
+        for turn in 0..2_000 {
+            table.send(turn % 6 + 1, "banana");
+            table.run(SECOND / 500);
+        }
+        table.run(SECOND * 3);
+        assert_eq!(table.count(|c| c.summaries_differing), 0);
+        assert!(table.count(|c| c.summaries_sent) > 30);
+    }
+
+    #[test]
+    fn what_is_gone_everywhere_keeps_nobody_busy() {
+        let mut table = Table::with(3, &[(1, 2)], |config| config.limits_mut().messages_max = 10);
+        for _ in 0..100 {
+            table.send(1, "banana");
+        }
+        table.run(SECOND * 5);
+        table.start(3, 2, &[1, 2]);
+        table.run(SECOND * 10);
+        assert_eq!(table.held(3), 10);
+        let before = table.count(|c| c.ranges_sent);
+        table.run(SECOND * 60);
+        assert_eq!(table.count(|c| c.ranges_sent), before);
+        // New messages do not disturb that agreement.
+        for _ in 0..5 {
+            table.send(2, "apple");
+            table.run(SECOND * 3);
+        }
+        assert_eq!(table.count(|c| c.ranges_sent), before);
+    }
+
+    #[test]
+    fn a_small_difference_of_large_sets_costs_little() {
+        let mut table = Table::with_links(2, &[(1, 2)]);
+        table.run(SECOND);
+        for _ in 0..5_000 {
+            table.send(1, "banana");
+            table.send(2, "banana");
+        }
+        table.run(SECOND * 5);
+        table.passes = Box::new(|_, _, _| false);
+        for _ in 0..10 {
+            table.send(1, "apple");
+        }
+        table.run(SECOND);
+        table.sent.clear();
+        // From here on only summaries can bring it up.
+        table.node(1).peers.iter_mut().for_each(|peer| peer.in_flight = Default::default());
+        table.passes = Box::new(|_, _, _| true);
+        table.run(SECOND * 5);
+        assert_eq!(table.held(2), 10_010);
+        let bytes: usize = table.sent.iter().map(|(_, _, bytes)| bytes).sum();
+        assert!(bytes < 5_000, "{bytes}");
+    }
+
+    #[test]
+    fn many_ranges_are_compared_a_page_at_a_time() {
+        let mut table = Table::with_links(2, &[(1, 2)]);
+        table.run(SECOND);
+        table.passes = Box::new(|_, _, frames| is_summary(frames));
+        // Every other id: as many ranges as there are ids.
+        for sequence in 1..=4_000 {
+            let id = MessageId::new(9, 1, sequence * 2);
+            table.node(1).store.refuse(id);
+            if sequence != 2_500 {
+                table.node(2).store.refuse(id);
+            }
+        }
+        let rumor = MessageId::new(9, 2, 7);
+        table.send(1, "banana");
+        table.passes = Box::new(|_, _, _| true);
+        table.run(SECOND * 20);
+        assert_eq!(table.held(2), 1);
+        assert!(!table.node(2).store.knows(rumor));
+        let before = table.count(|c| c.ranges_sent);
+        assert!(before >= 3, "{before}");
+        table.run(SECOND * 20);
+        assert_eq!(table.count(|c| c.ranges_sent), before, "agreed after the last page");
+    }
+
+    #[test]
+    fn sorted_ranges_list_their_ids_and_no_others() {
+        let ids = [1, 2, 3, 7, 9].map(|sequence| MessageId::new(1, 1, sequence)).to_vec();
+        let ranges = set::to_ranges(ids);
+        let listed = |sequence| lists(&ranges, MessageId::new(1, 1, sequence));
+        assert_eq!((0..=10).filter(|s| listed(*s)).collect::<Vec<_>>(), vec![1, 2, 3, 7, 9]);
+        assert!(!lists(&ranges, MessageId::new(1, 2, 1)));
+    }
+}

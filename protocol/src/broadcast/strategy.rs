@@ -1,0 +1,3 @@
+//! Strategies: who gets a copy of a message, and when.
+
+pub(crate) mod flood;

@@ -1,0 +1,169 @@
+//! Dissemination: who gets a copy of a message, and when. The strategy is the flood.
+//!
+//! This file is all there is to know about it; another strategy would stand beside it and be
+//! asked the same two questions: a message starts here, a copy came in. It knows neither texts
+//! nor timers nor sockets. What a copy that does not arrive leads to is `repair`'s business.
+
+use smallvec::SmallVec;
+
+/// A link of this node to one incarnation of a neighbour. Never reused, so what was counted on
+/// a link says nothing about the next one to the same neighbour after its restart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct LinkId(pub(crate) u32);
+
+/// The copies of one message that went over one link.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct LinkCopies {
+    pub(crate) link: LinkId,
+    /// Flood copies sent.
+    pub(crate) sent: u8,
+    /// Copies received, as far as they count.
+    pub(crate) received: u8,
+    /// The other end is known to have the message.
+    pub(crate) acknowledged: bool,
+}
+
+impl LinkCopies {
+    /// Whether the other end got a copy and is not known to have it.
+    pub(crate) fn is_in_flight(&self) -> bool {
+        self.sent > 0 && !self.acknowledged
+    }
+}
+
+/// The copies of one message on all links that it touched.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Copies {
+    links: SmallVec<[LinkCopies; 3]>,
+}
+
+impl Copies {
+    /// The counts of one link, if the message touched it.
+    pub(crate) fn get(&self, link: LinkId) -> Option<&LinkCopies> {
+        self.links.iter().find(|copies| copies.link == link)
+    }
+
+    /// The counts of one link.
+    pub(crate) fn on(&mut self, link: LinkId) -> &mut LinkCopies {
+        let at = self.links.iter().position(|copies| copies.link == link).unwrap_or_else(|| {
+            self.links.push(LinkCopies { link, sent: 0, received: 0, acknowledged: false });
+            self.links.len() - 1
+        });
+        &mut self.links[at]
+    }
+
+    /// Takes room for so many links, in one piece.
+    pub(crate) fn reserve(&mut self, links: usize) {
+        self.links.reserve_exact(links.saturating_sub(self.links.len()));
+    }
+
+    /// All links touched.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &LinkCopies> {
+        self.links.iter()
+    }
+
+    /// Bytes taken beside the value itself.
+    pub(crate) fn heap_bytes(&self) -> usize {
+        if self.links.spilled() { self.links.capacity() * size_of::<LinkCopies>() } else { 0 }
+    }
+}
+
+/// A message starts here: one copy to each neighbour. Calls `send` for each.
+pub(crate) fn start(copies: &mut Copies, links: &[LinkId], mut send: impl FnMut(LinkId, bool)) {
+    for &link in links {
+        copies.on(link).sent = 1;
+        send(link, true);
+    }
+}
+
+/// A copy came in over `from`: if it counts, one copy to each other neighbour that may get one
+/// more, of at most `relays`. Calls `send` for each, and tells it whether that is the first copy
+/// to a neighbour not known to have the message; says whether the copy counted.
+///
+/// A copy counts while `from` has sent no more than `relays` of them.
+pub(crate) fn receive(
+    copies: &mut Copies,
+    from: LinkId,
+    relays: u8,
+    links: impl IntoIterator<Item = LinkId>,
+    mut send: impl FnMut(LinkId, bool),
+) -> bool {
+    let came = copies.on(from);
+    came.acknowledged = true;
+    if came.received >= relays {
+        return false;
+    }
+    came.received += 1;
+    for link in links.into_iter().filter(|link| *link != from) {
+        let copies = copies.on(link);
+        if copies.sent < relays {
+            copies.sent += 1;
+            send(link, copies.sent == 1 && !copies.acknowledged);
+        }
+    }
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::VecDeque;
+
+    /// Floods one message over links without loss, and counts the copies on each directed link.
+    fn flood(neighbours: &[Vec<usize>], origin: usize, relays: u8) -> Vec<Vec<u32>> {
+        let links: Vec<Vec<LinkId>> = neighbours
+            .iter()
+            .map(|n| (0..n.len()).map(|i| LinkId(u32::try_from(i).unwrap())).collect())
+            .collect();
+        let mut carried: Vec<Vec<u32>> = neighbours.iter().map(|n| vec![0; n.len()]).collect();
+        let mut copies = vec![Copies::default(); neighbours.len()];
+        let mut under_way = VecDeque::new();
+        start(&mut copies[origin], &links[origin], |link, _| under_way.push_back((origin, link)));
+        while let Some((sender, link)) = under_way.pop_front() {
+            carried[sender][link.0 as usize] += 1;
+            let node = neighbours[sender][link.0 as usize];
+            let from = neighbours[node].iter().position(|n| *n == sender).unwrap();
+            let from = LinkId(u32::try_from(from).unwrap());
+            receive(&mut copies[node], from, relays, links[node].iter().copied(), |link, _| {
+                under_way.push_back((node, link));
+            });
+        }
+        carried
+    }
+
+    fn ring(nodes: usize) -> Vec<Vec<usize>> {
+        (0..nodes).map(|n| vec![(n + nodes - 1) % nodes, (n + 1) % nodes]).collect()
+    }
+
+    #[test]
+    fn every_link_carries_exactly_the_relays_limit_each_way() {
+        let complete: Vec<Vec<usize>> =
+            (0..5).map(|n| (0..5).filter(|other| *other != n).collect()).collect();
+        // Two rings joined by one link: a bridge, and still every node has two neighbours.
+        let mut bridge = ring(4);
+        bridge.extend(ring(4).iter().map(|n| n.iter().map(|other| other + 4).collect()));
+        bridge[0].push(4);
+        bridge[4].push(0);
+        for graph in [ring(3), ring(32), complete, bridge] {
+            for relays in [1, 2, 3, 16] {
+                for link in flood(&graph, 0, relays).iter().flatten() {
+                    assert_eq!(*link, u32::from(relays));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_leaf_sends_nothing_back() {
+        let line = vec![vec![1], vec![0, 2], vec![1]];
+        assert_eq!(flood(&line, 0, 3), vec![vec![1], vec![0, 1], vec![0]]);
+    }
+
+    #[test]
+    fn a_copy_beyond_the_limit_counts_for_nothing() {
+        let (mut copies, links) = (Copies::default(), [LinkId(1), LinkId(2)]);
+        let mut sent = 0;
+        assert!(receive(&mut copies, links[0], 1, links, |_, _| sent += 1));
+        assert!(!receive(&mut copies, links[0], 1, links, |_, _| sent += 1));
+        assert_eq!(sent, 1);
+    }
+}

@@ -1,0 +1,508 @@
+//! Datagrams: what travels between nodes, to bytes and back. No behaviour.
+//!
+//! | Field | Encoding | Bytes | Why it is there |
+//! |---|---|---|---|
+//! | magic | `67 c5` | 2 | tells our datagrams from others', for us and for packet dissectors |
+//! | version | `01` | 1 | any other is dropped and counted |
+//! | sender | node, incarnation: varints | 2–10 | whose counts this belongs to; a newer incarnation starts afresh |
+//! | frames | one or more, back to back | | see [`Frame`]: a varint for its kind, then its fields |
+//! | tag | BLAKE3, keyed with the network's key, over all before it, first 16 bytes | 16 | keeps strangers out |
+//!
+//! A varint is bincode 2's: one byte up to 250; `fb` and two bytes, `fc` and four, `fd` and
+//! eight, little endian. A list or string is its length as a varint and its parts. The same bytes
+//! go to every neighbour, so nothing in a datagram names its receiver. A full datagram, byte by
+//! byte, stands in `docs/wire-format.md`, and `tests/wire.rs` holds both to the code.
+//!
+//! The version changes with any change of these bytes.
+
+use serde::{Deserialize, Serialize};
+use smallvec::SmallVec;
+
+use crate::config::{Key, RELAYS_MAX};
+use crate::datagram::codec;
+use crate::datagram::path;
+use crate::ids::set::{Account, IdRange};
+use crate::ids::{Incarnation, MessageId, NodeId, Origin, PeerAddr};
+use crate::time::Wall;
+
+/// The first two bytes of every datagram. Neither ASCII nor valid UTF-8, nor the start of any
+/// common protocol.
+pub const MAGIC: [u8; 2] = [0x67, 0xc5];
+/// The third.
+pub const VERSION: u8 = 1;
+/// The length of the tag.
+pub const TAG_BYTES: usize = 16;
+/// The most that is taken apart. UDP carries no more; whoever drives a node by other means may try.
+const DATAGRAM_BYTES_MAX: usize = u16::MAX as usize;
+/// What a datagram with one rumor takes beside text and path, at most: header (13), kind (1),
+/// id (19), time (9), relays, flag (2), hops (5), lengths (10), tag (16).
+pub(crate) const RUMOR_OVERHEAD_BYTES_MAX: usize = 80;
+
+/// The most frames of a datagram that room is taken for before they are seen.
+const FRAMES_FORESEEN_MAX: usize = 256;
+
+/// The kind of a rumor, as it is encoded.
+const RUMOR: u8 = 0;
+
+/// One copy of a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Rumor<'a> {
+    /// Its name.
+    pub(crate) id: MessageId,
+    /// When its origin accepted it.
+    pub(crate) sent_at: Wall,
+    /// The copies a node may send on each link.
+    pub(crate) relays: u8,
+    /// This copy, or one it descends from, was asked for: its timing says nothing about links.
+    pub(crate) repaired: bool,
+    /// The links it crossed when it arrives.
+    pub(crate) hops: u32,
+    /// The nodes it passed, origin first, sender last: see [`crate::datagram::path`].
+    pub(crate) path: &'a [u8],
+    /// The text.
+    pub(crate) text: &'a str,
+}
+
+/// What a node knows, in brief: compared with what the receiver knows.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Summary {
+    /// All ids known, held or gone, but the recent ones.
+    pub(crate) account: Account,
+    /// The ids that flooded in lately: they may still be on their way to the receiver.
+    pub(crate) recent: Vec<IdRange>,
+}
+
+/// A node's links as it tells its neighbours, so that they can close ranks without it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Neighbours {
+    /// Counted up with each change.
+    pub(crate) version: u32,
+    /// The node has more links than it began with, and could spare one.
+    pub(crate) spare: bool,
+    /// In the order in which they would link up along a path.
+    pub(crate) list: Vec<PeerAddr>,
+}
+
+/// A heartbeat: the sender regards the receiver as its neighbour.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Beat {
+    /// The sender was not yet told that the receiver thinks so too, and asks for it.
+    pub(crate) asking: bool,
+    /// [`Neighbours::version`] of the sender.
+    pub(crate) version: u32,
+    /// The latest version of the receiver's neighbours that the sender has seen; 0 for none.
+    pub(crate) seen: u32,
+}
+
+/// The name of the sender's piece of the overlay: see [`crate::membership::partition`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Component {
+    /// The node that gave it the name.
+    pub(crate) root: Origin,
+    /// Counted up by that node: the latest that the sender has seen.
+    pub(crate) beat: u32,
+    /// The sender has gone by this name for a while.
+    pub(crate) stable: bool,
+}
+
+/// Word that no node is to take in new texts for a moment: see [`crate::broadcast::send_window`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct BackPressure {
+    /// Its index among such frames, as far as its author knew.
+    pub(crate) wave: u64,
+}
+
+/// One unit inside a datagram.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Frame<'a> {
+    /// 0: a copy of a message.
+    #[serde(borrow)]
+    Rumor(Rumor<'a>),
+    /// 1: do you have these? Sent when no copy came back in time.
+    Have(Vec<IdRange>),
+    /// 2: I have these.
+    Got(Vec<IdRange>),
+    /// 3: send me these.
+    Want(Vec<IdRange>),
+    /// 4: what I know in brief.
+    Summary(Summary),
+    /// 5: all ids I know; an answer to a summary that differs. Boxed, as is the next: rare and
+    /// large, they would make every frame large.
+    Ranges(Box<Ranges>),
+    /// 6: what I hold and you don't know; an answer to ranges.
+    Offer(Box<Offer>),
+    /// 7: heartbeat to a neighbour.
+    Beat(Beat),
+    /// 8: my links.
+    Neighbours(Neighbours),
+    /// 9: you are no longer my neighbour.
+    Unlink,
+    /// 10: I am leaving the network.
+    Leave,
+    /// 11: are you there? To be answered, on behalf of a third node where one is named.
+    Probe { on_behalf_of: Option<PeerAddr> },
+    /// 12: I am here.
+    Answer { on_behalf_of: Option<PeerAddr> },
+    /// 13: please probe this node for me.
+    ProbeFor { target: PeerAddr },
+    /// 14: I heard from this node just now.
+    Vouch { node: NodeId },
+    /// 15: some nodes I know of, for some that you know of (Cyclon's shuffle).
+    Shuffle { nodes: Vec<PeerAddr>, answer: bool },
+    /// 16: the name that my piece of the overlay goes by.
+    Component(Component),
+    /// 17: somebody cannot keep up: take in no new texts for a moment.
+    BackPressure(BackPressure),
+}
+
+/// All ids known to the sender from `page.first` on, as far as one frame goes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Ranges {
+    /// As if sent by itself at the same time.
+    pub(crate) summary: Summary,
+    /// What part of all ids this lists.
+    pub(crate) page: Page,
+    /// Ids whose messages the sender holds.
+    pub(crate) held: Vec<IdRange>,
+    /// Ids it knows, and whose messages it evicted.
+    pub(crate) gone: Vec<IdRange>,
+}
+
+/// What the receiver of a listing holds and its sender doesn't know.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Offer {
+    /// As if sent by itself at the same time.
+    pub(crate) summary: Summary,
+    /// The page of the listing that this answers.
+    pub(crate) page: Page,
+    /// The answering node lacks something that was listed, and asks for it.
+    pub(crate) wanting: bool,
+    /// The ids.
+    pub(crate) held: Vec<IdRange>,
+}
+
+/// A part of all ids: from one on, up to and without another, or to the end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Page {
+    pub(crate) first: MessageId,
+    pub(crate) end: Option<MessageId>,
+}
+
+/// Why a datagram was dropped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Dropped {
+    /// Too short, or not our magic.
+    Magic,
+    /// Our magic, another version.
+    Version,
+    /// The tag is not of this key.
+    Tag,
+    /// The tag is right, and the rest breaks the format.
+    Malformed,
+}
+
+/// A datagram taken apart.
+#[derive(Debug)]
+pub(crate) struct Datagram<'a> {
+    pub(crate) sender: NodeId,
+    pub(crate) incarnation: Incarnation,
+    pub(crate) frames: SmallVec<[Frame<'a>; 1]>,
+}
+
+/// Begins a datagram at the end of `to`.
+pub(crate) fn begin(to: &mut Vec<u8>, sender: NodeId, incarnation: Incarnation) {
+    to.extend_from_slice(&MAGIC);
+    to.push(VERSION);
+    codec::encode_into(&(sender, incarnation), to);
+}
+
+/// Ends the datagram that began at `start` with its tag.
+pub(crate) fn seal(to: &mut Vec<u8>, start: usize, key: &Key) {
+    let tag = tag(&to[start..], key);
+    to.extend_from_slice(&tag);
+}
+
+/// Checks and takes apart a datagram. Either every frame is well-formed or none is returned.
+pub(crate) fn open<'a>(bytes: &'a [u8], key: &Key) -> Result<Datagram<'a>, Dropped> {
+    if bytes.len() > DATAGRAM_BYTES_MAX {
+        return Err(Dropped::Malformed);
+    }
+    let rest = bytes.strip_prefix(&MAGIC).ok_or(Dropped::Magic)?;
+    let (&version, _) = rest.split_first().ok_or(Dropped::Magic)?;
+    if version != VERSION {
+        return Err(Dropped::Version);
+    }
+    let (signed, claimed) = bytes
+        .split_last_chunk::<TAG_BYTES>()
+        .filter(|(signed, _)| signed.len() > MAGIC.len())
+        .ok_or(Dropped::Magic)?;
+    // `blake3::Hash` compares in constant time; a truncated tag must do so by hand.
+    let differing = tag(signed, key).iter().zip(claimed).fold(0, |sum, (a, b)| sum | (a ^ b));
+    if differing != 0 {
+        return Err(Dropped::Tag);
+    }
+    parse(&signed[MAGIC.len() + 1..]).ok_or(Dropped::Malformed)
+}
+
+/// The first bytes of the keyed hash.
+fn tag(bytes: &[u8], key: &Key) -> [u8; TAG_BYTES] {
+    let hash = blake3::keyed_hash(&key.0, bytes);
+    let mut tag = [0; TAG_BYTES];
+    tag.copy_from_slice(&hash.as_bytes()[..TAG_BYTES]);
+    tag
+}
+
+/// Sender and frames; `None` if anything breaks the format.
+pub(crate) fn parse(bytes: &[u8]) -> Option<Datagram<'_>> {
+    let ((sender, incarnation), used) =
+        codec::decode_prefix::<(NodeId, Incarnation)>(bytes).ok()?;
+    let mut rest = &bytes[used..];
+    let mut frames = SmallVec::new();
+    while !rest.is_empty() {
+        let (frame, used) = decode_frame(rest)?;
+        if !frame.is_sound(sender) {
+            return None;
+        }
+        rest = &rest[used..];
+        if frames.is_empty() && matches!(frame, Frame::Rumor(_)) {
+            // Where there is one, others like it follow.
+            frames.reserve((1 + rest.len() / used).min(FRAMES_FORESEEN_MAX));
+        }
+        frames.push(frame);
+    }
+    (sender != NodeId(0) && !frames.is_empty()).then_some(Datagram { sender, incarnation, frames })
+}
+
+/// The frame at the start of `bytes`, and how many of them it took.
+fn decode_frame(bytes: &[u8]) -> Option<(Frame<'_>, usize)> {
+    // Rumors are nearly all there is, and each is waited for: they pass by what others need.
+    if let [RUMOR, rest @ ..] = bytes {
+        let (rumor, used) = codec::decode_prefix(rest).ok()?;
+        return Some((Frame::Rumor(rumor), 1 + used));
+    }
+    codec::decode_prefix(bytes).ok()
+}
+
+impl Frame<'_> {
+    /// What the encoding alone does not ensure.
+    fn is_sound(&self, sender: NodeId) -> bool {
+        let sound = |ranges: &[IdRange]| ranges.iter().all(|range| range.last().is_some());
+        let peers = |peers: &[PeerAddr]| peers.iter().all(|peer| peer.node != NodeId(0));
+        match self {
+            Self::Rumor(rumor) => rumor.is_sound(sender),
+            Self::Have(ids) | Self::Got(ids) | Self::Want(ids) => sound(ids),
+            Self::Summary(summary) => sound(&summary.recent),
+            Self::Ranges(ranges) => {
+                sound(&ranges.summary.recent) && sound(&ranges.held) && sound(&ranges.gone)
+            }
+            Self::Offer(offer) => sound(&offer.summary.recent) && sound(&offer.held),
+            Self::Neighbours(neighbours) => peers(&neighbours.list),
+            Self::Shuffle { nodes, .. } => peers(nodes),
+            Self::ProbeFor { target } => peers(&[*target]),
+            Self::Probe { on_behalf_of } | Self::Answer { on_behalf_of } => {
+                on_behalf_of.is_none_or(|peer| peers(&[peer]))
+            }
+            Self::Vouch { node } => *node != NodeId(0),
+            Self::Component(root) => root.root.node != NodeId(0),
+            Self::Beat(_) | Self::Unlink | Self::Leave | Self::BackPressure(_) => true,
+        }
+    }
+}
+
+impl Rumor<'_> {
+    /// Its numbers are in range, and its path leads from its origin to its sender in as many
+    /// hops as it claims.
+    fn is_sound(&self, sender: NodeId) -> bool {
+        let Ok(path) = path::check(self.path) else { return false };
+        let hops_fit = if path.cut { self.hops > path.nodes } else { self.hops == path.nodes };
+        self.id.sequence != 0
+            && self.id.origin.node != NodeId(0)
+            && (1..=RELAYS_MAX).contains(&self.relays)
+            && !self.text.is_empty()
+            && hops_fit
+            && path.first == self.id.origin.node
+            && path.last == sender
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const KEY: Key = Key([7; 32]);
+
+    fn seal_frames(sender: u32, frames: &[Frame<'_>]) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        begin(&mut bytes, NodeId(sender), 1);
+        for frame in frames {
+            codec::encode_into(frame, &mut bytes);
+        }
+        seal(&mut bytes, 0, &KEY);
+        bytes
+    }
+
+    fn rumor<'a>(path: &'a [u8], text: &'a str) -> Rumor<'a> {
+        Rumor {
+            id: MessageId::new(8, 1, 1),
+            sent_at: Wall(1_700_000_000_123_456_789),
+            relays: 3,
+            repaired: false,
+            hops: u32::try_from(path.len()).unwrap(),
+            path,
+            text,
+        }
+    }
+
+    #[test]
+    fn a_datagram_is_these_bytes() {
+        let bytes = seal_frames(9, &[Frame::Rumor(rumor(&[8, 9], "banana"))]);
+        let hex: String =
+            bytes[..bytes.len() - TAG_BYTES].iter().map(|b| format!("{b:02x}")).collect();
+        assert_eq!(hex, "67c501090100080101fd15cd853dfe9c97170300020208090662616e616e61");
+        let tag: String =
+            bytes[bytes.len() - TAG_BYTES..].iter().map(|b| format!("{b:02x}")).collect();
+        let all = blake3::keyed_hash(&KEY.0, &bytes[..bytes.len() - TAG_BYTES]).to_hex();
+        assert_eq!(tag, all.as_str()[..32]);
+    }
+
+    #[test]
+    fn a_rumor_must_lead_from_its_origin_to_its_sender() {
+        let open_with = |sender, rumor| {
+            open(&seal_frames(sender, &[Frame::Rumor(rumor)]), &KEY).map(|d| d.frames.len())
+        };
+        let good = rumor(&[8, 9], "banana");
+        assert_eq!(open_with(9, good), Ok(1));
+        assert_eq!(open_with(10, good), Err(Dropped::Malformed), "not from its sender");
+        for bad in [
+            Rumor { path: &[7, 9], ..good },
+            Rumor { path: &[], hops: 0, ..good },
+            Rumor { hops: 3, ..good },
+            Rumor { relays: 0, ..good },
+            Rumor { relays: 17, ..good },
+            Rumor { text: "", ..good },
+            Rumor { id: MessageId::new(8, 1, 0), ..good },
+        ] {
+            assert_eq!(open_with(9, bad), Err(Dropped::Malformed), "{bad:?}");
+        }
+        let of_nobody = Rumor { id: MessageId::new(0, 1, 1), path: &[0, 9], hops: 40, ..good };
+        assert_eq!(open_with(9, of_nobody), Err(Dropped::Malformed), "node 0 looks like a cut");
+        let cut = Rumor { path: &[8, 0, 9], hops: 40, ..good };
+        assert_eq!(open_with(9, cut), Ok(1));
+    }
+
+    #[test]
+    fn each_kind_of_junk_is_dropped_for_its_reason() {
+        let good = seal_frames(9, &[Frame::Unlink]);
+        let reason = |bytes: &[u8]| open(bytes, &KEY).map(|_| ()).unwrap_err();
+        assert_eq!(reason(b""), Dropped::Magic);
+        assert_eq!(reason(b"GET / HTTP/1.1\r\n"), Dropped::Magic);
+        assert_eq!(reason(&good[..10]), Dropped::Magic);
+        let mut other = good.clone();
+        other[2] = 2;
+        assert_eq!(reason(&other), Dropped::Version);
+        let mut flipped = good.clone();
+        flipped[4] ^= 1;
+        assert_eq!(reason(&flipped), Dropped::Tag);
+        assert_eq!(reason(&seal_frames(9, &[])), Dropped::Malformed);
+        assert_eq!(reason(&seal_frames(0, &[Frame::Unlink])), Dropped::Malformed);
+        let vouch = || Frame::Vouch { node: NodeId(70_000) };
+        let long = |frames: usize| seal_frames(9, &Vec::from_iter((0..frames).map(|_| vouch())));
+        assert!(open(&long(10_000), &KEY).is_ok());
+        assert_eq!(reason(&long(11_000)), Dropped::Malformed, "no UDP datagram is that long");
+        assert!(open(&good, &Key([8; 32])).is_err());
+    }
+
+    fn id_range() -> impl Strategy<Value = IdRange> {
+        (1u32..1000, 1u32..3, 1u64..1 << 40, 0u64..1000).prop_map(
+            |(node, incarnation, first, more)| IdRange {
+                origin: Origin { node: NodeId(node), incarnation },
+                first,
+                more,
+            },
+        )
+    }
+
+    fn peer() -> impl Strategy<Value = PeerAddr> {
+        (1u32.., any::<u32>(), any::<u16>()).prop_map(|(node, ip, port)| PeerAddr {
+            node: NodeId(node),
+            addr: (std::net::Ipv4Addr::from(ip), port).into(),
+        })
+    }
+
+    fn summary() -> impl Strategy<Value = Summary> {
+        (any::<u64>(), any::<u64>(), prop::collection::vec(id_range(), 0..5)).prop_map(
+            |(count, fingerprint, recent)| Summary {
+                account: Account { count, fingerprint },
+                recent,
+            },
+        )
+    }
+
+    fn frame() -> impl Strategy<Value = Frame<'static>> {
+        let ids = || prop::collection::vec(id_range(), 0..9);
+        let page = Page { first: MessageId::new(0, 0, 0), end: None };
+        prop_oneof![
+            ids().prop_map(Frame::Have),
+            ids().prop_map(Frame::Got),
+            ids().prop_map(Frame::Want),
+            summary().prop_map(Frame::Summary),
+            (summary(), ids(), ids()).prop_map(move |(summary, held, gone)| {
+                Frame::Ranges(Box::new(Ranges { summary, page, held, gone }))
+            }),
+            (summary(), any::<bool>(), ids()).prop_map(move |(summary, wanting, held)| {
+                Frame::Offer(Box::new(Offer { summary, page, wanting, held }))
+            }),
+            (any::<bool>(), any::<u32>(), any::<u32>())
+                .prop_map(|(asking, version, seen)| Frame::Beat(Beat { asking, version, seen })),
+            (any::<u32>(), any::<bool>(), prop::collection::vec(peer(), 0..5)).prop_map(
+                |(version, spare, list)| Frame::Neighbours(Neighbours { version, spare, list })
+            ),
+            Just(Frame::Unlink),
+            Just(Frame::Leave),
+            prop::option::of(peer()).prop_map(|on_behalf_of| Frame::Probe { on_behalf_of }),
+            prop::option::of(peer()).prop_map(|on_behalf_of| Frame::Answer { on_behalf_of }),
+            peer().prop_map(|target| Frame::ProbeFor { target }),
+            (1u32..).prop_map(|node| Frame::Vouch { node: NodeId(node) }),
+            (prop::collection::vec(peer(), 0..9), any::<bool>())
+                .prop_map(|(nodes, answer)| Frame::Shuffle { nodes, answer }),
+            (1u32.., any::<u32>(), any::<u32>(), any::<bool>()).prop_map(
+                |(node, incarnation, beat, stable)| {
+                    let root = Origin { node: NodeId(node), incarnation };
+                    Frame::Component(Component { root, beat, stable })
+                }
+            ),
+            Just(Frame::Rumor(rumor(&[8, 9], "banana"))),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn frames_come_back_as_they_went(frames in prop::collection::vec(frame(), 1..9)) {
+            let bytes = seal_frames(9, &frames);
+            let datagram = open(&bytes, &KEY).unwrap();
+            prop_assert_eq!(datagram.sender, NodeId(9));
+            prop_assert_eq!(datagram.frames.as_slice(), frames.as_slice());
+        }
+
+        #[test]
+        fn truncated_and_flipped_datagrams_are_dropped(
+            frames in prop::collection::vec(frame(), 1..5), at in any::<prop::sample::Index>(), bit in 0u8..8,
+        ) {
+            let mut bytes = seal_frames(9, &frames);
+            let at = at.index(bytes.len());
+            prop_assert!(open(&bytes[..at], &KEY).is_err());
+            bytes[at] ^= 1 << bit;
+            prop_assert!(open(&bytes, &KEY).is_err());
+        }
+
+        #[test]
+        fn well_tagged_rubbish_never_panics(body in prop::collection::vec(any::<u8>(), 0..300)) {
+            let mut bytes = Vec::new();
+            begin(&mut bytes, NodeId(9), 1);
+            bytes.extend_from_slice(&body);
+            seal(&mut bytes, 0, &KEY);
+            let _ = open(&bytes, &KEY);
+        }
+    }
+}

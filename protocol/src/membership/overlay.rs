@@ -1,0 +1,610 @@
+//! The overlay: heartbeats, links made and given up, ranks closed.
+//!
+//! A link stands while both ends send each other [`Frame::Beat`]s. Each node tells its neighbours
+//! its own links, in an order; when it dies or leaves, they link up along that order, which needs
+//! no negotiation: on a ring that closes the ring. The order puts the nodes with most links at
+//! its ends, where one link goes and one comes; between them a node gains one. Where this finds
+//! nobody alive, the random sample is the way back.
+
+use crate::Node;
+use crate::datagram::wire::{Beat, Frame, Neighbours};
+use crate::ids::set::mix;
+use crate::ids::{NodeId, PeerAddr};
+use crate::membership::partition::PartitionDetection;
+use crate::membership::peer_list::PeerList;
+use crate::membership::peers::{Peer, Standing};
+use crate::membership::sample::Sample;
+use crate::report::Event;
+use crate::time::timers;
+use crate::time::{Monotonic, Now};
+
+/// What a node knows of the overlay beside its peers.
+#[derive(Debug)]
+pub(crate) struct Overlay {
+    /// How many links this node began with, or was told to have.
+    pub(crate) began_with: usize,
+    /// Its links as told to its neighbours, and the version of that list.
+    told: PeerList,
+    told_spare: bool,
+    version: u32,
+    /// After a rewiring: the links to give up once the others stand.
+    retiring: Vec<NodeId>,
+    pub(crate) sample: Sample,
+    /// Those sent away in the last shuffle, to be replaced first.
+    pub(crate) shuffled: Vec<NodeId>,
+    pub(crate) shuffle_at: Monotonic,
+    pub(crate) partition: PartitionDetection,
+}
+
+/// Fewer links than this, if it began with as many, and a node looks for more.
+const LINKS_MIN: usize = 2;
+
+impl Overlay {
+    pub(crate) fn new(
+        began_with: usize,
+        sample: &[PeerAddr],
+        shuffle_at: Monotonic,
+        partition: PartitionDetection,
+    ) -> Self {
+        Self {
+            began_with,
+            told: PeerList::default(),
+            told_spare: false,
+            version: 0,
+            retiring: Vec::new(),
+            sample: Sample::new(sample),
+            shuffled: Vec::new(),
+            shuffle_at,
+            partition,
+        }
+    }
+}
+
+impl Node {
+    /// Sends heartbeats when it is time to, and mends what links are missing.
+    pub(crate) fn beat(&mut self, now: Now) {
+        if self.leaving.is_some() {
+            return;
+        }
+        let max = self.config.timing.summary_interval_max;
+        if self.trickle.fire(now.monotonic, max, &mut self.rng) {
+            self.tell_limits();
+            self.retire_links(now);
+            self.find_links(now);
+            self.spare_a_link(now);
+            self.update_told();
+            self.renew_component(now);
+            let root = self.component(now);
+            let root = self.outbox.encode(&Frame::Component(root));
+            let summary = self.summary(now);
+            let summary = self.outbox.encode(&Frame::Summary(summary));
+            for node in self.peers.nodes() {
+                let Some(peer) = self.peers.get(node).filter(|peer| peer.is_linked()) else {
+                    continue;
+                };
+                let (addr, joined) = (peer.addr, peer.incarnation > 0);
+                self.send_beat(node);
+                if joined {
+                    self.counters.summaries_sent += 1;
+                    self.outbox.put(addr, root);
+                    self.outbox.put(addr, summary);
+                }
+            }
+        }
+        self.due.at(self.trickle.next());
+    }
+
+    /// One heartbeat, with this node's links where the peer has not seen them yet.
+    fn send_beat(&mut self, node: NodeId) {
+        let Some(peer) = self.peers.get(node) else { return };
+        let asking = matches!(peer.standing, Standing::Joining { .. });
+        let version = self.overlay.version;
+        let beat = Beat { asking, version, seen: peer.neighbours_version };
+        self.outbox.send(peer.addr, &Frame::Beat(beat));
+        if peer.seen_version != version && peer.incarnation > 0 {
+            let list = self.overlay.told.to_vec();
+            let frame =
+                Frame::Neighbours(Neighbours { version, spare: self.overlay.told_spare, list });
+            self.outbox.send(peer.addr, &frame);
+        }
+    }
+
+    /// A heartbeat and a summary to one neighbour, out of turn.
+    pub(crate) fn greet(&mut self, now: Now, node: NodeId) {
+        self.update_told();
+        self.send_beat(node);
+        let (summary, root) = (self.summary(now), self.component(now));
+        if let Some(peer) = self.peers.get(node) {
+            self.outbox.send(peer.addr, &Frame::Component(root));
+            self.counters.summaries_sent += 1;
+            self.outbox.send(peer.addr, &Frame::Summary(summary));
+        }
+        self.due.at(now.monotonic + self.config.timing.suspect_after);
+    }
+
+    /// Brings the list of links that neighbours are told up to date.
+    fn update_told(&mut self) {
+        let mut links: Vec<(usize, PeerAddr)> = self
+            .peers
+            .linked()
+            .filter(|peer| peer.gets_copies())
+            .map(|peer| (peer.neighbours.len(), peer.addr))
+            .collect();
+        let spare = links.len() > self.overlay.began_with;
+        links.sort_by_key(|(degree, peer)| (std::cmp::Reverse(*degree), peer.node));
+        // The two with most links go to the ends.
+        if links.len() > 2 {
+            let second = links.remove(1);
+            links.push(second);
+        }
+        let told: PeerList = links.into_iter().map(|(_, peer)| peer).collect();
+        if told != self.overlay.told || spare != self.overlay.told_spare {
+            self.overlay.told = told;
+            self.overlay.told_spare = spare;
+            self.overlay.version += 1;
+        }
+    }
+
+    /// A peer regards this node as its neighbour, or asks to.
+    pub(crate) fn on_beat(&mut self, now: Now, from: NodeId, beat: &Beat) {
+        if self.leaving.is_some() {
+            return;
+        }
+        let Some(peer) = self.peers.get(from) else { return };
+        let confirmed = match peer.standing {
+            Standing::Joining { .. } => {
+                self.set_standing(from, Standing::Alive);
+                true
+            }
+            // It left for good in this life: what comes now was sent before that.
+            Standing::Removed => return,
+            Standing::Contact => {
+                if !self.accept(now, from, beat.asking) {
+                    return;
+                }
+                true
+            }
+            // `hear` brought back the suspected and the dead.
+            _ => false,
+        };
+        let Some(peer) = self.peers.get_mut(from) else { return };
+        peer.seen_version = beat.seen;
+        if confirmed || beat.asking {
+            self.greet(now, from);
+        }
+    }
+
+    /// Whether a peer that is no neighbour becomes one because it says so.
+    fn accept(&mut self, now: Now, node: NodeId, asking: bool) -> bool {
+        let Some(peer) = self.peers.get(node) else { return false };
+        let memory = self.config.timing.unlinked_memory;
+        let unlinked = peer.changes.unlinked.is_some_and(|at| now.monotonic.since(at) < memory);
+        let full = self.peers.linked().count() >= self.config.limits.neighbours_max;
+        if full {
+            self.counters.limit_neighbours_refused += 1;
+        }
+        if full || (unlinked && !asking) {
+            self.outbox.send(peer.addr, &Frame::Unlink);
+            return false;
+        }
+        self.counters.links_made += 1;
+        self.events.push(Event::LinkMade { node });
+        self.set_standing(node, Standing::Alive);
+        true
+    }
+
+    /// A neighbour tells its links.
+    pub(crate) fn on_neighbours(&mut self, from: NodeId, theirs: &Neighbours) {
+        let list_max = self.config.limits.neighbours_max;
+        if let Some(peer) = self.peers.get_mut(from).filter(|peer| peer.is_linked()) {
+            peer.neighbours = theirs.list[..theirs.list.len().min(list_max)].into();
+            peer.neighbours_version = theirs.version;
+            peer.spare = theirs.spare;
+        }
+    }
+
+    /// A neighbour gives the link up.
+    pub(crate) fn on_unlink(&mut self, now: Now, from: NodeId) {
+        if self.peers.get(from).is_some_and(Peer::is_linked) {
+            self.drop_link(now, from);
+            self.out_of_links(now);
+        }
+    }
+
+    /// A neighbour leaves the network.
+    pub(crate) fn on_leave(&mut self, now: Now, from: NodeId) {
+        let was = self.peers.get(from).map(|peer| peer.standing);
+        if matches!(was, None | Some(Standing::Contact | Standing::Removed)) {
+            return;
+        }
+        self.events.push(Event::PeerLeft { node: from });
+        self.peers.renew_link(from);
+        self.set_standing(from, Standing::Removed);
+        if let Some(peer) = self.peers.get_mut(from) {
+            peer.original = false;
+        }
+        self.stop_asking(now, from);
+        self.close_ranks(now, from);
+    }
+
+    /// Gives up the link to a living neighbour, and tells it.
+    pub(crate) fn unlink(&mut self, now: Now, node: NodeId) {
+        if let Some(peer) = self.peers.get(node) {
+            self.outbox.send(peer.addr, &Frame::Unlink);
+        }
+        self.drop_link(now, node);
+    }
+
+    fn drop_link(&mut self, now: Now, node: NodeId) {
+        let Some(peer) = self.peers.get_mut(node) else { return };
+        peer.changes.unlinked = Some(now.monotonic);
+        peer.changes.stand_in_for = None;
+        peer.original = false;
+        self.peers.renew_link(node);
+        self.counters.links_dropped += 1;
+        self.events.push(Event::LinkDropped { node });
+        self.set_standing(node, Standing::Contact);
+    }
+
+    /// Links up with those next to this node in the order that a lost neighbour told. Who is
+    /// known to be gone, or did not answer lately, is passed over.
+    pub(crate) fn close_ranks(&mut self, now: Now, lost: NodeId) {
+        let Some(peer) = self.peers.get(lost) else { return };
+        let ranks = peer.neighbours.to_vec();
+        let me = ranks.iter().position(|rank| rank.node == self.config.node);
+        if let Some(me) = me {
+            let before = ranks[..me].iter().rev().find(|rank| self.may_answer(now, rank.node));
+            let after = ranks[me + 1..].iter().find(|rank| self.may_answer(now, rank.node));
+            for next in before.into_iter().chain(after) {
+                self.stand_in(now, *next, lost);
+            }
+        }
+        self.out_of_links(now);
+    }
+
+    /// Whether it is worth asking a node for a link.
+    fn may_answer(&self, now: Now, node: NodeId) -> bool {
+        let memory = self.config.timing.unlinked_memory;
+        node != self.config.node
+            && self.peers.get(node).is_none_or(|peer| match peer.standing {
+                Standing::Dead { .. } | Standing::Removed => false,
+                Standing::Contact => {
+                    peer.changes.unanswered.is_none_or(|at| now.monotonic.since(at) >= memory)
+                }
+                _ => true,
+            })
+    }
+
+    /// Asks a node for a link in the stead of a lost one.
+    pub(crate) fn stand_in(&mut self, now: Now, addr: PeerAddr, lost: NodeId) {
+        if self.peers.get(addr.node).is_some_and(Peer::is_linked) {
+            return;
+        }
+        let until = now.monotonic + self.config.timing.stand_in_timeout;
+        let peer = self.peers.ensure(addr, Standing::Contact, now.monotonic);
+        peer.changes.stand_in_for = Some(lost);
+        peer.original = false;
+        peer.heard = now.monotonic;
+        self.counters.links_made += 1;
+        self.events.push(Event::LinkMade { node: addr.node });
+        self.set_standing(addr.node, Standing::Joining { until });
+        self.due.at(until);
+        self.send_beat(addr.node);
+        self.out_of_links(now);
+    }
+
+    /// Links are missing or in the making: beat more often for a while.
+    pub(crate) fn out_of_links(&mut self, now: Now) {
+        let min = self.config.timing.summary_interval_min;
+        self.trickle.reset(now.monotonic, min, &mut self.rng);
+        self.due.at(self.trickle.next());
+    }
+
+    /// Asks random other nodes for links where there are too few.
+    fn find_links(&mut self, now: Now) {
+        let wanted = self.overlay.began_with.min(LINKS_MIN);
+        let linked = self.peers.linked().count();
+        if linked >= wanted || self.overlay.sample.is_empty() {
+            return;
+        }
+        // Half of them may be dead as well, so ask twice as many as are missing.
+        let lost = self
+            .peers
+            .iter()
+            .find(|peer| peer.original && matches!(peer.standing, Standing::Dead { .. }));
+        let lost = lost.map_or(self.config.node, |peer| peer.addr.node);
+        for _ in 0..(wanted - linked) * 2 {
+            let candidates: Vec<PeerAddr> = self
+                .overlay
+                .sample
+                .iter()
+                .filter(|peer| self.may_answer(now, peer.node))
+                .filter(|peer| !self.peers.get(peer.node).is_some_and(Peer::is_linked))
+                .collect();
+            if candidates.is_empty() {
+                return;
+            }
+            let pick = timers::below(&mut self.rng, candidates.len());
+            self.stand_in(now, candidates[pick], lost);
+        }
+    }
+
+    /// Gives up a link that neither end needs, if there is one: one whose ends share another
+    /// neighbour. Of the three links of such a triangle, only the one that comes last in an
+    /// order that all nodes agree on may go: then the network stays connected even if all nodes
+    /// do this at once (the relative neighbourhood graph, Toussaint 1980, contains a spanning
+    /// tree).
+    fn spare_a_link(&mut self, now: Now) {
+        let me = self.config.node;
+        let alive = || self.peers.iter().filter(|peer| peer.standing == Standing::Alive);
+        if alive().count() <= self.overlay.began_with
+            || self.peers.linked().count() != alive().count()
+        {
+            return;
+        }
+        let last = |peer: &&Peer| {
+            let link = rank(me, peer.addr.node);
+            alive().any(|third| {
+                let shared = peer.neighbours.contains(third.addr.node)
+                    && third.neighbours.contains(peer.addr.node);
+                shared
+                    && rank(me, third.addr.node) < link
+                    && rank(third.addr.node, peer.addr.node) < link
+            })
+        };
+        let spare = alive()
+            .filter(|peer| peer.spare)
+            .filter(last)
+            .max_by_key(|peer| (!peer.original, rank(me, peer.addr.node)))
+            .map(|peer| peer.addr.node);
+        if let Some(node) = spare {
+            self.unlink(now, node);
+        }
+    }
+
+    /// Links up with these peers, in addition to those it has.
+    pub fn link(&mut self, now: Now, peers: &[PeerAddr]) {
+        self.record_passed_on();
+        let until = now.monotonic + self.config.timing.first_contact_timeout;
+        let me = self.config.node;
+        for addr in peers.iter().filter(|peer| peer.node != me) {
+            let linked = self.peers.get(addr.node).is_some_and(Peer::is_linked);
+            let peer = self.peers.ensure(*addr, Standing::Contact, now.monotonic);
+            peer.original = true;
+            peer.changes.stand_in_for = None;
+            if !linked {
+                peer.heard = now.monotonic;
+                self.overlay.began_with += 1;
+                self.counters.links_made += 1;
+                self.events.push(Event::LinkMade { node: addr.node });
+                self.set_standing(addr.node, Standing::Joining { until });
+                self.due.at(until);
+                self.send_beat(addr.node);
+            }
+        }
+        self.out_of_links(now);
+    }
+
+    /// Has these neighbours and no others, once the new links stand.
+    pub fn rewire(&mut self, now: Now, peers: &[PeerAddr]) {
+        self.record_passed_on();
+        let kept = |node: NodeId| peers.iter().any(|peer| peer.node == node);
+        self.overlay.retiring.clear();
+        for peer in self.peers.iter_mut().filter(|peer| !kept(peer.addr.node)) {
+            peer.original = false;
+            if peer.is_linked() {
+                self.overlay.retiring.push(peer.addr.node);
+            }
+            // A dead one that is not meant to be a neighbour any more is none when it returns.
+            if matches!(peer.standing, Standing::Dead { .. }) {
+                peer.standing = Standing::Contact;
+                peer.changes.unlinked = Some(now.monotonic);
+            }
+        }
+        self.link(now, peers);
+        self.overlay.began_with = peers.len();
+    }
+
+    /// After a rewiring, gives up the old links as soon as the new ones stand.
+    fn retire_links(&mut self, now: Now) {
+        let waiting = self
+            .peers
+            .linked()
+            .any(|peer| peer.original && matches!(peer.standing, Standing::Joining { .. }));
+        if waiting {
+            return;
+        }
+        for node in std::mem::take(&mut self.overlay.retiring) {
+            if self.peers.get(node).is_some_and(|peer| peer.is_linked() && !peer.original) {
+                self.unlink(now, node);
+            }
+        }
+    }
+
+    /// Begins to leave: the neighbours close ranks at once, and what they don't have yet is
+    /// given to them before [`Node::has_left`] turns true, or until a deadline.
+    pub fn leave(&mut self, now: Now) {
+        self.record_passed_on();
+        if self.leaving.is_some() {
+            return;
+        }
+        let until = now.monotonic + self.config.timing.leave_timeout;
+        self.leaving = Some(until);
+        self.due.at(until);
+        self.update_told();
+        self.say_goodbye();
+    }
+
+    /// Tells the neighbours that this node leaves, and who they should turn to.
+    pub(crate) fn say_goodbye(&mut self) {
+        let Overlay { version, told_spare: spare, told, .. } = &self.overlay;
+        let neighbours = Neighbours { version: *version, spare: *spare, list: told.to_vec() };
+        let neighbours = self.outbox.encode(&Frame::Neighbours(neighbours));
+        let leave = self.outbox.encode(&Frame::Leave);
+        for peer in self.peers.linked() {
+            self.outbox.put(peer.addr, neighbours);
+            self.outbox.put(peer.addr, leave);
+        }
+    }
+}
+
+/// The place of a link in an order that all nodes agree on, and that favours nobody.
+fn rank(a: NodeId, b: NodeId) -> (u64, NodeId, NodeId) {
+    let (low, high) = (a.min(b), a.max(b));
+    (mix(u64::from(low.0) << 32 | u64::from(high.0)), low, high)
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::table::{Table, addr};
+    use std::time::Duration;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    #[test]
+    fn a_ring_closes_when_a_node_leaves() {
+        let mut table = Table::ring(6);
+        table.run(SECOND * 5);
+        let now = table.now();
+        table.node(3).leave(now);
+        table.run(SECOND / 10);
+        assert!(table.nodes[2].as_ref().unwrap().has_left(table.now()));
+        table.kill(3);
+        table.run(SECOND);
+        assert_eq!(table.neighbours(2), vec![1, 4]);
+        assert_eq!(table.neighbours(4), vec![2, 5]);
+    }
+
+    #[test]
+    fn a_ring_closes_even_around_a_node_that_just_started() {
+        let mut table = Table::ring(6);
+        let now = table.now();
+        table.node(3).leave(now);
+        table.run(SECOND / 10);
+        table.kill(3);
+        table.run(SECOND);
+        assert_eq!(table.neighbours(2), vec![1, 4]);
+        assert_eq!(table.neighbours(4), vec![2, 5]);
+    }
+
+    #[test]
+    fn a_node_started_again_finds_its_place_and_its_messages() {
+        let mut table = Table::ring(6);
+        table.run(SECOND * 5);
+        table.send(1, "before");
+        table.kill(3);
+        table.run(SECOND * 8);
+        table.send(1, "meanwhile");
+        table.run(SECOND);
+        assert_eq!(table.neighbours(2), vec![1, 4]);
+        table.start(3, 2, &[2, 4]);
+        table.run(SECOND * 5);
+        assert_eq!(table.held(3), 2);
+        assert_eq!(table.neighbours(2), vec![1, 3]);
+        assert_eq!(table.neighbours(4), vec![3, 5]);
+    }
+
+    #[test]
+    fn those_with_most_links_stand_at_the_ends() {
+        // Node 1 has four neighbours; 2 has five links, 3 has four, 4 and 5 have two each.
+        let links = [
+            (1, 2),
+            (1, 3),
+            (1, 4),
+            (1, 5),
+            (2, 6),
+            (2, 7),
+            (2, 8),
+            (2, 9),
+            (3, 6),
+            (3, 7),
+            (3, 8),
+            (4, 6),
+            (5, 7),
+        ];
+        let mut table = Table::with_links(9, &links);
+        table.run(SECOND * 10);
+        table.node(1).update_told();
+        let told: Vec<u32> = table.node(1).overlay.told.iter().map(|peer| peer.node.0).collect();
+        assert_eq!((told[0], told[3]), (2, 3), "{told:?}");
+    }
+
+    #[test]
+    fn who_lost_all_neighbours_finds_others_by_the_sample() {
+        let sample = |config: &mut crate::Config| {
+            config.sample = (1..=8).map(addr).filter(|peer| peer.node != config.node).collect();
+        };
+        let links: Vec<(u32, u32)> = (1..=8).map(|n| (n, n % 8 + 1)).collect();
+        let mut table = Table::with(8, &links, sample);
+        table.run(SECOND * 5);
+        for node in [2, 3, 6, 7] {
+            table.kill(node);
+        }
+        table.run(SECOND * 10);
+        table.send(1, "banana");
+        table.run(SECOND * 2);
+        assert_eq!([1, 4, 5, 8].map(|node| table.held(node)), [1; 4]);
+    }
+
+    #[test]
+    fn of_a_triangle_of_spare_links_exactly_one_goes() {
+        let mut table = Table::with_links(3, &[(1, 2), (2, 3)]);
+        table.run(SECOND * 2);
+        for node in 1..=3 {
+            table.node(node).overlay.began_with = 1;
+        }
+        let now = table.now();
+        table.node(1).link(now, &[addr(3)]);
+        table.node(1).overlay.began_with = 1;
+        table.run(SECOND * 10);
+        let links: usize = (1..=3).map(|node| table.neighbours(node).len()).sum();
+        assert_eq!(links, 4, "two links have four ends");
+    }
+
+    #[test]
+    fn rewiring_swaps_the_links_and_loses_nothing() {
+        let mut table = Table::ring(6);
+        table.run(SECOND * 3);
+        table.send(1, "before");
+        let now = table.now();
+        // 1-3-5-2-4-6-1 instead of 1-2-3-4-5-6-1.
+        for (node, links) in
+            [(1, [3, 6]), (2, [4, 5]), (3, [1, 5]), (4, [2, 6]), (5, [2, 3]), (6, [1, 4])]
+        {
+            table.node(node).rewire(now, &links.map(addr));
+        }
+        table.send(4, "meanwhile");
+        table.run(SECOND * 5);
+        assert_eq!((1..=6).map(|node| table.held(node)).collect::<Vec<_>>(), vec![2; 6]);
+        assert_eq!(table.neighbours(1), vec![3, 6]);
+        assert_eq!(table.neighbours(5), vec![2, 3]);
+    }
+
+    #[test]
+    fn an_overlay_in_two_closed_parts_finds_together_again() {
+        let sample = |config: &mut crate::Config| {
+            config.sample = (1..=6).map(addr).filter(|peer| peer.node != config.node).collect();
+        };
+        let two_rings = [(1, 2), (2, 3), (3, 1), (4, 5), (5, 6), (6, 4)];
+        let mut table = Table::with(6, &two_rings, sample);
+        table.run(SECOND * 5);
+        table.run(SECOND * 50);
+        let across = (1..=3).flat_map(|node| table.neighbours(node)).filter(|n| *n > 3).count();
+        assert!(across > 0);
+        table.send(1, "apple");
+        table.run(SECOND / 10);
+        assert_eq!(table.held(5), 1, "the flood gets there by itself now");
+    }
+
+    #[test]
+    fn a_full_node_refuses_another_link() {
+        let mut table = Table::with(3, &[(1, 2)], |config| config.limits_mut().neighbours_max = 1);
+        table.run(SECOND);
+        let now = table.now();
+        table.node(3).link(now, &[addr(1)]);
+        table.run(SECOND);
+        assert_eq!(table.neighbours(1), vec![2]);
+        assert!(table.node(1).status().counters.limit_neighbours_refused > 0);
+        assert_eq!(table.neighbours(3), Vec::<u32>::new());
+    }
+}

@@ -1,0 +1,219 @@
+//! Whether the overlay is in one piece, and how two pieces become one again.
+//!
+//! Where many nodes die at once, those at the ends of what is left link up with random others.
+//! With bad luck they close a small ring of their own: everybody has neighbours enough, looks no
+//! further, and yet no flood gets in or out. (In simulations about one mass crash in a hundred
+//! on small rings.) So each piece goes by a name: the number of the node in it that comes first
+//! in an order all agree on, its root. The root counts up a beat that travels with the
+//! heartbeats; who has not seen it advance for a while takes the root for gone. When two nodes that are no neighbours shuffle, they compare
+//! names. If they differ for long, and neither is in the making, the overlay is in pieces, and
+//! who goes by the later name asks for a link.
+//!
+//! As in a spanning tree protocol (Perlman 1985), less the tree. Patience comes before speed
+//! here: a network that starts or heals differs for a while, and a ring must stay a ring.
+
+use std::cmp::Reverse;
+use std::time::Duration;
+
+use crate::Node;
+use crate::datagram::wire::{Component, Frame};
+use crate::ids::set::mix;
+use crate::ids::{NodeId, Origin};
+use crate::membership::overlay::Overlay;
+use crate::membership::peers::Peer;
+use crate::time::{Monotonic, Now};
+
+/// A root whose beat has not advanced for this long is gone: eight heartbeats, of which two in
+/// five may be lost on each of the many links from the root to here.
+const ROOT_TIMEOUT: Duration = Duration::from_secs(10);
+/// A name says something only once it has not changed for this long.
+const STABLE_AFTER: Duration = Duration::from_secs(10);
+/// Two names that still differ after this long belong to two pieces.
+const APART_FOR: Duration = Duration::from_secs(10);
+/// The least time between two roots passed on.
+const ROOT_PAUSE: Duration = Duration::from_millis(10);
+
+/// By which name this node's piece of the overlay goes.
+#[derive(Debug)]
+pub(crate) struct PartitionDetection {
+    root: Origin,
+    /// The latest beat seen of the root.
+    beat: u32,
+    /// When the beat last advanced.
+    advanced: Monotonic,
+    /// Since when this is the root.
+    since: Monotonic,
+    /// This node's own beat, for while it is the root.
+    own_beat: u32,
+    /// The root that was lost last, and its beat then: who still believes in it is late.
+    lost: Option<(Origin, u32)>,
+    /// Since when nodes were seen that go by an earlier name.
+    apart_since: Option<Monotonic>,
+    /// The neighbours are still to be told of the root, and not before this time.
+    owed: bool,
+    quiet_until: Monotonic,
+}
+
+impl PartitionDetection {
+    pub(crate) fn new(me: Origin, now: Monotonic) -> Self {
+        Self {
+            root: me,
+            beat: 0,
+            advanced: now,
+            since: now,
+            own_beat: 0,
+            lost: None,
+            apart_since: None,
+            owed: false,
+            quiet_until: now,
+        }
+    }
+
+    fn adopt(&mut self, root: Origin, beat: u32, now: Monotonic) {
+        if root != self.root {
+            self.since = now;
+            self.apart_since = None;
+        }
+        self.root = root;
+        self.beat = beat;
+        self.advanced = now;
+    }
+
+    fn is_stable(&self, now: Monotonic) -> bool {
+        now.since(self.since) >= STABLE_AFTER && now.since(self.advanced) < ROOT_TIMEOUT
+    }
+}
+
+/// Whether a root goes before another. Of two lives of a node the later one does.
+///
+/// Not by their numbers: those of a ring are in order, so that a node far from node 1 would first
+/// go by the name of every single node in between. Scrambled, it goes by a dozen or so.
+fn precedes(a: Origin, b: Origin) -> bool {
+    let place = |root: Origin| (mix(root.node.0.into()), Reverse(root.incarnation));
+    place(a) < place(b)
+}
+
+impl Node {
+    /// By which name this node goes, to be told to others.
+    pub(crate) fn component(&self, now: Now) -> Component {
+        let Overlay { partition, .. } = &self.overlay;
+        Component {
+            root: partition.root,
+            beat: partition.beat,
+            stable: partition.is_stable(now.monotonic),
+        }
+    }
+
+    /// Before a heartbeat: a root counts on, and everybody else sees whether theirs still does.
+    pub(crate) fn renew_component(&mut self, now: Now) {
+        let me = Origin { node: self.config.node, incarnation: self.config.incarnation };
+        let partition = &mut self.overlay.partition;
+        if partition.root != me && now.monotonic.since(partition.advanced) >= ROOT_TIMEOUT {
+            partition.lost = Some((partition.root, partition.beat));
+            partition.adopt(me, partition.own_beat, now.monotonic);
+        }
+        if partition.root == me {
+            partition.own_beat += 1;
+            partition.adopt(me, partition.own_beat, now.monotonic);
+        }
+    }
+
+    /// A peer tells by which name it goes.
+    pub(crate) fn on_component(&mut self, now: Now, from: NodeId, theirs: &Component) {
+        if self.leaving.is_some() || theirs.root.node == self.config.node {
+            return;
+        }
+        if self.peers.get(from).is_some_and(Peer::is_linked) {
+            self.follow(now, from, theirs);
+        } else {
+            self.compare_components(now, from, theirs);
+        }
+    }
+
+    /// Goes by a neighbour's name if that goes before its own, and tells the other neighbours
+    /// soon, not with the next heartbeat: within [`ROOT_PAUSE`], so that a name takes no more than
+    /// that for each hop, and several that come at once cost one datagram.
+    fn follow(&mut self, now: Now, from: NodeId, theirs: &Component) {
+        let partition = &mut self.overlay.partition;
+        let late =
+            partition.lost.is_some_and(|(lost, beat)| theirs.root == lost && theirs.beat <= beat);
+        if theirs.root == partition.root && theirs.beat > partition.beat {
+            partition.adopt(theirs.root, theirs.beat, now.monotonic);
+        } else if !late && precedes(theirs.root, partition.root) {
+            partition.adopt(theirs.root, theirs.beat, now.monotonic);
+            partition.owed = true;
+            self.pass_component_on(now, Some(from));
+        }
+    }
+
+    /// Tells the neighbours of a new root: at once, unless they were told of another just now.
+    /// Where a whole network starts, better ones come in a dozen at a time.
+    pub(crate) fn pass_component_on(&mut self, now: Now, from: Option<NodeId>) {
+        let partition = &mut self.overlay.partition;
+        if !partition.owed || self.leaving.is_some() {
+            return;
+        }
+        if partition.quiet_until > now.monotonic {
+            self.due.at(partition.quiet_until);
+            return;
+        }
+        partition.owed = false;
+        partition.quiet_until = now.monotonic + ROOT_PAUSE;
+        let root = self.component(now);
+        let frame = self.outbox.encode(&Frame::Component(root));
+        let others = self.peers.linked().filter(|peer| Some(peer.addr.node) != from);
+        for peer in others.filter(|peer| peer.incarnation > 0) {
+            self.outbox.put(peer.addr, frame);
+        }
+    }
+
+    /// Sees whether a node that is no neighbour belongs to another piece of the overlay.
+    fn compare_components(&mut self, now: Now, from: NodeId, theirs: &Component) {
+        let mine = self.component(now);
+        if theirs.root.node == mine.root.node {
+            self.overlay.partition.apart_since = None;
+            return;
+        }
+        let Some(peer) = self.peers.get(from).map(|peer| peer.addr) else { return };
+        if !mine.stable || !theirs.stable {
+            return;
+        }
+        if precedes(mine.root, theirs.root) {
+            // It is for them to act, so they have to know.
+            self.outbox.send(peer, &Frame::Component(mine));
+            return;
+        }
+        let since = *self.overlay.partition.apart_since.get_or_insert(now.monotonic);
+        if now.monotonic.since(since) >= APART_FOR {
+            self.overlay.partition.apart_since = None;
+            self.stand_in(now, peer, self.config.node);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ME: Origin = Origin { node: NodeId(5), incarnation: 1 };
+
+    #[test]
+    fn any_two_roots_have_an_order_and_of_two_lives_the_later_goes_before() {
+        let origin = |node, incarnation| Origin { node: NodeId(node), incarnation };
+        assert_ne!(precedes(origin(1, 1), origin(2, 9)), precedes(origin(2, 9), origin(1, 1)));
+        assert!(precedes(origin(1, 2), origin(1, 1)));
+        assert!(!precedes(origin(1, 1), origin(1, 1)));
+    }
+
+    #[test]
+    fn a_name_is_stable_while_its_root_beats() {
+        let at = |seconds: u64| Monotonic(seconds * 1_000_000_000);
+        let mut partition = PartitionDetection::new(ME, at(0));
+        assert!(!partition.is_stable(at(1)));
+        partition.adopt(Origin { node: NodeId(1), ..ME }, 1, at(2));
+        partition.adopt(partition.root, 2, at(9));
+        assert!(!partition.is_stable(at(11)));
+        assert!(partition.is_stable(at(12)));
+        assert!(!partition.is_stable(at(19)), "it has not advanced for ten seconds");
+    }
+}

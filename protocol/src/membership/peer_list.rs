@@ -1,0 +1,122 @@
+//! Lists of peers that are kept for long and read seldom, in less memory.
+//!
+//! A [`PeerAddr`] takes 36 bytes, because an address of IPv6 would fit in. A node keeps some
+//! eighty of them; where all are of IPv4, ten bytes each do.
+
+use std::net::{Ipv4Addr, SocketAddr};
+
+use crate::ids::{NodeId, PeerAddr};
+
+/// A list of peers. To change it, make it anew.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum PeerList {
+    V4(Box<[V4Peer]>),
+    Mixed(Box<[PeerAddr]>),
+}
+
+/// A peer with an address of IPv4. The number is kept as bytes, which need not be aligned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct V4Peer {
+    node: [u8; 4],
+    ip: [u8; 4],
+    port: u16,
+}
+
+impl V4Peer {
+    fn of(peer: &PeerAddr) -> Option<Self> {
+        let SocketAddr::V4(addr) = peer.addr else { return None };
+        Some(Self { node: peer.node.0.to_ne_bytes(), ip: addr.ip().octets(), port: addr.port() })
+    }
+
+    fn node(&self) -> NodeId {
+        NodeId(u32::from_ne_bytes(self.node))
+    }
+
+    fn full(self) -> PeerAddr {
+        PeerAddr { node: self.node(), addr: (Ipv4Addr::from(self.ip), self.port).into() }
+    }
+}
+
+impl Default for PeerList {
+    fn default() -> Self {
+        Self::V4(Box::default())
+    }
+}
+
+impl FromIterator<PeerAddr> for PeerList {
+    fn from_iter<T: IntoIterator<Item = PeerAddr>>(peers: T) -> Self {
+        let peers: Vec<PeerAddr> = peers.into_iter().collect();
+        peers.as_slice().into()
+    }
+}
+
+impl From<&[PeerAddr]> for PeerList {
+    fn from(peers: &[PeerAddr]) -> Self {
+        let short: Option<Box<[V4Peer]>> = peers.iter().map(V4Peer::of).collect();
+        short.map_or_else(|| Self::Mixed(peers.into()), Self::V4)
+    }
+}
+
+impl PeerList {
+    pub(crate) fn len(&self) -> usize {
+        match self {
+            Self::V4(peers) => peers.len(),
+            Self::Mixed(peers) => peers.len(),
+        }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The peers in their order.
+    pub(crate) fn iter(&self) -> impl DoubleEndedIterator<Item = PeerAddr> + Clone {
+        let (short, full): (&[V4Peer], &[PeerAddr]) = match self {
+            Self::V4(peers) => (peers, &[]),
+            Self::Mixed(peers) => (&[], peers),
+        };
+        short.iter().map(|peer| peer.full()).chain(full.iter().copied())
+    }
+
+    pub(crate) fn contains(&self, node: NodeId) -> bool {
+        match self {
+            Self::V4(peers) => peers.iter().any(|peer| peer.node() == node),
+            Self::Mixed(peers) => peers.iter().any(|peer| peer.node == node),
+        }
+    }
+
+    /// The peer at this place.
+    pub(crate) fn get(&self, at: usize) -> Option<PeerAddr> {
+        match self {
+            Self::V4(peers) => peers.get(at).map(|peer| peer.full()),
+            Self::Mixed(peers) => peers.get(at).copied(),
+        }
+    }
+
+    pub(crate) fn to_vec(&self) -> Vec<PeerAddr> {
+        self.iter().collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn peer(node: u32, addr: &str) -> PeerAddr {
+        PeerAddr { node: NodeId(node), addr: addr.parse().unwrap() }
+    }
+
+    #[test]
+    fn a_list_comes_back_as_it_went_in() {
+        let four = [peer(1, "127.0.0.1:7001"), peer(70_000, "10.1.2.3:65535")];
+        let mixed = [four[0], peer(2, "[2001:db8::1]:7002"), four[1]];
+        for peers in [&[][..], &four, &mixed] {
+            let list = PeerList::from(peers);
+            assert_eq!(list.to_vec(), peers);
+            assert_eq!((list.len(), list.is_empty()), (peers.len(), peers.is_empty()));
+            assert!(peers.iter().all(|peer| list.contains(peer.node)));
+            assert!(!list.contains(NodeId(3)));
+        }
+        assert_eq!(size_of::<V4Peer>(), 10);
+    }
+}

@@ -1,0 +1,217 @@
+//! The sample: a few other nodes, drawn from the whole network, for when all neighbours are gone.
+//!
+//! It is kept fresh by Cyclon's shuffle (Voulgaris, Gavidia, van Steen 2005): now and then a node
+//! takes one entry out, sends that node some of its others, and gets as many back. So the dead
+//! fall out, and the graph of who knows whom stays random. The same datagram carries a summary:
+//! what a partition of the overlay kept apart meets again here.
+
+use std::ops::Deref;
+
+use crate::Node;
+use crate::datagram::wire::Frame;
+use crate::ids::{NodeId, PeerAddr};
+use crate::membership::peer_list::PeerList;
+use crate::membership::peers::Standing;
+use crate::time::Now;
+use crate::time::timers;
+
+/// How many entries change hands in one shuffle.
+const SHUFFLED: usize = 4;
+
+/// Other nodes, for when neighbours are not enough.
+#[derive(Debug)]
+pub(crate) struct Sample {
+    /// Those this node was told of when it started.
+    first: PeerList,
+    /// Those it has by now; `None`: still the first, so that these are not kept twice.
+    changed: Option<PeerList>,
+}
+
+impl Sample {
+    /// The sample a node starts with.
+    pub(crate) fn new(first: &[PeerAddr]) -> Self {
+        Self { first: first.into(), changed: None }
+    }
+
+    /// Replaces it.
+    fn set(&mut self, sample: &[PeerAddr]) {
+        self.changed = Some(sample.into());
+    }
+
+    /// Starts again with the first one.
+    fn reset(&mut self) {
+        self.changed = None;
+    }
+}
+
+impl Deref for Sample {
+    type Target = PeerList;
+
+    fn deref(&self) -> &PeerList {
+        self.changed.as_ref().unwrap_or(&self.first)
+    }
+}
+
+impl Node {
+    /// Shuffles with a random node when it is time to.
+    pub(crate) fn shuffle(&mut self, now: Now) {
+        if self.leaving.is_some() {
+            return;
+        }
+        if self.overlay.shuffle_at > now.monotonic {
+            self.due.at(self.overlay.shuffle_at);
+            return;
+        }
+        let interval = self.config.timing.shuffle_interval;
+        self.overlay.shuffle_at =
+            now.monotonic + timers::between(&mut self.rng, interval / 2, interval * 3 / 2);
+        self.due.at(self.overlay.shuffle_at);
+        self.forget_contacts(now);
+        self.refill_sample();
+        if self.overlay.sample.is_empty() {
+            return;
+        }
+        let pick = timers::below(&mut self.rng, self.overlay.sample.len());
+        let mut sample = self.overlay.sample.to_vec();
+        let partner = sample.swap_remove(pick);
+        self.overlay.sample.set(&sample);
+        self.make_room_for_contact();
+        let addr = self.peers.ensure(partner, Standing::Contact, now.monotonic).addr;
+        let nodes = self.draw(partner.node);
+        self.outbox.send(addr, &Frame::Shuffle { nodes, answer: false });
+        let root = self.component(now);
+        self.outbox.send(addr, &Frame::Component(root));
+        let summary = self.summary(now);
+        self.counters.summaries_sent += 1;
+        self.outbox.send(addr, &Frame::Summary(summary));
+    }
+
+    /// Starts again with the sample this node was given, where nothing is left of it: a node that
+    /// was cut off for long shuffled with nobody, and gave up one entry each time.
+    pub(crate) fn refill_sample(&mut self) {
+        if self.overlay.sample.is_empty() {
+            self.overlay.sample.reset();
+        }
+    }
+
+    /// Some entries to send to a node, which are to be replaced first by what comes back.
+    fn draw(&mut self, partner: NodeId) -> Vec<PeerAddr> {
+        let mut entries = self.overlay.sample.to_vec();
+        entries.retain(|entry| entry.node != partner);
+        while entries.len() > SHUFFLED {
+            let at = timers::below(&mut self.rng, entries.len());
+            entries.swap_remove(at);
+        }
+        self.overlay.shuffled = entries.iter().map(|entry| entry.node).collect();
+        entries
+    }
+
+    /// A node offers some entries for some of ours. The asker itself is one of those offered.
+    pub(crate) fn on_shuffle(&mut self, from: NodeId, nodes: &[PeerAddr], answer: bool) {
+        let Some(asker) = self.peers.get(from).map(|peer| peer.addr) else { return };
+        if !answer {
+            let nodes = self.draw(from);
+            self.outbox.send(asker, &Frame::Shuffle { nodes, answer: true });
+        }
+        let mut sample = self.overlay.sample.to_vec();
+        for entry in nodes.iter().take(SHUFFLED).chain([&asker]) {
+            self.keep(*entry, &mut sample);
+        }
+        self.overlay.sample.set(&sample);
+        self.overlay.shuffled.clear();
+    }
+
+    /// Takes an entry in: in the place of one that was given away, or of a random one.
+    fn keep(&mut self, entry: PeerAddr, sample: &mut Vec<PeerAddr>) {
+        if entry.node == self.config.node || sample.iter().any(|known| known.node == entry.node) {
+            return;
+        }
+        if sample.len() < self.config.limits.sample_max {
+            sample.push(entry);
+            return;
+        }
+        let given = self.overlay.shuffled.pop();
+        let at = given.and_then(|given| sample.iter().position(|known| known.node == given));
+        let at = at.unwrap_or_else(|| timers::below(&mut self.rng, sample.len()));
+        sample[at] = entry;
+    }
+
+    /// Forgets peers that there is nothing left to say to.
+    fn forget_contacts(&mut self, now: Now) {
+        let memory = self.config.timing.unlinked_memory.max(self.config.timing.shuffle_interval);
+        let idle: Vec<NodeId> = self
+            .peers
+            .iter()
+            .filter(|peer| peer.standing == Standing::Contact)
+            .filter(|peer| now.monotonic.since(peer.heard) > memory)
+            .filter(|peer| peer.changes.unlinked.is_none_or(|at| now.monotonic.since(at) > memory))
+            .map(|peer| peer.addr.node)
+            .collect();
+        for node in idle {
+            self.stop_asking(now, node);
+            self.peers.remove(node);
+        }
+    }
+
+    /// Keeps the number of peers that are no neighbours within its limit: of contacts, the one
+    /// longest unheard goes; then of those that left; then of the dead.
+    pub(crate) fn make_room_for_contact(&mut self) {
+        let others = self.peers.iter().filter(|peer| !peer.is_linked());
+        if others.clone().count() < self.config.limits.contacts_max {
+            return;
+        }
+        let rank = |standing: Standing| match standing {
+            Standing::Contact => 0,
+            Standing::Removed => 1,
+            _ => 2,
+        };
+        let oldest = others.min_by_key(|peer| (rank(peer.standing), peer.heard));
+        if let Some(node) = oldest.map(|peer| peer.addr.node) {
+            self.counters.limit_contacts_dropped += 1;
+            self.peers.remove(node);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::table::{Table, addr};
+    use std::time::Duration;
+
+    #[test]
+    fn the_dead_fall_out_of_the_samples_and_all_others_stay_known() {
+        let sample = |config: &mut crate::Config| {
+            let me = config.node.0;
+            config.sample = (1..=8).map(|step| addr((me + step * 3) % 30 + 1)).collect();
+            config.sample.retain(|peer| peer.node != config.node);
+            config.limits_mut().sample_max = 8;
+        };
+        let links: Vec<(u32, u32)> = (1..=30).map(|n| (n, n % 30 + 1)).collect();
+        let mut table = Table::with(30, &links, sample);
+        table.run(Duration::from_secs(10));
+        table.kill(7);
+        table.run(Duration::from_secs(300));
+        let mut known = vec![0; 31];
+        for node in table.nodes.iter().flatten() {
+            let status = node.status();
+            assert!(status.sample.len() <= 8);
+            assert!(status.known_nodes < 20, "{}", status.known_nodes);
+            for entry in &status.sample {
+                known[entry.node.0 as usize] += 1;
+            }
+        }
+        assert_eq!(known[7], 0, "{known:?}");
+        assert!((1..=30).filter(|node| *node != 7).all(|node| known[node] > 0), "{known:?}");
+    }
+
+    #[test]
+    fn contacts_are_few_however_many_strangers_say_hello() {
+        let mut table = Table::with(2, &[(1, 2)], |config| config.limits_mut().contacts_max = 5);
+        table.run(Duration::from_secs(1));
+        for stranger in 100..200 {
+            table.feed(1, stranger, &[super::Frame::Probe { on_behalf_of: None }]);
+        }
+        assert!(table.node(1).peers.iter().count() <= 6);
+        assert_eq!(table.neighbours(1), vec![2]);
+    }
+}

@@ -1,0 +1,442 @@
+//! What went wrong once, and must not again: races, forgeries and limits found by reading.
+
+use crate::broadcast::store;
+use crate::datagram::path;
+use crate::datagram::wire::{Beat, Frame, Neighbours, Page, Ranges, Rumor, Summary};
+use crate::ids::set::{Account, IdRange};
+use crate::testing::table::{Table, addr};
+use crate::*;
+use rand::SeedableRng;
+use rand::rngs::Xoshiro256PlusPlus;
+use std::time::Duration;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+#[test]
+fn ring_closes_when_a_node_that_just_came_back_leaves() {
+    let mut table = Table::ring(6);
+    table.run(SECOND * 5);
+    table.kill(3);
+    table.run(SECOND * 8);
+    assert_eq!(table.neighbours(2), vec![1, 4]);
+    table.start(3, 2, &[2, 4]);
+    table.run(SECOND * 5);
+    assert_eq!(table.neighbours(2), vec![1, 3]);
+    let now = table.now();
+    table.node(3).leave(now);
+    table.run(SECOND / 10);
+    table.kill(3);
+    table.run(SECOND * 30);
+    assert_eq!((table.neighbours(2), table.neighbours(4)), (vec![1, 4], vec![2, 5]));
+}
+
+#[test]
+fn beat_after_leave() {
+    let mut table = Table::ring(6);
+    table.run(SECOND * 5);
+    let now = table.now();
+    table.node(3).leave(now);
+    table.run(SECOND / 10);
+    table.kill(3);
+    table.feed(2, 3, &[Frame::Beat(Beat { asking: false, version: 1, seen: 1 })]);
+    table.run(SECOND);
+    let state = table.node(2).peers().iter().find(|p| p.node.0 == 3).unwrap().state;
+    assert_eq!(state, PeerState::Removed);
+}
+
+#[test]
+fn rumor_of_own_origin() {
+    let mut table = Table::ring(3);
+    table.run(SECOND);
+    let rumor = Rumor {
+        id: MessageId::new(1, 1, 1),
+        sent_at: Wall(1),
+        relays: 1,
+        repaired: false,
+        hops: 2,
+        path: &[1, 2],
+        text: "x",
+    };
+    table.feed(1, 2, &[Frame::Rumor(rumor)]);
+    table.send(1, "banana");
+}
+
+#[test]
+fn offers_are_bounded() {
+    let mut table = Table::with(2, &[(1, 2)], |c| c.limits_mut().id_ranges_max = 1000);
+    table.run(SECOND);
+    for round in 0..5u64 {
+        let ids: Vec<IdRange> = (0..1000u64)
+            .map(|i| IdRange::one(MessageId::new(9, 1, 2 * (round * 1000 + i) + 1)))
+            .collect();
+        table.feed(1, 2, &[Frame::Have(ids)]);
+    }
+    let ranges = table.node(1).peers.get(NodeId(2)).unwrap().exchange.offers.ranges();
+    assert!(ranges <= 1000, "{ranges}");
+}
+
+#[test]
+fn leaving_refuses() {
+    let mut table = Table::ring(3);
+    table.run(SECOND);
+    let now = table.now();
+    table.node(1).leave(now);
+    assert_eq!(table.node(1).send(now, "x", 1), Err(Refused::Leaving));
+}
+
+#[test]
+fn rewired_away_peer_returns() {
+    let mut table = Table::ring(6);
+    table.run(SECOND * 5);
+    let asleep = table.nodes[2].take();
+    table.run(SECOND * 8);
+    // 1-2-5-4-6-1 without 3.
+    let now = table.now();
+    for (node, links) in [(1u32, [2, 6]), (2, [1, 5]), (5, [2, 4]), (4, [5, 6]), (6, [1, 4])] {
+        table.node(node).rewire(now, &links.map(addr));
+    }
+    table.run(SECOND * 5);
+    table.nodes[2] = asleep;
+    table.run(SECOND * 40);
+    assert_eq!(table.neighbours(2)[..2], [1, 5][..]);
+}
+
+#[test]
+fn summaries_cost_a_fixed_budget() {
+    let mut table = Table::ring(3);
+    table.run(SECOND);
+    for origin in 100..400u32 {
+        let rumor = Rumor {
+            id: MessageId::new(origin, 1, 1),
+            sent_at: Wall(1),
+            relays: 1,
+            repaired: false,
+            hops: 2,
+            path: &[251, 0, 0],
+            text: "x",
+        };
+        let mut path = Vec::new();
+        path::push(&mut path, NodeId(origin));
+        path::push(&mut path, NodeId(2));
+        table.feed(1, 2, &[Frame::Rumor(Rumor { path: &path, ..rumor })]);
+    }
+    table.run(SECOND * 5);
+    table.sent.clear();
+    let start = MessageId::new(0, 0, 0);
+    let ranges = Frame::Ranges(Box::new(Ranges {
+        summary: Summary { account: Account::default(), recent: vec![] },
+        page: Page { first: start, end: None },
+        held: vec![],
+        gone: vec![],
+    }));
+    let frames: Vec<Frame<'_>> = (0..4000).map(|_| ranges.clone()).collect();
+    table.feed(1, 2, &frames);
+    table.run(SECOND / 1000);
+    let bytes: usize = table.sent.iter().map(|s| s.2).sum();
+    let beats: Vec<Frame<'_>> =
+        (0..12_000).map(|_| Frame::Beat(Beat { asking: true, version: 1, seen: 0 })).collect();
+    table.sent.clear();
+    table.feed(1, 2, &beats);
+    table.run(SECOND / 1000);
+    let by_beats: usize = table.sent.iter().map(|s| s.2).sum();
+    assert!(bytes < 200_000 && by_beats < 200_000, "{bytes} {by_beats}");
+    let _ = Neighbours { version: 1, spare: false, list: vec![] };
+}
+
+#[test]
+fn bulk_ends() {
+    let mut table = Table::ring(3);
+    table.run(SECOND);
+    let ids = IdRange { origin: Origin { node: NodeId(9), incarnation: 1 }, first: 1, more: 99 };
+    table.feed(1, 2, &[Frame::Have(vec![ids])]);
+    table.run(SECOND * 60);
+    assert!(!format!("{:?}", table.node(1)).contains("catching_up: true"));
+}
+
+#[test]
+fn revive_keeps_limit() {
+    let mut table = Table::with(6, &(1..=6).map(|n| (n, n % 6 + 1)).collect::<Vec<_>>(), |c| {
+        c.limits_mut().neighbours_max = 2
+    });
+    table.run(SECOND * 5);
+    let asleep = table.nodes[2].take();
+    table.run(SECOND * 10);
+    assert_eq!(table.neighbours(2), vec![1, 4]);
+    table.nodes[2] = asleep;
+    for _ in 0..20_000 {
+        table.run(SECOND / 1000);
+        for node in table.nodes.iter().flatten() {
+            node.audit().unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_path_cut_anywhere_stays_wellformed() {
+    let mut path = Vec::new();
+    for n in 1..=1020u32 {
+        path::push(&mut path, NodeId(n));
+    }
+    path.push(0);
+    for n in 1..=5u32 {
+        path::push(&mut path, NodeId(n));
+    }
+    assert!(path::cut(&mut path, 1024, 60_000));
+    assert!(path::check(&path).is_ok());
+}
+
+#[test]
+fn bytes_limit_holds_after_duplicates() {
+    let mut table = Table::with(
+        6,
+        &[(1, 2), (2, 3), (3, 4), (4, 5), (5, 6), (6, 1), (1, 4), (2, 5), (3, 6)],
+        |c| c.limits_mut().retained_bytes_max = 4_000,
+    );
+    table.run(SECOND);
+    for _ in 0..20 {
+        let now = table.now();
+        table.node(1).send(now, "banana", 16).unwrap();
+        table.run(SECOND / 10);
+        for node in table.nodes.iter().flatten() {
+            node.audit().unwrap();
+        }
+    }
+}
+
+#[test]
+fn missing_is_the_sum() {
+    let mut table = Table::with(2, &[(1, 2)], |_| {});
+    table.run(SECOND);
+    let all: Vec<IdRange> = (9..12)
+        .map(|node| IdRange {
+            origin: Origin { node: NodeId(node), incarnation: 1 },
+            first: 1,
+            more: u64::MAX - 1,
+        })
+        .collect();
+    table.feed(1, 2, &[Frame::Have(all)]);
+    let _ = table.node(1).status();
+}
+
+#[test]
+fn a_peer_is_not_blamed_for_anothers_silence() {
+    // 1 learns of 3's messages from 2, which falls silent; later 3 gives them at once.
+    let mut table = Table::with_links(3, &[(1, 2), (1, 3)]);
+    table.run(SECOND);
+    table.passes = Box::new(|from, to, _| !(from == 3 && to == 1));
+    for _ in 0..40 {
+        table.send(3, "banana");
+    }
+    let ids = IdRange { origin: Origin { node: NodeId(3), incarnation: 1 }, first: 1, more: 39 };
+    table.feed(1, 2, &[Frame::Have(vec![ids])]);
+    table.run(SECOND * 3 / 2);
+    table.passes = Box::new(|_, _, _| true);
+    table.run(SECOND / 5);
+    let time = table.node(1).peers.get(NodeId(3)).unwrap().exchange.answer_time;
+    assert_eq!(table.held(1), 40);
+    assert!(time < Duration::from_millis(100), "{time:?}");
+}
+
+#[test]
+fn stand_ins_are_bounded() {
+    let mut table = Table::with(2, &[(1, 2)], |c| {
+        c.limits_mut().contacts_max = 8;
+        c.limits_mut().neighbours_max = 8;
+    });
+    table.run(SECOND);
+    for round in 0..500u32 {
+        let fake = |n: u32| PeerAddr { node: NodeId(1000 + round * 2 + n), addr: addr(2).addr };
+        let list = vec![fake(0), addr(1), fake(1)];
+        table.feed(
+            1,
+            2,
+            &[
+                Frame::Beat(Beat { asking: true, version: 1, seen: 0 }),
+                Frame::Neighbours(Neighbours { version: 1, spare: false, list }),
+                Frame::Leave,
+            ],
+        );
+    }
+    let peers = table.node(1).peers.iter().count();
+    assert!(peers <= 20, "{peers}");
+}
+
+#[test]
+fn a_bulk_that_was_given_up_is_over() {
+    let mut table = Table::with_links(3, &[(1, 2), (1, 3)]);
+    table.run(SECOND);
+    // 2 offers 100 messages that nobody has; then one real one is asked for and should go on.
+    let ids = IdRange { origin: Origin { node: NodeId(9), incarnation: 1 }, first: 1, more: 99 };
+    table.feed(1, 2, &[Frame::Have(vec![ids])]);
+    table.run(SECOND * 60);
+    let sticks = format!("{:?}", table.node(1)).contains("catching_up: true");
+    assert!(!sticks);
+}
+
+#[test]
+fn added_then_removed_ring_stays() {
+    // What `add-node` does on a ring (`network::ring`), and `remove-node` right after.
+    let links: Vec<(u32, u32)> = (1..=5).map(|n| (n, n % 5 + 1)).collect();
+    let sample = |config: &mut Config| {
+        config.sample = (1..=5).map(addr).filter(|p| p.node != config.node).collect();
+    };
+    let mut table = Table::with(6, &links, sample);
+    table.kill(6);
+    table.run(SECOND * 5);
+    table.start(6, 1, &[5, 1]);
+    let now = table.now();
+    table.node(5).rewire(now, &[4, 6].map(addr));
+    table.node(1).rewire(now, &[2, 6].map(addr));
+    table.run(SECOND * 4);
+    assert_eq!((table.neighbours(5), table.neighbours(1)), (vec![4, 6], vec![2, 6]));
+    let now = table.now();
+    table.node(6).leave(now);
+    table.run(SECOND / 10);
+    table.kill(6);
+    table.run(SECOND * 30);
+    let all: Vec<Vec<u32>> = (1..=5).map(|n| table.neighbours(n)).collect();
+    assert_eq!(all, vec![vec![2, 5], vec![1, 3], vec![2, 4], vec![3, 5], vec![1, 4]]);
+}
+
+#[test]
+fn timing_that_contradicts_itself() {
+    let mut table =
+        Table::with(2, &[(1, 2)], |c| c.timing_mut().ack_timeout_max = Duration::from_millis(10));
+    table.run(SECOND);
+    table.send(1, "x");
+}
+
+/// Zero was added to counters that take memory for being changed: 300 bytes a simulated node.
+#[test]
+fn a_message_that_goes_well_touches_no_counter_of_what_goes_wrong() {
+    let mut table = Table::ring(4);
+    table.run(SECOND);
+    table.send(1, "x");
+    table.run(SECOND);
+    for node in 1..=4 {
+        assert_eq!(table.held(node), 1);
+        assert!(table.node(node).counters.is_small(), "node {node}");
+    }
+}
+
+/// It acknowledged as many bytes as the later copy's text has, and the rest stayed for ever.
+#[test]
+fn a_copy_with_another_text_settles_the_bytes_of_the_one_that_is_held() {
+    let mut table = Table::ring(3);
+    table.run(SECOND);
+    let (id, sent_at, long) = (MessageId::new(1, 1, 1), table.now().wall, "x".repeat(1_000));
+    for (from, path, text) in [(1, &[1][..], &*long), (3, &[1, 3], "x")] {
+        let hops = u32::try_from(path.len()).unwrap();
+        let rumor = Rumor { id, sent_at, relays: 1, repaired: false, hops, path, text };
+        table.feed(2, from, &[Frame::Rumor(rumor)]);
+    }
+    table.node(2).audit_in_flight().unwrap();
+}
+
+#[test]
+fn a_listing_fits_a_datagram() {
+    let mut table = Table::with_links(2, &[(1, 2)]);
+    table.run(SECOND * 3);
+    for sequence in 1..=16_000u64 {
+        let id = MessageId::new(9, 1, sequence);
+        if sequence % 2 == 0 {
+            table.node(1).store.refuse(id);
+        } else {
+            let arrival = store::Arrival {
+                text: "x",
+                sent_at: Wall(1),
+                received_at: Wall(1),
+                arrived: Monotonic(1),
+                relays: 1,
+                repaired: false,
+                newest_link: crate::broadcast::strategy::flood::LinkId(1),
+                hops: 1,
+                path: &[9],
+            };
+            table.node(1).store.insert(id, &arrival, Default::default());
+        }
+    }
+    table.sent.clear();
+    table.run(SECOND * 5);
+    let largest = table.sent.iter().map(|s| s.2).max().unwrap();
+    assert!(largest <= UDP_PAYLOAD_BYTES_MAX, "{largest}");
+}
+
+#[test]
+fn goodbyes_held_back_are_sent() {
+    let mut table = Table::ring(4);
+    table.run(SECOND * 3);
+    let rule = FaultRule {
+        from: vec![],
+        to: vec![],
+        effect: Effect { delay: Duration::from_millis(50), ..Effect::default() },
+    };
+    table.node(3).set_faults(&[rule]);
+    let now = table.now();
+    table.node(3).leave(now);
+    let mut out = Outputs::default();
+    table.node(3).flush(now, &mut out);
+    let sent = out.datagrams().count();
+    assert!(sent > 0 || !table.node(3).has_left(now), "{sent} sent, and it has left");
+}
+
+#[test]
+fn bulk_given_up_mutes_the_next() {
+    // 1 - 2 - 3: 1 gave up a bulk; then a message that it asks for alone is to go on to 3.
+    let mut table = Table::with_links(3, &[(1, 2), (1, 3)]);
+    table.run(SECOND * 3);
+    let ids = IdRange { origin: Origin { node: NodeId(9), incarnation: 1 }, first: 1, more: 99 };
+    table.feed(1, 2, &[Frame::Have(vec![ids])]);
+    table.run(SECOND * 60);
+    table.passes = Box::new(|from, to, frames| {
+        !(from == 2
+            && to == 1
+            && frames.iter().any(|f| matches!(f, Frame::Rumor(r) if !r.repaired)))
+    });
+    table.send(2, "banana");
+    table.run(SECOND / 2);
+    assert_eq!((table.held(1), table.held(3)), (1, 1));
+}
+
+#[test]
+fn a_lossy_ring_stays_a_ring() {
+    let links: Vec<(u32, u32)> = (1..=32).map(|n| (n, n % 32 + 1)).collect();
+    let sample = |config: &mut Config| {
+        let me = config.node.0;
+        config.sample = (1..=16)
+            .map(|s| addr((me + s * 7 - 1) % 32 + 1))
+            .filter(|p| p.node != config.node)
+            .collect();
+    };
+    let mut table = Table::with(32, &links, sample);
+    table.run(SECOND * 5);
+    let mut dice = Xoshiro256PlusPlus::seed_from_u64(1);
+    table.passes = Box::new(move |_, _, _| !rand::RngExt::random_bool(&mut dice, 0.3));
+    for turn in 0..240 {
+        table.send(turn % 32 + 1, "banana");
+        table.run(SECOND / 2);
+    }
+    let dead = table.count(|c| c.peers_dead);
+    table.passes = Box::new(|_, _, _| true);
+    table.run(SECOND * 60);
+    let all: Vec<Vec<u32>> = (1..=32).map(|n| table.neighbours(n)).collect();
+    let odd: Vec<(usize, &Vec<u32>)> =
+        all.iter().enumerate().filter(|(_, n)| n.len() != 2).map(|(i, n)| (i + 1, n)).collect();
+    assert!(odd.is_empty(), "{dead} dead, {odd:?}");
+}
+
+#[test]
+fn what_a_neighbour_pushed_makes_no_link_to_another() {
+    let mut table = Table::with(9, &[(1, 2), (2, 3), (3, 1)], |_| {});
+    table.run(SECOND * 5);
+    for round in 1..=2u64 {
+        // A contact offers what a neighbour pushes a moment later.
+        let id = MessageId::new(2, 1, round);
+        table.feed(1, 9, &[Frame::Have(vec![IdRange::one(id)])]);
+        let sent = table.send(2, "banana");
+        assert_eq!(sent, id);
+        table.run(SECOND * 5);
+    }
+    let made = table.node(1).status().counters.links_made;
+    assert_eq!(made, 0);
+}
