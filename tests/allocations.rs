@@ -1,5 +1,5 @@
-//! What a copy costs in allocations: none for a duplicate, at most two for a new message. Of the
-//! latter, nodes with many links fall short by a few per cent, as is said below.
+//! A duplicate costs no allocation, a new message at most two. Nodes with many links miss the
+//! latter by a few per cent, as is said below.
 //!
 //! A few nodes that are all linked pass messages round; one of them is watched. Memory that grows
 //! with the number of messages held is taken in larger and larger pieces, so its share is counted
@@ -63,7 +63,7 @@ impl Table {
         }
     }
 
-    /// Puts what a node has to say under way.
+    /// Puts the datagrams that a node sends under way.
     fn collect(&mut self, from: u32) {
         for (to, bytes) in self.outputs[from as usize - 1].datagrams() {
             let to = u32::from(to.port()) - 7_000;
@@ -131,8 +131,8 @@ fn watch(links: u32, relays: u8, held: [u64; 2], new_max: u64) {
     }
 }
 
-/// The goal is two, and a short message with few paths takes none of its own: what is counted is
-/// the growth of the store.
+/// The goal is two. A short message with few paths takes none of its own: the count is the growth
+/// of the store.
 #[test]
 fn a_duplicate_allocates_nothing_and_a_new_message_hardly_ever() {
     watch(3, 1, [16, 10_000], 100);

@@ -12,8 +12,8 @@ use gossip::{codec, control, protocol};
 use rand::rngs::Xoshiro256PlusPlus;
 use rand::{Rng, RngExt, SeedableRng};
 
-/// Runs a target on seeded inputs until it met with enough; `run` makes an input of a seed, and
-/// says how many things it met with.
+/// Runs a target on inputs made from seeds until it met `inputs` things; `run` makes the input of
+/// a seed, and says how many things the target met in it. `name` is the test's, for its replay.
 fn fuzz(name: &str, inputs: u64, run: impl Fn(&mut Xoshiro256PlusPlus) -> u64) {
     let number = |name| std::env::var(name).ok().map(|text| text.parse::<u64>().unwrap());
     let inputs = number("GOSSIP_FUZZ_INPUTS").unwrap_or(inputs);
@@ -44,16 +44,16 @@ fn bytes(dice: &mut Xoshiro256PlusPlus, most: usize) -> Vec<u8> {
 }
 
 #[test]
-fn datagrams() {
-    fuzz("datagrams", 200_000, |dice| {
+fn any_bytes_are_survived_as_a_datagram() {
+    fuzz("any_bytes_are_survived_as_a_datagram", 200_000, |dice| {
         protocol::fuzzing::datagram(&bytes(dice, 200));
         1
     });
 }
 
 #[test]
-fn control_frames() {
-    fuzz("control_frames", 200_000, |dice| {
+fn any_bytes_are_survived_as_a_control_frame() {
+    fuzz("any_bytes_are_survived_as_a_control_frame", 200_000, |dice| {
         let mut data = bytes(dice, 200);
         if dice.random_bool(0.3) {
             // A real request, with a byte changed.
@@ -67,8 +67,8 @@ fn control_frames() {
 }
 
 #[test]
-fn nodes() {
-    fuzz("nodes", 200_000, |dice| {
+fn a_node_keeps_its_promises_under_any_input() {
+    fuzz("a_node_keeps_its_promises_under_any_input", 200_000, |dice| {
         let mut data = vec![0; dice.random_range(0..20_000)];
         dice.fill_bytes(&mut data);
         protocol::fuzzing::node(&data)

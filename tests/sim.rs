@@ -1,6 +1,6 @@
-//! The simulator at work: promises held under faults of every kind, from seeds.
+//! The promises of the protocol hold in the simulator, under faults of every kind drawn from seeds.
 
-#![allow(missing_docs, reason = "tests are named after what they prove")]
+#![allow(missing_docs, reason = "the names of tests say what they prove")]
 #![expect(
     clippy::unwrap_used,
     clippy::print_stdout,
@@ -30,7 +30,7 @@ mod trace;
 /// The seeds that the suite runs; `scripts/soak` runs on from there.
 const SEEDS: std::ops::Range<u64> = 0..40;
 
-/// Seeds that found bugs, all of which are mended: a leaving node that ticked without end (131),
+/// Seeds that found bugs, all fixed since: a leaving node that ticked without end (131),
 /// too much asked of one peer (44, 165), the dead asked round and round (2556), a question for
 /// each message (364), an overlay in two closed rings (1288, 1705, 1995), a node with an empty
 /// sample (4827), a copy too many over a link made anew (2007081).

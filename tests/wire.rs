@@ -1,7 +1,7 @@
 //! The wire format from outside: bytes in, bytes out, against `docs/wire-format.md`.
 //!
-//! Datagrams are made here by hand, from the document alone: nothing of the crate encodes or
-//! decodes them. So a change of format that both its ends agree on shows all the same.
+//! These datagrams are made by hand, from the document alone: no code of the crate encodes or
+//! decodes them. So a change of the format fails here even if encoder and decoder agree on it.
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -70,7 +70,7 @@ fn at(ms: u64) -> Now {
     Now { monotonic: Monotonic(ms * 1_000_000), wall: Wall(SENT_AT + ms * 1_000_000) }
 }
 
-/// Node 9 between its neighbours 8 and 10, and what it sends.
+/// Node 9 between its neighbours 8 and 10, and the datagrams that it sends.
 struct Bench {
     node: Node,
     out: Outputs,
@@ -92,7 +92,7 @@ impl Bench {
         Self { node: Node::new(config, at(0)), out: Outputs::default(), now: 0 }
     }
 
-    /// Feeds a datagram from where its sender listens, and gives what was sent because of it.
+    /// Feeds a datagram from the address of its sender, and gives the datagrams sent in answer.
     fn feed(&mut self, from: u32, bytes: &[u8]) -> Vec<(SocketAddr, Vec<u8>)> {
         self.out.clear();
         self.node.receive_alone(at(self.now), addr(from), bytes, &mut self.out, &mut |_| ());
@@ -109,7 +109,7 @@ impl Bench {
         self.out.datagrams().map(|(to, bytes)| (to, bytes.to_vec())).collect()
     }
 
-    /// Has so many milliseconds pass, and gives what was sent meanwhile.
+    /// Lets some milliseconds pass, and gives the datagrams sent meanwhile.
     fn pass(&mut self, ms: u64) -> Vec<(SocketAddr, Vec<u8>)> {
         let mut sent = Vec::new();
         for _ in 0..ms {
@@ -130,7 +130,7 @@ impl Bench {
         self
     }
 
-    /// What the node tells of itself, its counters aside.
+    /// The status of the node without its counters.
     fn state(&self) -> Status {
         Status { counters: Counters::default(), ..self.node.status() }
     }
@@ -162,7 +162,7 @@ const VOUCH: &str = "0e 08";
 const SHUFFLE: &str = "0f 01 0c 00 7f000001 fb641b 00";
 const SHUFFLED: &str = "0f 01 0d 00 7f000001 fb651b 01";
 
-const ROOT: &str = "10 09 01 01 00";
+const COMPONENT: &str = "10 09 01 01 00";
 const FOLLOWING: &str = "10 08 01 05 01";
 const BACK_PRESSURE: &str = "11 05";
 
@@ -191,7 +191,7 @@ const ALL: [&str; 27] = [
     VOUCH,
     SHUFFLE,
     SHUFFLED,
-    ROOT,
+    COMPONENT,
     FOLLOWING,
     BACK_PRESSURE,
 ];
@@ -199,14 +199,14 @@ const ALL: [&str; 27] = [
 mod document {
     use super::*;
 
-    /// The document spells its bytes as this file does, but for blanks.
+    /// Whether the document shows these bytes, blanks aside.
     fn has(what: &str) -> bool {
         let digits = |text: &str| text.replace(' ', "");
         DOCUMENT.split('`').any(|part| digits(part) == digits(what))
     }
 
     #[test]
-    fn every_example_here_stands_there() {
+    fn every_example_stands_in_the_document() {
         for frame in ALL {
             assert!(has(frame), "docs/wire-format.md does not show {frame}");
         }
@@ -220,7 +220,7 @@ mod document {
     }
 
     #[test]
-    fn the_datagram_there_is_what_a_node_sends() {
+    fn a_node_sends_the_datagram_of_the_document() {
         let bytes: Vec<u8> = block("datagram")
             .iter()
             .flat_map(|line| hex(line.split_once('|').unwrap().0))
@@ -231,7 +231,7 @@ mod document {
     }
 
     #[test]
-    fn its_constants_are_those_of_the_code() {
+    fn the_document_gives_the_constants_of_the_code() {
         assert_eq!(hex("67c5"), MAGIC);
         assert_eq!((VERSION, TAG_BYTES), (1, 16));
         let key: String = key().0.iter().map(|byte| format!("{byte:02x}")).collect();
@@ -245,7 +245,7 @@ mod document {
     }
 }
 
-/// What goes in and what comes out, frame kind by frame kind.
+/// Bytes in and bytes out, one kind of frame after the other.
 mod golden {
     use super::*;
 
@@ -375,35 +375,35 @@ mod golden {
     }
 
     #[test]
-    fn neighbours_agree_on_the_root_that_comes_first() {
+    fn neighbours_agree_on_one_name_for_their_component() {
         let mut bench = Bench::new().joined();
-        assert!(bench.pass(200).contains(&(addr(8), datagram(9, ROOT))));
-        // Told on at once, but not to where it came from.
+        assert!(bench.pass(200).contains(&(addr(8), datagram(9, COMPONENT))));
+        // A better name is passed on at once, but not back.
         let passed_on = bench.feed(8, &datagram(8, "10 08 01 05 00"));
         assert_eq!(passed_on, [(addr(10), datagram(9, "10 08 01 05 00"))]);
         assert_eq!(bench.feed(10, &datagram(10, "10 0d 01 07 00")), []);
     }
 
     #[test]
-    fn that_somebody_has_no_room_is_passed_on_once() {
+    fn back_pressure_is_passed_on_once() {
         let mut bench = Bench::new().joined();
         assert_eq!(
             bench.feed(8, &datagram(8, BACK_PRESSURE)),
             [(addr(10), datagram(9, BACK_PRESSURE))]
         );
         assert_eq!(bench.feed(10, &datagram(10, BACK_PRESSURE)), []);
-        // Who has not counted as far hears how far the others have.
+        // A neighbour that has counted less is told the higher count.
         assert_eq!(bench.feed(8, &datagram(8, "11 04")), [(addr(8), datagram(9, BACK_PRESSURE))]);
     }
 
     #[test]
-    fn one_neighbour_too_many_is_told_so() {
+    fn a_neighbour_beyond_the_limit_is_unlinked() {
         let mut bench = Bench::with(|config| config.limits_mut().neighbours_max = 2);
         assert_eq!(bench.feed(11, &datagram(11, ASKING)), [(addr(11), datagram(9, UNLINK))]);
     }
 
     #[test]
-    fn a_node_that_leaves_says_so_and_who_its_neighbours_are() {
+    fn a_node_that_leaves_says_so_and_names_its_neighbours() {
         let mut bench = Bench::new().joined();
         bench.node.leave(at(0));
         let goodbye = [(8, NEIGHBOURS), (8, LEAVE), (10, NEIGHBOURS), (10, LEAVE)];
@@ -443,7 +443,7 @@ mod golden {
     }
 
     #[test]
-    fn some_known_nodes_are_given_for_others() {
+    fn a_shuffle_trades_known_nodes() {
         let sample = PeerAddr { node: NodeId(13), addr: addr(13) };
         let mut bench = Bench::with(|config| config.sample = vec![sample]);
         assert_eq!(bench.feed(11, &datagram(11, SHUFFLE)), [(addr(11), datagram(9, SHUFFLED))]);
@@ -456,7 +456,7 @@ mod golden {
         let mut bench = Bench::with(|config| config.limits_mut().packed_datagram_bytes_max = 8_192);
         let sent = bench.feed(8, &datagram_of(8, 1, &[RUMOR, PROBE, PROBE]));
         let both = datagram_of(9, 1, &[ANSWER, ANSWER]);
-        // Who waits for a message comes first.
+        // Messages go out before answers.
         assert_eq!(sent, [(addr(10), datagram(9, RELAYED)), (addr(8), both)]);
     }
 

@@ -1,4 +1,4 @@
-//! Networks to try things on, and what tests ask of them.
+//! Simulated networks for the tests, and the questions that several tests ask of them.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ pub(crate) fn graph(kind: Kind, nodes: u32, seed: u64) -> Graph {
     topology::build(kind, nodes, seed).unwrap().0
 }
 
-/// A network that has run for long enough to know its neighbours, and to be quiet.
+/// A network that has run until all links are made and no timer is busy.
 pub(crate) fn started(kind: Kind, nodes: u32, seed: u64) -> Simulation {
     started_with(kind, nodes, seed, |_| ())
 }
@@ -37,7 +37,7 @@ pub(crate) fn started_with(
     change(&mut options);
     let mut simulation = Simulation::new(options);
     simulation.run_for(secs(3)).unwrap();
-    assert_eq!(simulation.unrest(), None, "a network settles within 3 s of its start");
+    assert_eq!(simulation.unrest(), None, "a network is at rest 3 s after its start");
     simulation
 }
 
@@ -46,12 +46,12 @@ pub(crate) fn everywhere(effect: Effect) -> Vec<FaultRule> {
     vec![FaultRule { from: vec![], to: vec![], effect }]
 }
 
-/// This share of all datagrams is lost.
+/// A fault that loses this share of all datagrams.
 pub(crate) fn loss(share: f64) -> Vec<FaultRule> {
     everywhere(Effect { loss: share, ..Effect::default() })
 }
 
-/// So many messages, from one node after another, at a fixed pace; then waits no longer.
+/// Sends `messages` from one node after the other, one each `pace`. Does not wait for the last.
 pub(crate) fn send_paced(
     simulation: &mut Simulation,
     messages: u32,
@@ -67,13 +67,14 @@ pub(crate) fn send_paced(
         .collect()
 }
 
-/// How long it takes until all who are up have all of these; panics after `within`.
+/// Runs until every node that is up has all these messages, and gives the time that this took;
+/// panics after `within`.
 pub(crate) fn arrive(simulation: &mut Simulation, ids: &[MessageId], within: Duration) -> Duration {
     let took = simulation.run_until(within, millis(10), |s| s.all_have(ids)).unwrap();
     took.unwrap_or_else(|| panic!("not all have all after {within:?}: {:?}", simulation.lacking()))
 }
 
-/// The links of the living nodes that both ends regard as such, each once.
+/// The links of the living nodes on which both ends agree, each once.
 pub(crate) fn links(simulation: &Simulation) -> Vec<(u32, u32)> {
     let mut links = Vec::new();
     for node in simulation.living() {

@@ -1,4 +1,4 @@
-//! Who is alive: the dead are noticed soon, and the living are not taken for dead.
+//! Dead nodes are noticed soon, and living ones are not declared dead.
 
 use gossip::protocol::PeerState;
 use gossip::sim::Simulation;
@@ -24,7 +24,7 @@ fn sees(simulation: &Simulation, node: u32, peer: u32) -> PeerState {
 }
 
 #[test]
-fn an_hour_in_which_a_fifth_of_all_datagrams_is_lost_makes_nobody_dead() {
+fn no_node_is_declared_dead_in_an_hour_that_loses_a_fifth_of_all_datagrams() {
     let mut simulation = started(RANDOM_3, 32, 4);
     simulation.set_faults(loss(0.2));
     simulation.run_for(secs(3_600)).unwrap();
@@ -33,7 +33,7 @@ fn an_hour_in_which_a_fifth_of_all_datagrams_is_lost_makes_nobody_dead() {
 }
 
 #[test]
-fn nobody_is_dead_while_many_nodes_start_one_by_one() {
+fn no_node_is_declared_dead_while_many_nodes_start_one_by_one() {
     let options = gossip::sim::Options::new(&graph(RANDOM_3, 300, 1), 1);
     let mut simulation = Simulation::waiting(options);
     for node in 1..=300 {
@@ -59,7 +59,7 @@ fn a_node_that_was_stopped_comes_back_by_itself_and_catches_up() {
         simulation.run_for(secs(20)).unwrap();
         assert_eq!(simulation.unrest(), None);
         let dead = simulation.status(5).unwrap().counters.peers_dead;
-        assert_eq!(dead, dead_before, "it took nobody for dead who only seemed silent");
+        assert_eq!(dead, dead_before, "it declared no node dead that only seemed silent");
         assert!(kind != RING || is_a_ring(&simulation));
     }
 }

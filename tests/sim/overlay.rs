@@ -7,7 +7,7 @@ use super::harness::{
     RANDOM_3, RING, arrive, is_a_ring, links, loss, mean_degree, millis, secs, send_paced, started,
 };
 
-/// Kills nodes at once; the survivors find one another, and what is sent then reaches them all.
+/// Kills nodes at once; the survivors find one another, and messages sent then reach them all.
 fn kill(simulation: &mut Simulation, killed: impl IntoIterator<Item = u32>, what: &str) {
     for node in killed {
         simulation.crash(node);

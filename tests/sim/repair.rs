@@ -1,4 +1,4 @@
-//! What the flood lost, and who was not there: everyone gets everything, at little cost.
+//! Repair brings every node the messages that the flood did not, and costs little.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use super::harness::{
     RANDOM_3, RING, arrive, is_a_ring, links, loss, millis, secs, send_paced, started, started_with,
 };
 
-/// 50 messages from different nodes of 32, so much of all datagrams lost.
+/// Sends 50 messages from different nodes of 32 while `share` of all datagrams is lost.
 fn fifty_messages(kind: gossip::topology::Kind, share: f64, within: Duration) {
     for seed in 1..=3 {
         let mut simulation = started(kind, 32, seed);
@@ -21,7 +21,7 @@ fn fifty_messages(kind: gossip::topology::Kind, share: f64, within: Duration) {
 }
 
 #[test]
-fn a_fifth_or_two_of_all_datagrams_lost() {
+fn messages_arrive_though_a_fifth_or_two_of_all_datagrams_are_lost() {
     fifty_messages(RANDOM_3, 0.2, secs(5));
     fifty_messages(RANDOM_3, 0.4, secs(5));
     fifty_messages(RING, 0.2, secs(5));
@@ -29,7 +29,7 @@ fn a_fifth_or_two_of_all_datagrams_lost() {
 }
 
 #[test]
-fn what_was_sent_during_a_partition_is_everywhere_five_seconds_after() {
+fn messages_sent_during_a_partition_are_everywhere_five_seconds_after_it() {
     for (kind, seed) in [(RING, 1), (RING, 2), (RANDOM_3, 1), (RANDOM_3, 2)] {
         let mut simulation = started(kind, 32, seed);
         let before = links(&simulation);
@@ -48,7 +48,7 @@ fn what_was_sent_during_a_partition_is_everywhere_five_seconds_after() {
 }
 
 #[test]
-fn under_a_steady_load_without_loss_repair_is_idle() {
+fn repair_is_idle_under_a_steady_load_without_loss() {
     for rate in [10, 100, 1_000] {
         let mut simulation = started(RANDOM_3, 32, 5);
         let began = simulation.counters();
@@ -138,7 +138,7 @@ fn send_many(simulation: &mut Simulation, messages: u64) -> Vec<gossip::protocol
 }
 
 #[test]
-fn what_a_node_missed_costs_what_it_missed_and_not_what_all_hold() {
+fn catching_up_costs_by_the_messages_missed_and_not_by_those_held() {
     let cost = |held: u64| {
         let mut simulation = Simulation::new(newcomers_options());
         simulation.run_for(secs(3)).unwrap();
@@ -163,12 +163,12 @@ fn what_a_node_missed_costs_what_it_missed_and_not_what_all_hold() {
 }
 
 #[test]
-fn what_is_gone_everywhere_keeps_nobody_busy() {
+fn messages_evicted_everywhere_cause_no_traffic() {
     let mut simulation = started_with(RANDOM_3, 16, 2, |options| {
         std::sync::Arc::make_mut(&mut options.limits).messages_max = 100;
     });
     send_paced(&mut simulation, 500, millis(5));
-    // A newcomer knows nothing of what is gone.
+    // A newcomer knows nothing of the messages that are gone.
     simulation.crash(3);
     simulation.start(3);
     simulation.run_for(secs(20)).unwrap();

@@ -1,4 +1,4 @@
-//! More is handed in than the network carries: all nodes send whenever there is room for more.
+//! All nodes send more than the network carries, as fast as their send windows allow.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use gossip::topology::Kind;
 
 use super::harness::{RANDOM_3, RING, arrive, loss, millis, secs, started_with};
 
-/// A network in which so little is retained, with so much of all datagrams lost.
+/// A network that retains `messages` at most and loses `share` of all datagrams.
 fn retaining(kind: Kind, nodes: u32, seed: u64, messages: usize, share: f64) -> Simulation {
     let mut simulation = started_with(kind, nodes, seed, |options| {
         options.limits = Arc::new(Limits { messages_max: messages, ..Limits::default() });
@@ -17,7 +17,7 @@ fn retaining(kind: Kind, nodes: u32, seed: u64, messages: usize, share: f64) -> 
     simulation
 }
 
-/// So many messages from each node that is up, each as soon as there is room for it.
+/// Sends `each` messages from each node that is up, as soon as its send window is open.
 fn send_all_at_once(simulation: &mut Simulation, each: usize) -> Vec<MessageId> {
     let mut left = vec![each; simulation.nodes() as usize];
     let up: Vec<u32> =
@@ -36,11 +36,11 @@ fn send_all_at_once(simulation: &mut Simulation, each: usize) -> Vec<MessageId> 
         }
         simulation.run_for(millis(1)).unwrap();
     }
-    panic!("there is no room for {left:?} within 300 s");
+    panic!("the send windows did not admit {left:?} within 300 s");
 }
 
 #[test]
-fn what_all_nodes_accept_at_once_arrives() {
+fn messages_that_all_nodes_accept_at_once_arrive() {
     for (kind, nodes, seed, messages, share) in [
         (RANDOM_3, 16, 1, 400, 0.2),
         (RANDOM_3, 16, 2, 400, 0.3),
@@ -60,13 +60,13 @@ fn what_all_nodes_accept_at_once_arrives() {
             "{kind}, {nodes} nodes, {share} lost, seed {seed}: all have all {}: {all}, in {took:?}, {early} too early",
             ids.len()
         );
-        assert!(ids.len() > 2 * messages, "more than is retained");
+        assert!(ids.len() > 2 * messages, "more messages than a node retains");
         assert!(all && early == 0);
     }
 }
 
 #[test]
-fn nodes_that_stop_hold_the_others_up_until_they_are_suspected() {
+fn silent_nodes_hold_the_senders_up_only_until_they_are_suspected() {
     let mut simulation = retaining(RANDOM_3, 16, 7, 400, 0.1);
     let mut ids = send_all_at_once(&mut simulation, 50);
     arrive(&mut simulation, &ids, secs(10));

@@ -1,4 +1,4 @@
-//! Traces of simulated messages: figures whose answers are known.
+//! Traces of simulated messages: figures with known answers.
 
 use gossip::protocol::{MessageId, NodeId};
 use gossip::sim::{Life, Simulation};
@@ -7,7 +7,7 @@ use gossip::topology::{Kind, measure};
 
 use super::harness::{RANDOM_3, RING, graph, secs, started};
 
-/// What all nodes of a simulation say of a message.
+/// The trace of a message, from the answers of all nodes of a simulation.
 fn trace(simulation: &Simulation, id: MessageId) -> Trace {
     let said = |node: u32| {
         let status = simulation.status(node);
@@ -82,7 +82,7 @@ fn copies_are_as_many_as_expected_on_any_topology() {
 }
 
 #[test]
-fn who_died_and_who_came_later_are_told_apart() {
+fn a_trace_tells_dead_nodes_from_paused_ones_and_counts_repairs() {
     let mut simulation = started(RING, 8, 3);
     simulation.crash(3);
     simulation.pause(5);
@@ -97,7 +97,7 @@ fn who_died_and_who_came_later_are_told_apart() {
     simulation.run_for(secs(20)).unwrap();
     let after = trace(&simulation, id);
     assert!(after.lacking().is_empty());
-    // All deliveries hang together, whoever was asked for what.
+    // All deliveries form one tree, whichever node was asked for them.
     assert!(after.tree().branches.len() >= 8);
     assert_eq!(after.tree().sizes()[0], after.tree().branches.len());
     assert_eq!(after.figures.coverage.value, 1.0);

@@ -1,9 +1,9 @@
-//! Whatever arrives: no panic, no flood of answers.
+//! No datagram, however made, causes a panic or a flood of answers.
 
 use super::*;
 
-/// The most bytes that one datagram may make a node send at once: what it answers requests
-/// with (64 KiB, and the message that goes over that), and one listing.
+/// The most bytes that a node may send at once because of one datagram: the answer to a request
+/// (64 KiB, and the message that exceeds them), and one listing.
 const ANSWER_BYTES_MAX: usize = (64 << 10) + UDP_PAYLOAD_BYTES_MAX + 32_768;
 
 /// A node that has something to lose: joined, with messages of its own and of others.
@@ -49,7 +49,7 @@ fn changes() -> impl Strategy<Value = Vec<(prop::sample::Index, u8, u8)>> {
 
 proptest! {
     #[test]
-    fn without_a_new_tag_nothing_gets_in(frames in frames(), changes in changes()) {
+    fn a_changed_datagram_without_a_new_tag_is_refused(frames in frames(), changes in changes()) {
         let good = datagram_of(8, 1, &frames);
         let bad = changes.into_iter().fold(good.clone(), |bytes, change| {
             if bytes.is_empty() { bytes } else { changed(bytes, change) }
@@ -62,7 +62,7 @@ proptest! {
     }
 
     #[test]
-    fn with_a_new_tag_nothing_gets_out_of_hand(
+    fn changed_datagrams_with_valid_tags_keep_a_node_within_its_limits(
         datagrams in prop::collection::vec((frames(), changes(), 1u32..4), 1..12),
     ) {
         let mut bench = busy();
@@ -105,10 +105,10 @@ fn every_truncation_is_refused_or_harmless() {
 }
 
 #[test]
-fn a_request_for_everything_is_answered_bit_by_bit() {
+fn a_request_for_everything_is_answered_in_portions() {
     let mut bench = busy();
     let all = datagram(10, "03 01 09 01 01 fc00ffff00");
-    // Three messages of 30,000 bytes are as much as goes out at once; two more follow.
+    // At most three messages of 30,000 bytes go out at once; two more follow.
     assert_eq!(bench.feed(10, &all).len(), 3);
     let later = bench.pass(5);
     assert_eq!(later.iter().filter(|(_, bytes)| bytes.len() > 30_000).count(), 2);

@@ -1,13 +1,13 @@
-//! What is refused changes nothing but a counter.
+//! A refused datagram changes nothing but a counter.
 
 use super::*;
 
-/// Feeds bytes that must count for nothing, and says which counter went up.
+/// Feeds bytes that must be refused, and gives the counter that went up.
 fn counter_for(bench: &mut Bench, bytes: &[u8]) -> &'static str {
     let (before, counters) = (bench.state(), bench.node.status().counters);
     let deadline = bench.node.deadline();
     let sent = bench.feed(8, bytes);
-    assert_eq!(sent, [], "an answer to what was refused");
+    assert_eq!(sent, [], "an answer to a refused datagram");
     assert_eq!(bench.out.events, []);
     assert_eq!(bench.state(), before);
     assert_eq!(bench.node.deadline(), deadline);
@@ -29,7 +29,7 @@ fn assert_refused(bytes: &[u8], counter: &str) {
 }
 
 #[test]
-fn what_is_not_ours() {
+fn datagrams_of_other_protocols_and_versions_are_refused() {
     assert_refused(b"", "dropped_empty");
     assert_refused(b"\x67", "dropped_magic");
     assert_refused(b"GET / HTTP/1.1\r\n\r\n", "dropped_magic");
@@ -43,9 +43,9 @@ fn what_is_not_ours() {
 }
 
 #[test]
-fn what_has_another_tag() {
+fn datagrams_with_another_tag_are_refused() {
     let good = datagram(8, RUMOR);
-    // From its sender on; what comes before has reasons of its own.
+    // From its sender on: other counters count changes of the bytes before.
     for at in 3..good.len() {
         let mut flipped = good.clone();
         flipped[at] ^= 1;
@@ -61,7 +61,7 @@ fn what_has_another_tag() {
 }
 
 #[test]
-fn what_this_node_sent_itself() {
+fn datagrams_that_claim_to_come_from_the_node_itself_are_refused() {
     assert_refused(
         &datagram(9, RUMOR.replace("01 01 08", "01 01 09").as_str()),
         "dropped_malformed",
@@ -70,16 +70,16 @@ fn what_this_node_sent_itself() {
 }
 
 #[test]
-fn what_an_earlier_incarnation_sent() {
+fn datagrams_of_an_earlier_incarnation_are_refused() {
     let mut bench = Bench::new();
     bench.feed(8, &datagram_of(8, 2, &[BEAT]));
     assert_eq!(counter_for(&mut bench, &datagram_of(8, 1, &[RUMOR])), "dropped_stale");
     assert_eq!(bench.feed(8, &datagram_of(8, 2, &[RUMOR])).len(), 1);
 }
 
-/// Well tagged, and wrong in one place.
+/// Each datagram has a valid tag, and one mistake.
 #[test]
-fn what_breaks_the_format() {
+fn frames_that_break_the_format_are_refused() {
     for (why, frames) in [
         ("a kind that does not exist", "12"),
         ("a byte too many", "09 ff"),
@@ -117,7 +117,7 @@ fn what_breaks_the_format() {
     ] {
         let counter = counter_for(&mut Bench::new().joined(), &datagram(8, frames));
         assert_eq!(counter, "dropped_malformed", "{why}");
-        // One bad frame spoils the datagram: the good one before it counts for nothing.
+        // One bad frame spoils the datagram: the good one before it is refused with it.
         let after_good = datagram_of(8, 1, &[RUMOR, frames]);
         let counter = counter_for(&mut Bench::new().joined(), &after_good);
         assert_eq!(counter, "dropped_malformed", "{why}, after a good frame");
