@@ -17,6 +17,7 @@ use crate::protocol::{Config, Incarnation, Key, Limits, NodeId, Timing};
 use crate::runtime::clock;
 use crate::topology::{self, Kind};
 
+mod asking;
 mod changes;
 mod ending;
 mod failure;
@@ -25,7 +26,6 @@ mod host;
 mod launcher;
 mod members;
 mod node_config;
-mod questions;
 mod relink;
 mod ring;
 mod state;
@@ -33,11 +33,11 @@ mod state;
 mod testing_state;
 
 pub use changes::Changes;
-pub use failure::Error;
+pub use failure::{Error, ProcessLimit, TooFewFiles, Transport};
 pub use fault_record::{FAULTS_MAX, Fault};
-pub use host::allowance::{ProcessLimit, TooFewFiles, allow_files};
+pub use host::allowance::allow_files;
 pub use host::node_log::{CappedLog, LOG_BYTES_MAX};
-pub use host::ports::{Holder, Transport};
+pub use host::process_id::Holder;
 pub use relink::Rewired;
 pub use state::{NAME_CHARS_MAX, RECORD_VERSION};
 
@@ -343,7 +343,7 @@ impl Record {
         let found = self.find(node)?;
         match (found.removed, self.is_up(found)) {
             (true, _) => Err(Error::NodeRemoved(node)),
-            (false, false) => Err(Error::NodeDown { node, pid: found.process.pid }),
+            (false, false) => Err(Error::NodeDown(node, found.process.pid)),
             (false, true) => Ok(found),
         }
     }
@@ -361,7 +361,7 @@ impl Record {
         }
         let addr = ports::control_addr(found.addr);
         Client::connect(addr, &Token::of(&self.key), CONTROL_TIMEOUT)
-            .map_err(|source| Error::Control { node, source })
+            .map_err(|source| Error::Control(node, source))
     }
 
     /// Whether the node's process is there.
@@ -418,14 +418,13 @@ fn refuse_running(dir: &state::NetworkDir) -> Result<(), Error> {
     let up = record.nodes.iter().filter(|node| record.is_up(node)).count();
     match u32::try_from(up).unwrap_or(u32::MAX) {
         0 => Ok(()),
-        up => Err(Error::AlreadyRunning { name: record.name, up }),
+        up => Err(Error::AlreadyRunning(record.name, up)),
     }
 }
 
 fn random_key() -> Result<Key, Error> {
     let mut key = Key([0; 32]);
-    let failed =
-        |error| Error::System { doing: "get random bytes", source: std::io::Error::other(error) };
+    let failed = |error| Error::System("get random bytes", std::io::Error::other(error));
     SysRng.try_fill_bytes(&mut key.0).map_err(failed)?;
     Ok(key)
 }

@@ -15,7 +15,6 @@
 //! into the channel wakes it with an empty datagram to its own port, as the self-pipe trick does
 //! for file descriptors. No lock is held around the node, and no protocol is decided here.
 
-use std::fmt;
 use std::io::{self, ErrorKind};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, UdpSocket};
 use std::sync::Arc;
@@ -72,33 +71,17 @@ pub struct Options {
 }
 
 /// Why a node cannot run.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A port is taken, by UDP or TCP.
+    #[error("port {} of {} is taken", .0.port(), .0.ip())]
     PortTaken(SocketAddr),
     /// Nobody confirmed the start in time.
+    #[error("nobody confirmed the start in time")]
     NotConfirmed,
     /// The system refused a socket or a thread.
-    Io(&'static str, io::Error),
-}
-
-impl fmt::Display for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::PortTaken(addr) => write!(f, "the port of {addr} is taken"),
-            Self::NotConfirmed => f.write_str("nobody confirmed the start in time"),
-            Self::Io(what, error) => write!(f, "cannot {what}: {error}"),
-        }
-    }
-}
-
-impl std::error::Error for Error {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::Io(_, error) => Some(error),
-            _ => None,
-        }
-    }
+    #[error("cannot {0}: {1}")]
+    Io(&'static str, #[source] io::Error),
 }
 
 /// A node with its sockets bound, ready to run.

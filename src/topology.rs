@@ -103,18 +103,22 @@ pub enum NoBounds {
 }
 
 /// Why a topology cannot be built.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// There must be at least one node.
+    #[error("a network has at least one node")]
     NoNodes,
     /// Degree 0: nobody would hear of anything.
+    #[error("no node would have a neighbour to pass messages on to")]
     NoLinks,
     /// Degree 1 links nodes in pairs, which stay apart from one another.
+    #[error("nodes would be linked in pairs, which stay apart from one another")]
     OnlyPairs {
         /// The nodes asked for, more than 2.
         nodes: u32,
     },
     /// A node cannot have more neighbours than there are other nodes.
+    #[error("a node has at most {} others to link to", nodes.saturating_sub(1))]
     DegreeTooHigh {
         /// The degree asked for.
         degree: u32,
@@ -122,6 +126,7 @@ pub enum Error {
         nodes: u32,
     },
     /// Each link has two ends, so the degrees of all nodes add up to an even number.
+    #[error("each link has two ends, and {nodes} × {degree} ends is an odd number")]
     OddEnds {
         /// The degree asked for, odd.
         degree: u32,
@@ -129,11 +134,13 @@ pub enum Error {
         nodes: u32,
     },
     /// A powerlaw topology begins with [`POWERLAW_NODES_MIN`] nodes.
+    #[error("it begins with {POWERLAW_NODES_MIN} nodes")]
     TooFewForPowerlaw {
         /// The nodes asked for.
         nodes: u32,
     },
     /// There is no graph whose degrees lie within these bounds.
+    #[error("{nodes} nodes cannot have from {} to {} neighbours each", bounds.min, bounds.max)]
     Bounds {
         /// The bounds.
         bounds: Bounds,
@@ -143,42 +150,12 @@ pub enum Error {
         why: NoBounds,
     },
     /// More than [`LINKS_MAX`].
+    #[error("no more than {LINKS_MAX} are allowed")]
     TooManyLinks {
         /// The links that the topology would have.
         links: u64,
     },
 }
-
-impl fmt::Display for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NoNodes => f.write_str("a network has at least one node"),
-            Self::NoLinks => f.write_str("with degree 0 no node has a neighbour"),
-            Self::OnlyPairs { nodes } => {
-                write!(f, "degree 1 only links nodes in pairs, which leaves {nodes} nodes apart")
-            }
-            Self::DegreeTooHigh { degree, nodes } => {
-                let others = nodes.saturating_sub(1);
-                write!(f, "a node has at most {others} others to link to, not {degree}")
-            }
-            Self::OddEnds { degree, nodes } => {
-                write!(f, "each link has two ends, but {nodes} × {degree} is odd")
-            }
-            Self::TooFewForPowerlaw { nodes } => write!(
-                f,
-                "a powerlaw topology has at least {POWERLAW_NODES_MIN} nodes, not {nodes}"
-            ),
-            Self::Bounds { bounds: Bounds { min, max }, nodes, .. } => {
-                write!(f, "{nodes} nodes cannot have from {min} to {max} neighbours each")
-            }
-            Self::TooManyLinks { links } => {
-                write!(f, "it would have {links} links, and {LINKS_MAX} is the most")
-            }
-        }
-    }
-}
-
-impl std::error::Error for Error {}
 
 /// What was adapted to make the default degree possible; for people to know.
 #[derive(Clone, Debug, PartialEq, Eq)]

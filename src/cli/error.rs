@@ -2,7 +2,6 @@
 //!
 //! Every layer has an error type of its own; here, and only here, each becomes three lines.
 
-use std::fmt;
 use std::io;
 use std::path::Path;
 use std::process::ExitCode;
@@ -16,7 +15,8 @@ mod network_failures;
 mod topology_failures;
 
 /// Three things about a failure, and how the program ends with it.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("error: {}\n  why:  {}\n  next: {}", line(.what), line(.why), line(.next))]
 pub struct Error {
     kind: Kind,
     what: String,
@@ -58,13 +58,19 @@ impl Error {
     /// Completes what is advised, so that it is about this network when typed as it stands.
     #[must_use]
     pub(super) fn advising_on(mut self, network: &str) -> Self {
-        let flag = network_failures::flag(network);
+        if network == "default" {
+            return self;
+        }
         let about_a_network = |words: &str| {
             words.starts_with("gossip ")
                 && !["--network", "--help", "list-networks"].iter().any(|word| words.contains(word))
         };
         let complete = self.next.split('`').map(|part| {
-            if about_a_network(part) { format!("{part}{flag}") } else { part.to_owned() }
+            if about_a_network(part) {
+                format!("{part} --network {network}")
+            } else {
+                part.to_owned()
+            }
         });
         self.next = complete.collect::<Vec<_>>().join("`");
         self
@@ -116,88 +122,62 @@ impl Error {
         Self::failed(
             format!("cannot {action} {}", path.display()),
             reason(error),
-            match error.kind() {
-                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-                    "make room there, or name a file on another disk"
-                }
-                _ => "name another file, or see to its directory and its permissions",
-            },
+            make_room_or(
+                error,
+                "or name a file on another disk",
+                "name another file, or see to its directory and its permissions",
+            ),
         )
     }
 
     /// A node refused a text.
     pub(super) fn refused(node: NodeId, refused: &Refused) -> Self {
-        let what = format!("node {node} did not accept the message");
-        let why = refused.to_string();
-        match refused {
-            Refused::Empty => Self::misused(what, why, "give it at least one character"),
+        let (kind, next) = match refused {
+            Refused::Empty => (Kind::Misused, "give it at least one character".into()),
             Refused::TooLong { bytes_max, .. } => {
-                let next = format!("shorten it to {bytes_max} bytes, or send it in pieces");
-                Self::failed(what, why, next)
+                (Kind::Failed, format!("shorten it to {bytes_max} bytes, or send it in pieces"))
             }
-            Refused::Relays { .. } => Self::misused(what, why, "choose another number of relays"),
-            Refused::Leaving => Self::failed(what, why, "hand it to another node"),
-        }
+            Refused::Relays { .. } => (Kind::Misused, "choose another number of relays".into()),
+            Refused::Leaving => (Kind::Failed, "hand it to another node".into()),
+        };
+        let what = format!("node {node} did not accept the message");
+        Self { kind, what, why: refused.to_string(), next }
     }
 
     /// A node's control port gave no good answer.
     pub(super) fn no_answer(node: NodeId, error: &client::Error) -> Self {
         use client::Error as E;
-        let did_not = format!("node {node} did not answer");
-        let others = "`gossip show-network` shows which nodes are up";
-        match error {
-            E::Refused(addr) => {
-                Self::failed(did_not, format!("nothing listens on its control port {addr}"), others)
-            }
-            E::TimedOut(addr, after) => Self::failed(
-                did_not,
+        let why = match error {
+            E::TimedOut(addr, after) => {
+                let after = render::time_text::span(*after);
                 format!(
-                    "its control port {addr} was silent for {}; it may be stopped or overloaded",
-                    render::time_text::span(*after)
-                ),
-                format!("try again; {others}"),
-            ),
-            E::Rubbish(addr) => Self::failed(
+                    "its control port {addr} was silent for {after}; it may be stopped or overloaded"
+                )
+            }
+            E::Io(addr, error) => format!("the connection to {addr} failed: {}", reason(error)),
+            error => error.to_string(),
+        };
+        let others = "`gossip show-network` shows which nodes are up";
+        let (what, next) = match error {
+            E::Refused(_) | E::Closed(_) => (format!("node {node} did not answer"), others),
+            E::TimedOut(..) | E::Io(..) => {
+                let next = format!("try again; {others}");
+                return Self::failed(format!("node {node} did not answer"), why, next);
+            }
+            E::Rubbish(_) => (
                 format!("node {node} gave an answer that makes no sense"),
-                format!("what listens on {addr} does not speak gossip's control protocol"),
                 "see which program has that port (`ss -ltnp`); if it took a dead node's port, \
                  `gossip stop-network` and start again with other --ports-origin",
             ),
-            E::NotAllowed(addr) => Self::failed(
+            E::NotAllowed(_) => (
                 format!("node {node} does not take our word"),
-                format!("the node on {addr} belongs to a network with another key"),
                 "`gossip list-networks` shows the networks and their ports",
             ),
-            E::OtherVersion(addr, version) => Self::failed(
-                format!("cannot talk to node {node}"),
-                format!(
-                    "the node on {addr} speaks version {version} of the control protocol, and \
-                     this program version {}",
-                    crate::control::VERSION
-                ),
-                "stop the network with the program that started it, and start it anew",
-            ),
-            E::Busy(addr) => Self::failed(
-                format!("node {node} has no time for us"),
-                format!("too many others are connected to {addr}"),
-                "try again in a moment",
-            ),
-            E::Closed(addr) => Self::failed(
-                did_not,
-                format!("it hung up on {addr} before its answer; it may be ending"),
-                others,
-            ),
-            E::TooLong => Self::failed(
-                format!("cannot send that to node {node}"),
-                format!("it is longer than {} bytes", crate::control::FRAME_BYTES_MAX),
-                "send less at a time",
-            ),
-            E::Io(addr, error) => Self::failed(
-                did_not,
-                format!("the connection to {addr} failed: {}", reason(error)),
-                format!("try again; {others}"),
-            ),
-        }
+            E::OtherVersion(..) => (format!("cannot talk to node {node}"), START_ANEW),
+            E::Busy(_) => (format!("node {node} has no time for us"), "try again in a moment"),
+            E::TooLong => (format!("cannot send that to node {node}"), "send less at a time"),
+        };
+        Self::failed(what, why, next)
     }
 
     /// Some nodes did not hear what all of them should have.
@@ -219,31 +199,45 @@ impl Error {
         Self::failed(
             format!("node {node} gave another answer than the one asked for"),
             "the node and this program are of different builds",
-            "stop the network with the program that started it, and start it anew",
+            START_ANEW,
         )
     }
 }
 
 impl From<runtime::Error> for Error {
     fn from(error: runtime::Error) -> Self {
-        match error {
-            runtime::Error::PortTaken(addr) => Self::failed(
-                "cannot start the node",
-                format!("port {} of {} is taken", addr.port(), addr.ip()),
-                "choose another port; `ss -lunpt` shows who has it",
-            ),
-            runtime::Error::NotConfirmed => Self::failed(
-                "the node ended",
-                "whoever started it did not confirm the start in time",
-                "start the network again",
-            ),
-            runtime::Error::Io(action, error) => Self::failed(
-                "the node cannot run",
-                format!("cannot {action}: {}", reason(&error)),
-                "see to that, and run it again",
-            ),
-        }
+        use runtime::Error as E;
+        let why = match &error {
+            E::Io(action, error) => format!("cannot {action}: {}", reason(error)),
+            error => error.to_string(),
+        };
+        let (what, next) = match error {
+            E::PortTaken(_) => {
+                ("cannot start the node", "choose another port; `ss -lunpt` shows who has it")
+            }
+            E::NotConfirmed => ("the node ended", "start the network again"),
+            E::Io(..) => ("the node cannot run", "see to that, and run it again"),
+        };
+        Self::failed(what, why, next)
     }
+}
+
+/// The advice where a node is of another build than this program.
+const START_ANEW: &str = "stop the network with the program that started it, and start it anew";
+
+/// What to do about a file: on a full disk, make room, or go elsewhere.
+fn make_room_or(error: &io::Error, elsewhere: &str, otherwise: &str) -> String {
+    match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            format!("make room there, {elsewhere}")
+        }
+        _ => otherwise.into(),
+    }
+}
+
+/// A file's name may hold line ends, and would say things in our name.
+fn line(text: &str) -> String {
+    text.replace('\n', "\\n")
 }
 
 /// What the system says, without the number it says it with.
@@ -254,18 +248,6 @@ pub(super) fn reason(error: &io::Error) -> String {
         None => text,
     }
 }
-
-impl fmt::Display for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // A file's name may hold line ends, and would say things in our name.
-        let line = |text: &str| text.replace('\n', "\\n");
-        writeln!(f, "error: {}", line(&self.what))?;
-        writeln!(f, "  why:  {}", line(&self.why))?;
-        write!(f, "  next: {}", line(&self.next))
-    }
-}
-
-impl std::error::Error for Error {}
 
 #[cfg(test)]
 mod tests {

@@ -1,12 +1,11 @@
 //! The asking side: a connection to one node's control port.
 
-use std::fmt;
 use std::io::{self, BufReader, ErrorKind};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 use super::frame::{self, ReadError};
-use super::{Hello, Request, Response, Token, VERSION};
+use super::{FRAME_BYTES_MAX, Hello, Request, Response, Token, VERSION};
 
 /// A connection to one node. Every wait on it has a deadline.
 #[derive(Debug)]
@@ -39,59 +38,38 @@ impl Subscription {
     }
 }
 
-/// Why a node gave no answer.
-#[derive(Debug)]
+/// Why a node gave no answer. `Display` speaks of the node as "it".
+#[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// Nothing listens there.
+    #[error("nothing listens on its control port {0}")]
     Refused(SocketAddr),
     /// No answer in time.
+    #[error("its control port {0} gave no answer within {1:?}")]
     TimedOut(SocketAddr, Duration),
     /// It answered something that is not ours.
+    #[error("what listens on {0} does not speak gossip's control protocol")]
     Rubbish(SocketAddr),
     /// The node does not take our token: it belongs to another network.
+    #[error("the node on {0} belongs to a network with another key")]
     NotAllowed(SocketAddr),
     /// The node speaks another version of the control format.
+    #[error(
+        "the node on {0} speaks version {1} of the control protocol, and this program version {VERSION}"
+    )]
     OtherVersion(SocketAddr, u32),
     /// The node has as many connections as it takes.
+    #[error("too many others are connected to {0}")]
     Busy(SocketAddr),
     /// It hung up before it answered.
+    #[error("it hung up on {0} before its answer; it may be ending")]
     Closed(SocketAddr),
     /// The request is longer than a frame.
+    #[error("it is longer than {FRAME_BYTES_MAX} bytes")]
     TooLong,
     /// Anything else the system said.
-    Io(SocketAddr, io::Error),
-}
-
-impl fmt::Display for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Refused(addr) => write!(f, "nothing listens on control port {addr}"),
-            Self::TimedOut(addr, after) => {
-                write!(f, "control port {addr} gave no answer within {} ms", after.as_millis())
-            }
-            Self::Rubbish(addr) => write!(f, "what answers on {addr} is not a gossip node"),
-            Self::NotAllowed(addr) => write!(f, "the node on {addr} belongs to another network"),
-            Self::OtherVersion(addr, version) => {
-                write!(
-                    f,
-                    "the node on {addr} speaks version {version} of the control format, and we {VERSION}"
-                )
-            }
-            Self::Busy(addr) => write!(f, "the node on {addr} has too many connections"),
-            Self::Closed(addr) => write!(f, "the node on {addr} hung up"),
-            Self::TooLong => f.write_str("the request is longer than 1 MiB"),
-            Self::Io(addr, error) => write!(f, "cannot talk to {addr}: {error}"),
-        }
-    }
-}
-
-impl std::error::Error for Error {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::Io(_, error) => Some(error),
-            _ => None,
-        }
-    }
+    #[error("the connection to {0} failed: {1}")]
+    Io(SocketAddr, #[source] io::Error),
 }
 
 impl Client {

@@ -25,7 +25,7 @@ impl StateDir {
         let dir = self.network(name)?;
         let failed = |error: Errno| match error {
             Errno::NOENT => dir.not_running(),
-            error => Error::System { doing: "watch the network's state", source: error.into() },
+            error => Error::System("watch the network's state", error.into()),
         };
         let inotify = inotify::init(CreateFlags::CLOEXEC).map_err(failed)?;
         // A record is written to another file, which is then renamed.

@@ -7,7 +7,7 @@ use crossbeam_channel::RecvTimeoutError;
 use rustix::process::Signal;
 
 use super::process_id::Signalled;
-use super::{Error, NodeRecord, Progress, Record, Removed, StateDir, StopReport, questions};
+use super::{Error, NodeRecord, Progress, Record, Removed, StateDir, StopReport, asking};
 use crate::control::{Request, Token, client};
 use crate::protocol::NodeId;
 use crate::runtime::clock;
@@ -104,7 +104,7 @@ impl StateDir {
             return Ok(if left { Removed::Left } else { Removed::Killed });
         }
         dir.write(&record)?;
-        Err(Error::NotEnded { node, pid })
+        Err(Error::NotEnded(node, pid))
     }
 
     /// Ends a node's process at once, as a crash would. Its neighbours have to find out.
@@ -116,7 +116,7 @@ impl StateDir {
         let killed = self.signal_node(name, node, Signal::KILL)?.1;
         let pid = killed.process.pid;
         let gone = killed.process.wait_gone(clock::now().monotonic + KILL_WITHIN);
-        if gone { Ok(()) } else { Err(Error::NotEnded { node, pid }) }
+        if gone { Ok(()) } else { Err(Error::NotEnded(node, pid)) }
     }
 
     /// Stops a node's process where it is; [`StateDir::resume_node`] lets it go on.
@@ -128,7 +128,7 @@ impl StateDir {
         let paused = self.signal_node(name, node, Signal::STOP)?.1;
         let stopped = paused.process.wait_stopped(clock::now().monotonic + PAUSE_WITHIN);
         let pid = paused.process.pid;
-        if stopped { Ok(()) } else { Err(Error::NotSignalled { node, pid }) }
+        if stopped { Ok(()) } else { Err(Error::NotSignalled(node, pid)) }
     }
 
     /// Lets a paused node go on, under the faults that are in force by now. Changes nothing for
@@ -141,7 +141,7 @@ impl StateDir {
         let (record, resumed) = self.signal_node(name, node, Signal::CONT)?;
         // It goes on in any case; one that does not answer has other troubles.
         let faults = Request::SetFaults(record.fault_rules());
-        let _ = questions::one(resumed.addr, &Token::of(&record.key), &faults, ASK_TIMEOUT);
+        let _ = asking::one(resumed.addr, &Token::of(&record.key), &faults, ASK_TIMEOUT);
         Ok(())
     }
 
@@ -156,8 +156,8 @@ impl StateDir {
         let pid = found.process.pid;
         match found.process.signal(signal) {
             Signalled::Sent => Ok((record, found)),
-            Signalled::Gone => Err(Error::NodeDown { node, pid }),
-            Signalled::Refused => Err(Error::NotSignalled { node, pid }),
+            Signalled::Gone => Err(Error::NodeDown(node, pid)),
+            Signalled::Refused => Err(Error::NotSignalled(node, pid)),
         }
     }
 }
@@ -253,7 +253,7 @@ fn heard(nodes: &[NodeRecord], record: &Record, request: &Request) -> BTreeSet<N
     let mut heard = BTreeSet::new();
     let addrs = nodes.iter().map(|node| (node.node, node.addr)).collect();
     // Without a thread to ask with, there are still signals.
-    let Ok(answers) = questions::all(addrs, Token::of(&record.key), request, ASK_TIMEOUT) else {
+    let Ok(answers) = asking::all(addrs, Token::of(&record.key), request, ASK_TIMEOUT) else {
         return heard;
     };
     let mut patience = clock::now().monotonic + QUIET_MAX;
@@ -273,7 +273,7 @@ fn heard(nodes: &[NodeRecord], record: &Record, request: &Request) -> BTreeSet<N
 }
 
 /// A node that ends at once may hang up before its answer is through.
-fn was_heard(answer: &questions::Answer) -> bool {
+fn was_heard(answer: &asking::Answer) -> bool {
     match &answer.response {
         Ok(_) | Err(client::Error::Closed(_) | client::Error::Io(..)) => true,
         Err(_) => false,
@@ -337,7 +337,7 @@ mod tests {
         let whole = fs::read(dir.record_file()).unwrap();
         fs::write(dir.record_file(), &whole[..whole.len() - 1]).unwrap();
         let stopped = temp.state().stop("default", &mut |_| {});
-        assert!(matches!(stopped, Err(Error::StateBroken { .. })));
+        assert!(matches!(stopped, Err(Error::StateBroken(..))));
         assert!(helper.process().is_alive());
         assert!(dir.record_file().exists());
     }

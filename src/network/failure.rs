@@ -7,74 +7,61 @@ use std::path::PathBuf;
 use std::process::ExitStatus;
 use std::time::Duration;
 
-use super::host::allowance::ProcessLimit;
-use super::host::ports::{Holder, Transport};
+use super::host::process_id::Holder;
 use crate::control::client;
 use crate::protocol::NodeId;
 use crate::topology;
 
 /// What went wrong with a network, its processes or its state.
 ///
-/// `Display` says what happened in one line; the fields are what a caller needs to say more.
-#[derive(Debug)]
+/// `Display` says what happened; the fields are what a caller needs to say why.
+#[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The name cannot be a network's: it becomes a directory.
+    #[error("cannot use {0} as the name of a network")]
     Name(String),
     /// Neither `XDG_STATE_HOME` nor `HOME` names an absolute directory.
+    #[error("there is no place to remember networks in")]
     NoHome,
     /// No network of this name runs.
+    #[error("no network {0} is running")]
     NotRunning(String),
-    /// A network of this name runs already.
-    AlreadyRunning {
-        /// Its name.
-        name: String,
-        /// How many of its nodes are up.
-        up: u32,
-    },
+    /// A network of this name runs already, with this number of nodes up.
+    #[error("network {0} is running already")]
+    AlreadyRunning(String, u32),
     /// The network has no node of this number.
+    #[error("there is no node {node}")]
     UnknownNode {
         /// The number.
         node: NodeId,
         /// The lowest and the highest number it has.
         known: Option<(NodeId, NodeId)>,
     },
-    /// The node's process is gone.
-    NodeDown {
-        /// Which node.
-        node: NodeId,
-        /// The process it had.
-        pid: u32,
-    },
+    /// The node's process, which had this number, is gone.
+    #[error("node {0} is down")]
+    NodeDown(NodeId, u32),
     /// The node was removed.
+    #[error("node {0} is not part of the network any more")]
     NodeRemoved(NodeId),
     /// The node's process is stopped, and answers nothing until it goes on.
+    #[error("node {0} is paused")]
     NodePaused(NodeId),
-    /// The node is up, where it must not be.
-    NodeUp {
-        /// Which node.
-        node: NodeId,
-        /// Its process.
-        pid: u32,
-    },
+    /// The node is up, as this process, where it must not be.
+    #[error("cannot start node {0}")]
+    NodeUp(NodeId, u32),
     /// The network has another key.
+    #[error("cannot join network {0}")]
     OtherKey(String),
-    /// The state file is not what this program writes: cut short, or changed.
-    StateBroken {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it, and where.
-        reason: String,
-    },
-    /// The state file is from another version of this program.
-    StateVersion {
-        /// The file.
-        path: PathBuf,
-        /// The version it says it has.
-        version: u32,
-    },
+    /// The state file is not what this program writes, for this reason: cut short, say.
+    #[error("cannot read {0}")]
+    StateBroken(PathBuf, String),
+    /// The state file has this version, which belongs to another version of this program.
+    #[error("cannot read {0}")]
+    StateVersion(PathBuf, u32),
     /// The system refused a file or directory of the state.
+    #[error("cannot {doing} {path}")]
     State {
-        /// Which.
+        /// The file or directory.
         path: PathBuf,
         /// What was to be done with it.
         doing: &'static str,
@@ -82,6 +69,7 @@ pub enum Error {
         source: io::Error,
     },
     /// A network was stopped, and its state could not be removed.
+    #[error("network {name} is stopped, but what is remembered of it stays")]
     StateStays {
         /// Its name.
         name: String,
@@ -92,16 +80,14 @@ pub enum Error {
         /// What the system said.
         source: io::Error,
     },
-    /// Another command works on the same network, and went on for too long.
-    Locked {
-        /// The network's name.
-        name: String,
-        /// Who, where it can be seen.
-        holder: Option<Holder>,
-    },
+    /// Another command, which can be seen or not, works on the same network for too long.
+    #[error("network {0} is busy")]
+    Locked(String, Option<Holder>),
     /// There is no such topology.
-    Topology(topology::Error),
+    #[error(transparent)]
+    Topology(#[from] topology::Error),
     /// The ports would go beyond 65535.
+    #[error("cannot give {} ports of their own", nodes_text(*nodes))]
     Ports {
         /// The origin asked for.
         origin: u16,
@@ -109,61 +95,50 @@ pub enum Error {
         nodes: u32,
     },
     /// A port is taken.
+    #[error("cannot use port {}", addr.port())]
     PortTaken {
-        /// Which.
+        /// Its address.
         addr: SocketAddr,
-        /// Whose kind of port it is.
+        /// The kind of port.
         transport: Transport,
-        /// Who has it, where it can be seen.
+        /// The process that has it, where it can be seen.
         holder: Option<Holder>,
     },
     /// The system does not let us have a port.
+    #[error("cannot use port {}", addr.port())]
     PortRefused {
-        /// Which.
+        /// Its address.
         addr: SocketAddr,
-        /// What it said.
-        source: io::Error,
-    },
-    /// The system allows no such number of processes.
-    TooManyProcesses {
-        /// How many nodes were to be started.
-        nodes: u32,
-        /// Which limit, where it can be seen.
-        limit: Option<ProcessLimit>,
-    },
-    /// Too few files may be open at once (`ulimit -n`).
-    TooFewFiles {
-        /// How many it takes.
-        needed: u64,
-        /// How many there may be.
-        limit: u64,
-    },
-    /// A node's process could not be started.
-    Spawn {
-        /// The program.
-        program: PathBuf,
         /// What the system said.
         source: io::Error,
     },
+    /// The system does not allow the processes of this number of nodes, because of this limit
+    /// where it can be seen.
+    #[error("cannot start {}", nodes_text(*.0))]
+    TooManyProcesses(u32, Option<ProcessLimit>),
+    /// Too few files may be open at once.
+    #[error("cannot start any node")]
+    TooFewFiles(#[from] TooFewFiles),
+    /// This program could not be started as a node.
+    #[error("cannot run {0}")]
+    Spawn(PathBuf, #[source] io::Error),
     /// A node ended while it was being started.
+    #[error("node {node} could not start")]
     NodeDied {
-        /// Which.
+        /// Its number.
         node: NodeId,
-        /// How, where the system said.
+        /// How it ended, where the system said.
         status: Option<ExitStatus>,
         /// The end of its log.
         said: String,
     },
     /// A node could not start, and said why.
-    NodeFailed {
-        /// Which.
-        node: NodeId,
-        /// Its words.
-        reason: String,
-    },
+    #[error("node {0} could not start")]
+    NodeFailed(NodeId, String),
     /// A node did not say that it runs.
+    #[error("node {node} could not start")]
     NotReady {
-        /// Which.
+        /// Its number.
         node: NodeId,
         /// How long it had.
         within: Duration,
@@ -171,139 +146,76 @@ pub enum Error {
         said: String,
     },
     /// A node's control port gave no proper answer.
-    Control {
-        /// Which node.
-        node: NodeId,
-        /// What happened.
-        source: client::Error,
-    },
+    #[error("node {0} did not answer")]
+    Control(NodeId, #[source] client::Error),
     /// Something answers on the node's control port that is not that node.
-    Impostor {
-        /// The node asked for.
-        node: NodeId,
-        /// Its control port.
-        addr: SocketAddr,
-    },
+    #[error("node {0} did not answer")]
+    Impostor(NodeId, SocketAddr),
     /// The start was interrupted; nothing is left of it.
+    #[error("the start was interrupted")]
     Interrupted,
     /// The node's process could not be ended, or not be proven to be the node's.
-    NotEnded {
-        /// Which node.
-        node: NodeId,
-        /// Its process.
-        pid: u32,
-    },
+    #[error("node {0} could not be ended")]
+    NotEnded(NodeId, u32),
     /// The node's process could not be signalled, or not be proven to be the node's.
-    NotSignalled {
-        /// Which node.
-        node: NodeId,
-        /// Its process.
-        pid: u32,
-    },
-    /// No other node runs that one could be linked to.
+    #[error("node {0} got no signal")]
+    NotSignalled(NodeId, u32),
+    /// No other node of this network runs that one could be linked to.
+    #[error("there is nobody to link to in network {0}")]
     NoPeers(String),
     /// The network has as many faults as it may.
+    #[error("cannot put one more fault on network {0}")]
     TooManyFaults(String),
     /// The network's nodes were started by hand, at addresses that follow no rule.
+    #[error("cannot start a node of network {0}")]
     ByHand(String),
     /// The system gave no randomness for a key, or no thread, or no account of this process.
-    System {
-        /// What was to be done.
-        doing: &'static str,
-        /// What it said.
-        source: io::Error,
-    },
+    #[error("cannot {0}")]
+    System(&'static str, #[source] io::Error),
 }
 
-impl fmt::Display for Error {
+/// The two kinds of port that a node has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Transport {
+    /// For gossip.
+    Udp,
+    /// For control.
+    Tcp,
+}
+
+impl fmt::Display for Transport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Name(name) => write!(f, "{name:?} is no name for a network"),
-            Self::NoHome => f.write_str("there is no directory to keep state in"),
-            Self::NotRunning(name) => write!(f, "no network {name} is running"),
-            Self::AlreadyRunning { name, .. } => write!(f, "network {name} is running already"),
-            Self::UnknownNode { node, .. } => write!(f, "there is no node {node}"),
-            Self::NodeDown { node, .. } => write!(f, "node {node} is down"),
-            Self::NodeRemoved(node) => write!(f, "node {node} was removed"),
-            Self::NodePaused(node) => write!(f, "node {node} is paused"),
-            Self::NodeUp { node, .. } => write!(f, "node {node} is up"),
-            Self::OtherKey(name) => write!(f, "network {name} has another key"),
-            Self::StateBroken { path, .. } => write!(f, "cannot understand {}", path.display()),
-            Self::StateVersion { path, version } => {
-                write!(f, "{} is of version {version}", path.display())
-            }
-            Self::State { path, doing, source } => {
-                write!(f, "cannot {doing} {}: {source}", path.display())
-            }
-            Self::StateStays { name, path, source, .. } => {
-                write!(
-                    f,
-                    "network {name} is stopped, but cannot remove {}: {source}",
-                    path.display()
-                )
-            }
-            Self::Locked { name, .. } => write!(f, "another command works on network {name}"),
-            Self::Topology(error) => error.fmt(f),
-            Self::Ports { origin, nodes } => {
-                write!(f, "ports {origin} + {nodes} go beyond 65535")
-            }
-            Self::PortTaken { addr, transport, .. } => {
-                write!(f, "{transport} port {addr} is taken")
-            }
-            Self::PortRefused { addr, source } => write!(f, "cannot use port {addr}: {source}"),
-            Self::TooManyProcesses { nodes, .. } => {
-                write!(f, "the system does not allow {nodes} more nodes")
-            }
-            Self::TooFewFiles { needed, limit } => {
-                write!(f, "{needed} files must be open at once, and {limit} may")
-            }
-            Self::Spawn { program, source } => {
-                write!(f, "cannot start {}: {source}", program.display())
-            }
-            Self::NodeDied { node, status: Some(status), .. } => {
-                write!(f, "node {node} ended as it started: {status}")
-            }
-            Self::NodeDied { node, .. } => write!(f, "node {node} ended as it started"),
-            Self::NodeFailed { node, reason } => write!(f, "node {node} cannot start: {reason}"),
-            Self::NotReady { node, within, .. } => {
-                write!(f, "node {node} was not ready within {within:?}")
-            }
-            Self::Control { node, source } => write!(f, "node {node} did not answer: {source}"),
-            Self::Impostor { node, addr } => {
-                write!(f, "what answers at {addr} is not node {node}")
-            }
-            Self::Interrupted => f.write_str("interrupted"),
-            Self::NotEnded { node, pid } => {
-                write!(f, "node {node}, process {pid}, could not be ended")
-            }
-            Self::NotSignalled { node, pid } => {
-                write!(f, "node {node}, process {pid}, could not be signalled")
-            }
-            Self::NoPeers(name) => write!(f, "no other node of network {name} runs"),
-            Self::TooManyFaults(name) => write!(f, "network {name} has too many faults"),
-            Self::ByHand(name) => write!(f, "the nodes of network {name} were started by hand"),
-            Self::System { doing, source } => write!(f, "cannot {doing}: {source}"),
-        }
+        f.write_str(match self {
+            Self::Udp => "UDP",
+            Self::Tcp => "TCP",
+        })
     }
 }
 
-impl std::error::Error for Error {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::State { source, .. }
-            | Self::StateStays { source, .. }
-            | Self::PortRefused { source, .. }
-            | Self::Spawn { source, .. }
-            | Self::System { source, .. } => Some(source),
-            Self::Topology(error) => Some(error),
-            Self::Control { source, .. } => Some(source),
-            _ => None,
-        }
-    }
+/// A limit of the system on processes.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{name} allows {max} processes and threads; {used} are there, {needed} more are needed")]
+pub struct ProcessLimit {
+    /// What the system calls it, or where it is written.
+    pub name: String,
+    /// How many processes and threads it allows.
+    pub max: u64,
+    /// How many there are already.
+    pub used: u64,
+    /// How many the nodes need.
+    pub needed: u64,
 }
 
-impl From<topology::Error> for Error {
-    fn from(error: topology::Error) -> Self {
-        Self::Topology(error)
-    }
+/// More files would have to be open at once than may be (`ulimit -n`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{needed} files must be open at once, and the system allows {limit}")]
+pub struct TooFewFiles {
+    /// How many would have to be.
+    pub needed: u64,
+    /// How many may be.
+    pub limit: u64,
+}
+
+fn nodes_text(nodes: u32) -> String {
+    format!("{nodes} node{}", if nodes == 1 { "" } else { "s" })
 }

@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{CONTROL_TIMEOUT, Error, Record, StateDir, questions};
+use super::{CONTROL_TIMEOUT, Error, Record, StateDir, asking};
 use crate::control::{Request, Response, Token};
 use crate::protocol::{Effect, FaultRule, NodeId, NodeRanges};
 
@@ -115,11 +115,11 @@ fn tell_all(record: &Record) -> Result<Vec<NodeId>, Error> {
 /// Has each node do something; names those that did not.
 pub(super) fn ask_each(
     record: &Record,
-    questions: Vec<questions::Question>,
+    questions: Vec<asking::Question>,
 ) -> Result<Vec<NodeId>, Error> {
-    let asked = questions::each(questions, Token::of(&record.key), CONTROL_TIMEOUT);
-    let answers = asked.map_err(|source| Error::System { doing: "start a thread", source })?;
-    let failed = |answer: &questions::Answer| !matches!(answer.response, Ok(Response::Done));
+    let asked = asking::each(questions, Token::of(&record.key), CONTROL_TIMEOUT);
+    let answers = asked.map_err(|source| Error::System("start a thread", source))?;
+    let failed = |answer: &asking::Answer| !matches!(answer.response, Ok(Response::Done));
     let mut deaf: Vec<NodeId> = answers.iter().filter(failed).map(|answer| answer.node).collect();
     // One that ended meanwhile has nothing to be told any more.
     deaf.retain(|node| record.find(*node).is_ok_and(|node| record.is_up(node)));

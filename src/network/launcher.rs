@@ -21,8 +21,8 @@ use rustix::process::Signal;
 
 use super::state::NetworkDir;
 use super::{
-    Error, NodeRecord, NodeSpec, ProcessId, Progress, Started, allowance, node_log, ports,
-    process_id, questions,
+    Error, NodeRecord, NodeSpec, ProcessId, Progress, Started, allowance, asking, node_log, ports,
+    process_id,
 };
 use crate::codec;
 use crate::control::{Request, Response, Token};
@@ -115,8 +115,8 @@ impl Launcher<'_> {
     /// Asks every node to confirm, without which it would end by itself.
     pub(super) fn confirm(&self, nodes: &[NodeRecord], key: &Key) -> Result<(), Error> {
         let addrs = nodes.iter().map(|node| (node.node, node.addr)).collect();
-        let asked = questions::all(addrs, Token::of(key), &Request::Confirm, CONFIRM_TIMEOUT);
-        let answers = asked.map_err(|source| Error::System { doing: "start a thread", source })?;
+        let asked = asking::all(addrs, Token::of(key), &Request::Confirm, CONFIRM_TIMEOUT);
+        let answers = asked.map_err(|source| Error::System("start a thread", source))?;
         let mut confirmed = 0;
         while confirmed < nodes.len() {
             self.check_interrupted()?;
@@ -130,7 +130,7 @@ impl Launcher<'_> {
         Ok(())
     }
 
-    fn check_answer(&self, nodes: &[NodeRecord], answer: questions::Answer) -> Result<(), Error> {
+    fn check_answer(&self, nodes: &[NodeRecord], answer: asking::Answer) -> Result<(), Error> {
         let node = nodes.iter().find(|node| node.node == answer.node);
         let node = node.expect("only these nodes were asked");
         match answer.response {
@@ -141,12 +141,12 @@ impl Launcher<'_> {
             }
             Ok(_) => {
                 let addr = ports::control_addr(node.addr);
-                Err(Error::Impostor { node: node.node, addr })
+                Err(Error::Impostor(node.node, addr))
             }
             Err(_) if !node.process.is_alive() => {
                 Err(Error::NodeDied { node: node.node, status: None, said: self.said(node.node) })
             }
-            Err(source) => Err(Error::Control { node: node.node, source }),
+            Err(source) => Err(Error::Control(node.node, source)),
         }
     }
 
@@ -188,8 +188,8 @@ impl Launcher<'_> {
     fn not_spawned(&self, source: io::Error, total: usize) -> Error {
         let nodes = u32::try_from(total).unwrap_or(u32::MAX);
         match source.raw_os_error().map(Errno::from_raw_os_error) {
-            Some(Errno::AGAIN) => Error::TooManyProcesses { nodes, limit: None },
-            _ => Error::Spawn { program: self.program.to_owned(), source },
+            Some(Errno::AGAIN) => Error::TooManyProcesses(nodes, None),
+            _ => Error::Spawn(self.program.to_owned(), source),
         }
     }
 
@@ -204,12 +204,12 @@ impl Launcher<'_> {
         match codec::decode::<Started>(&one.answer) {
             Ok(Started::Ready { .. }) => {}
             Ok(Started::PortTaken(addr)) => return Err(ports::taken(addr)),
-            Ok(Started::Failed(reason)) => return Err(Error::NodeFailed { node, reason }),
+            Ok(Started::Failed(reason)) => return Err(Error::NodeFailed(node, reason)),
             Err(_) => return Err(self.died(node, child)),
         }
         // It is our child and was not waited for, so the number is still its own.
-        let process = ProcessId::of(child.id())
-            .map_err(|source| Error::System { doing: "read /proc", source })?;
+        let process =
+            ProcessId::of(child.id()).map_err(|source| Error::System("read /proc", source))?;
         Ok(NodeRecord {
             node,
             addr: *addr,
@@ -284,7 +284,7 @@ fn listen(starting: &mut Vec<Starting>) -> Result<Vec<Starting>, Error> {
             Ok(0) | Err(Errno::INTR) => return Ok(Vec::new()),
             Ok(_) => {}
             Err(error) => {
-                return Err(Error::System { doing: "wait for processes", source: error.into() });
+                return Err(Error::System("wait for processes", error.into()));
             }
         }
         let mut flags = fds.iter().map(|fd| !fd.revents().is_empty());
@@ -473,7 +473,7 @@ mod tests {
         // `Started::Failed("no")`.
         let launched = launch(&TempDir::new(), r"printf '\002\002no'", 1, &mut |_, _| {});
         assert!(
-            matches!(&launched, Err(Error::NodeFailed { reason, .. }) if reason == "no"),
+            matches!(&launched, Err(Error::NodeFailed(_, reason)) if reason == "no"),
             "{launched:?}"
         );
     }
@@ -501,7 +501,7 @@ mod tests {
             &Settings::default(),
         );
         let launched = launcher.launch(&[(config, SocketAddr::from(([127, 0, 0, 1], 1)))]);
-        assert!(matches!(launched, Err(Error::Spawn { program: named, .. }) if named == program));
+        assert!(matches!(launched, Err(Error::Spawn(named, _)) if named == program));
     }
 
     #[test]

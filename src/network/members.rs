@@ -37,7 +37,7 @@ impl StateDir {
         if let Ok(there) = record.find(node.node)
             && record.is_up(there)
         {
-            return Err(Error::NodeUp { node: node.node, pid: there.process.pid });
+            return Err(Error::NodeUp(node.node, there.process.pid));
         }
         record.put(node);
         dir.write(&record)
@@ -87,7 +87,7 @@ impl StateDir {
         let record = dir.read_running()?;
         let before = record.find(node)?;
         if record.is_up(before) {
-            return Err(Error::NodeUp { node, pid: before.process.pid });
+            return Err(Error::NodeUp(node, before.process.pid));
         }
         let incarnation = before.incarnation + 1;
         let place = match record.gap(node) {
@@ -276,7 +276,7 @@ fn by_hand(name: &str, key: Key) -> Record {
 fn is_registered(dir: &NetworkDir, node: NodeId) -> Result<bool, Error> {
     let Some(record) = dir.read()? else { return Ok(false) };
     let me = ProcessId::current();
-    let me = me.map_err(|source| Error::System { doing: "read /proc", source })?;
+    let me = me.map_err(|source| Error::System("read /proc", source))?;
     Ok(record.find(node).is_ok_and(|there| there.process == me && !there.removed))
 }
 
@@ -316,7 +316,7 @@ mod tests {
         let other = Helper::cat();
         remember(&state, &record("default", &[other.process()]));
         let twice = state.register("default", &KEY, me(1));
-        assert!(matches!(twice, Err(Error::NodeUp { node: NodeId(1), .. })), "{twice:?}");
+        assert!(matches!(twice, Err(Error::NodeUp(NodeId(1), _))), "{twice:?}");
         let foreign = state.register("default", &Key([8; 32]), me(2));
         assert!(matches!(foreign, Err(Error::OtherKey(_))), "{foreign:?}");
         // It is not this process, so it is not this process's to take out.

@@ -4,7 +4,7 @@
 //! them so. So a node's place is known, and the two nodes there give up the link between them.
 
 use super::members::peer_addr;
-use super::{CONTROL_TIMEOUT, NodeRecord, Record, questions};
+use super::{CONTROL_TIMEOUT, NodeRecord, Record, asking};
 use crate::control::{Request, Response, Token};
 use crate::protocol::{NodeId, PeerAddr, PeerState};
 use crate::topology::Kind;
@@ -62,7 +62,7 @@ impl Record {
     }
 
     fn ask(&self, node: PeerAddr, request: &Request) -> Option<Response> {
-        questions::one(node.addr, &Token::of(&self.key), request, CONTROL_TIMEOUT).ok()
+        asking::one(node.addr, &Token::of(&self.key), request, CONTROL_TIMEOUT).ok()
     }
 }
 

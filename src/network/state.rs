@@ -148,7 +148,7 @@ fn is_denied(error: &io::Error) -> bool {
 }
 
 fn not_ordinary(path: PathBuf) -> Error {
-    Error::StateBroken { path, reason: "no ordinary file".into() }
+    Error::StateBroken(path, "no ordinary file".into())
 }
 
 /// A name becomes a directory: it must not lead elsewhere, nor hide.
@@ -276,7 +276,7 @@ impl NetworkDir {
     fn locked(&self, path: &Path) -> Error {
         let text = read_file(path).ok().flatten().and_then(|text| String::from_utf8(text).ok());
         let pid = text.and_then(|text| text.trim().parse().ok());
-        Error::Locked { name: self.name.clone(), holder: pid.and_then(Holder::of) }
+        Error::Locked(self.name.clone(), pid.and_then(Holder::of))
     }
 
     /// Forgets the network. The lock's file goes last: as long as it is there, it guards.
@@ -313,13 +313,12 @@ impl NetworkDir {
 }
 
 fn parse(text: &[u8], path: &Path) -> Result<Record, Error> {
-    let broken = |error: serde_json::Error| Error::StateBroken {
-        path: path.to_owned(),
-        reason: format!("cut short or changed: {error}"),
+    let broken = |error: serde_json::Error| {
+        Error::StateBroken(path.to_owned(), format!("cut short or changed: {error}"))
     };
     let Versioned { version } = serde_json::from_slice(text).map_err(broken)?;
     if version != RECORD_VERSION {
-        return Err(Error::StateVersion { path: path.to_owned(), version });
+        return Err(Error::StateVersion(path.to_owned(), version));
     }
     serde_json::from_slice(text).map_err(broken)
 }
@@ -425,7 +424,7 @@ mod tests {
         let whole = fs::read(dir.record_file()).unwrap();
         for length in 0..whole.len() {
             match parse(&whole[..length], Path::new("/there")) {
-                Err(Error::StateBroken { path, .. }) => assert_eq!(path, Path::new("/there")),
+                Err(Error::StateBroken(path, _)) => assert_eq!(path, Path::new("/there")),
                 other => panic!("{length}: {other:?}"),
             }
         }
@@ -434,9 +433,9 @@ mod tests {
     #[test]
     fn another_version_is_told_apart_from_damage() {
         let parsed = parse(br#"{"version": 7, "whatever": []}"#, Path::new("/there"));
-        assert!(matches!(parsed, Err(Error::StateVersion { version: 7, .. })));
+        assert!(matches!(parsed, Err(Error::StateVersion(_, 7))));
         let parsed = parse(br#"{"version": 1, "whatever": []}"#, Path::new("/there"));
-        assert!(matches!(parsed, Err(Error::StateBroken { .. })));
+        assert!(matches!(parsed, Err(Error::StateBroken(..))));
     }
 
     #[test]
@@ -457,7 +456,7 @@ mod tests {
         let dir = temp.state().network("default").unwrap();
         let held = dir.create_and_lock(&never).unwrap().unwrap();
         match dir.try_lock() {
-            Err(Error::Locked { holder: Some(holder), .. }) => {
+            Err(Error::Locked(_, Some(holder))) => {
                 assert_eq!(holder.pid, std::process::id());
             }
             other => panic!("{other:?}"),

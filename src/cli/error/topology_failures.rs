@@ -1,92 +1,79 @@
 //! Topologies that cannot be built. Their numbers come from the command line, so this is misuse.
 
 use super::super::render::count;
-use super::Error;
+use super::{Error, Kind};
 use crate::topology::Error as E;
-use crate::topology::{Bounds, DEGREE_DEFAULT, LINKS_MAX, NoBounds, POWERLAW_NODES_MIN};
+use crate::topology::{Bounds, DEGREE_DEFAULT, NoBounds, POWERLAW_NODES_MIN};
 
 impl From<E> for Error {
     fn from(error: E) -> Self {
-        let random = |degree, nodes| {
+        let random = |degree: u32, nodes: u32| {
             format!("cannot build a random topology of degree {degree} with {nodes} nodes")
         };
-        match error {
-            E::NoNodes => Self::misused(
-                "cannot start a network of 0 nodes",
-                "a network has at least one node",
-                "raise --num-nodes",
-            ),
-            E::NoLinks => Self::misused(
-                "cannot build a random topology of degree 0",
-                "no node would have a neighbour to pass messages on to",
-                format!("use a degree from 2 on; {DEGREE_DEFAULT} is the default"),
-            ),
-            E::OnlyPairs { nodes } => Self::misused(
-                random(1, nodes),
-                "nodes would be linked in pairs, which stay apart from one another",
-                format!("use a degree from 2 on; {DEGREE_DEFAULT} is the default"),
-            ),
+        let from_two_on = || format!("use a degree from 2 on; {DEGREE_DEFAULT} is the default");
+        let (what, next) = match error {
+            E::NoNodes => ("cannot start a network of 0 nodes".into(), "raise --num-nodes".into()),
+            E::NoLinks => ("cannot build a random topology of degree 0".into(), from_two_on()),
+            E::OnlyPairs { nodes } => (random(1, nodes), from_two_on()),
             E::DegreeTooHigh { degree, nodes } => {
-                let others = nodes.saturating_sub(1);
-                let next = match others {
+                let next = match nodes.saturating_sub(1) {
                     0 => "raise --num-nodes, or leave out the degree".into(),
                     // Two nodes may be a pair; of more, pairs would stay apart.
-                    1 | 2 => format!("use degree {others}, or raise --num-nodes"),
-                    _ => format!("use a degree from 2 to {others}, or raise --num-nodes"),
+                    others @ (1 | 2) => format!("use degree {others}, or raise --num-nodes"),
+                    others => format!("use a degree from 2 to {others}, or raise --num-nodes"),
                 };
-                let why = format!("a node has at most {others} others to link to");
-                Self::misused(random(degree, nodes), why, next)
+                (random(degree, nodes), next)
             }
-            E::OddEnds { degree, nodes } => Self::misused(
+            E::OddEnds { degree, nodes } => (
                 random(degree, nodes),
-                format!("each link has two ends, and {nodes} × {degree} ends is an odd number"),
-                "make the degree or --num-nodes even, or leave out the degree",
+                "make the degree or --num-nodes even, or leave out the degree".into(),
             ),
-            E::TooFewForPowerlaw { nodes } => Self::misused(
+            E::TooFewForPowerlaw { nodes } => (
                 format!("cannot build a powerlaw topology with {nodes} nodes"),
-                format!("it begins with {POWERLAW_NODES_MIN} nodes"),
                 format!("use --num-nodes={POWERLAW_NODES_MIN} or more"),
             ),
-            E::Bounds { bounds, nodes, why } => of_bounds(bounds, nodes, why),
-            E::TooManyLinks { links } => Self::misused(
+            E::Bounds { bounds, nodes, why } => return of_bounds(bounds, nodes, why),
+            E::TooManyLinks { links } => (
                 format!("cannot build a topology of {links} links"),
-                format!("no more than {LINKS_MAX} are allowed"),
-                "lower --num-nodes or the degree",
+                "lower --num-nodes or the degree".into(),
             ),
-        }
+        };
+        Self::misused(what, error.to_string(), next)
     }
 }
 
 /// How many nodes are up is nothing that the command line tells, so some of this is no misuse.
 fn of_bounds(Bounds { min, max }: Bounds, nodes: u32, why: NoBounds) -> Error {
     let peers = if min == max { count(min, "peer") } else { format!("{min} to {max} peers") };
-    let what = format!("cannot give each node {peers}");
     let others = nodes.saturating_sub(1);
-    match why {
-        NoBounds::NoLinks => {
-            Error::misused(what, "a node without any would hear of nothing", "raise --min-peers")
-        }
-        NoBounds::Crossed => Error::misused(
-            what,
-            format!("at least {min} and at most {max} cannot both be"),
-            "lower --min-peers or raise --max-peers",
+    let (kind, why, next) = match why {
+        NoBounds::NoLinks => (
+            Kind::Misused,
+            "a node without any would hear of nothing".into(),
+            "raise --min-peers".into(),
         ),
-        NoBounds::TooHigh => Error::failed(
-            what,
+        NoBounds::Crossed => (
+            Kind::Misused,
+            format!("at least {min} and at most {max} cannot both be"),
+            "lower --min-peers or raise --max-peers".into(),
+        ),
+        NoBounds::TooHigh => (
+            Kind::Failed,
             format!("{nodes} nodes are up, so a node has at most {others} others to link to"),
             format!("lower --min-peers to {others}, or start more nodes: `gossip add-node`"),
         ),
-        NoBounds::OnlyPairs => Error::failed(
-            what,
+        NoBounds::OnlyPairs => (
+            Kind::Failed,
             format!("{nodes} nodes are up, and would be linked in pairs, which stay apart"),
-            "raise --max-peers to 2 or more",
+            "raise --max-peers to 2 or more".into(),
         ),
-        NoBounds::OddEnds => Error::failed(
-            what,
+        NoBounds::OddEnds => (
+            Kind::Failed,
             format!("each link has two ends, and {nodes} × {min} ends is an odd number"),
-            "raise --max-peers by one",
+            "raise --max-peers by one".into(),
         ),
-    }
+    };
+    Error { kind, what: format!("cannot give each node {peers}"), why, next }
 }
 
 #[cfg(test)]

@@ -3,15 +3,14 @@
 //! Every check reads what can be read and passes over what cannot: the system has the last word
 //! when a process is really started.
 
-use std::fmt;
 use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use rustix::process::{Resource, Rlimit, getrlimit, getuid, setrlimit};
 
-use super::super::Error;
 use super::ports;
+use crate::network::{Error, ProcessLimit, TooFewFiles};
 
 /// The threads of one node: its socket loop, the control port with a worker, signals. The
 /// system counts each of them as it counts processes.
@@ -23,26 +22,6 @@ const WINDOW: u64 = 64;
 
 /// The files that the launcher has open beside those of starting nodes.
 const FILES_BESIDE: u64 = 48;
-
-/// A limit of the system on processes.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ProcessLimit {
-    /// What the system calls it, or where it is written.
-    pub name: String,
-    /// How many processes and threads it allows.
-    pub max: u64,
-    /// How many there are already.
-    pub used: u64,
-    /// How many the nodes need.
-    pub needed: u64,
-}
-
-impl fmt::Display for ProcessLimit {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { name, max, used, needed } = self;
-        write!(f, "{name} allows {max} processes and threads, {used} run, {needed} more are needed")
-    }
-}
 
 /// The UDP addresses of nodes 1 to `nodes`.
 pub(in crate::network) fn addresses(origin: u16, nodes: u32) -> Result<Vec<SocketAddr>, Error> {
@@ -70,17 +49,8 @@ fn window_within(limit: u64, open: u64) -> Result<usize, Error> {
     let spare = limit.saturating_sub(open.saturating_add(FILES_BESIDE));
     match usize::try_from((spare / 2).min(WINDOW)) {
         Ok(window) if window > 0 => Ok(window),
-        _ => Err(Error::TooFewFiles { needed: open + FILES_BESIDE + 2, limit }),
+        _ => Err(TooFewFiles { needed: open + FILES_BESIDE + 2, limit }.into()),
     }
-}
-
-/// Not so many files may be open at once.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TooFewFiles {
-    /// How many would have to be.
-    pub needed: u64,
-    /// How many may be.
-    pub limit: u64,
 }
 
 /// Sees to it that this process may have so many more files open, as far as the system lets it
@@ -115,7 +85,7 @@ pub(in crate::network) fn check_processes(nodes: u32) -> Result<(), Error> {
     for (name, max, used) in limits {
         if used.saturating_add(needed) > max {
             let limit = Some(ProcessLimit { name, max, used, needed });
-            return Err(Error::TooManyProcesses { nodes, limit });
+            return Err(Error::TooManyProcesses(nodes, limit));
         }
     }
     Ok(())
@@ -213,13 +183,16 @@ mod tests {
         assert_eq!(window_within(u64::MAX, 20).unwrap(), 64);
         assert_eq!(window_within(78, 20).unwrap(), 5);
         let error = window_within(60, 20).unwrap_err();
-        assert!(matches!(error, Error::TooFewFiles { needed: 70, limit: 60 }), "{error:?}");
+        assert!(
+            matches!(error, Error::TooFewFiles(TooFewFiles { needed: 70, limit: 60 })),
+            "{error:?}"
+        );
     }
 
     #[test]
     fn more_nodes_than_the_system_has_numbers_for_are_refused() {
         match check_processes(u32::MAX) {
-            Err(Error::TooManyProcesses { nodes: u32::MAX, limit: Some(limit) }) => {
+            Err(Error::TooManyProcesses(u32::MAX, Some(limit))) => {
                 assert!(limit.used + limit.needed > limit.max, "{limit}");
             }
             other => panic!("{other:?}"),

@@ -1,53 +1,12 @@
 //! Ports: whether they can be had, and who has them instead.
 
-use std::fmt;
 use std::fs;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, UdpSocket};
 use std::os::unix::ffi::OsStrExt;
 
-use super::super::Error;
-use super::process_id;
-
-/// The two kinds of port that a node has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Transport {
-    /// For gossip.
-    Udp,
-    /// For control.
-    Tcp,
-}
-
-impl fmt::Display for Transport {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Udp => "UDP",
-            Self::Tcp => "TCP",
-        })
-    }
-}
-
-/// A process that is in the way.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Holder {
-    /// Its number.
-    pub pid: u32,
-    /// The name the system has for it.
-    pub command: String,
-}
-
-impl fmt::Display for Holder {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} (process {})", self.command, self.pid)
-    }
-}
-
-impl Holder {
-    /// The process of this number, if there is one.
-    pub(in crate::network) fn of(pid: u32) -> Option<Self> {
-        Some(Self { pid, command: process_id::command_of(pid)? })
-    }
-}
+use super::process_id::Holder;
+use crate::network::{Error, Transport};
 
 /// Where the control port of a node is: the number of its UDP port, on loopback.
 pub(in crate::network) fn control_addr(addr: SocketAddr) -> SocketAddr {

@@ -3,6 +3,7 @@
 //! A pid alone proves nothing: numbers are used again, and a pid file that outlives its process
 //! gets an innocent one killed. Pid and start time together name one process of one boot.
 
+use std::fmt;
 use std::fs;
 use std::io;
 use std::sync::OnceLock;
@@ -13,12 +14,38 @@ use rustix::fd::OwnedFd;
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open, pidfd_send_signal};
 
-use super::super::ProcessId;
+use crate::network::ProcessId;
 use crate::protocol::Monotonic;
 use crate::runtime::clock;
 
 /// How often a process is looked at where the system has nothing to wait on.
 const LOOK_INTERVAL: Duration = Duration::from_millis(10);
+
+/// A process that is in the way.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Holder {
+    /// Its number.
+    pub pid: u32,
+    /// The name the system has for it.
+    pub command: String,
+}
+
+impl Holder {
+    /// The process of this number, if there is one. The name has up to 15 characters, and is
+    /// made safe to print.
+    pub(in crate::network) fn of(pid: u32) -> Option<Self> {
+        let name = fs::read(format!("/proc/{pid}/comm")).ok()?;
+        let name = String::from_utf8_lossy(&name);
+        let safe = |c: char| if c.is_control() { '?' } else { c };
+        Some(Self { pid, command: name.trim_end().chars().map(safe).collect() })
+    }
+}
+
+impl fmt::Display for Holder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "process {} ({})", self.pid, self.command)
+    }
+}
 
 /// What became of a signal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -170,13 +197,6 @@ pub(in crate::network) fn boot_id() -> &'static str {
         let id = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
         id.trim().to_owned()
     })
-}
-
-/// The name the system has for a process: up to 15 characters, made safe to print.
-pub(in crate::network) fn command_of(pid: u32) -> Option<String> {
-    let name = fs::read(format!("/proc/{pid}/comm")).ok()?;
-    let name = String::from_utf8_lossy(&name);
-    Some(name.trim_end().chars().map(|c| if c.is_control() { '?' } else { c }).collect())
 }
 
 /// Waits until a file descriptor can be read from, which a pidfd can once its process ended.
