@@ -15,14 +15,12 @@ pub mod launched;
 mod limit_options;
 mod output;
 mod progress;
-mod questions;
 mod render;
 mod survey;
 
 use command::{
-    fault_lab, get_messages, list_networks, list_peers, nodes, plot_network, remove_node,
-    rewire_network, run_node, send_message, show_network, signal_node, simulate, start_network,
-    stop_network, trace_message, watch_network,
+    fault_lab, get_messages, list_peers, networks, nodes, plot_network, run_node, send_message,
+    simulate, start_network, trace_message, watch_network,
 };
 pub use error::Error;
 
@@ -67,7 +65,7 @@ enum Command {
     #[command(override_usage = start_network::USAGE)]
     StartNetwork(start_network::Args),
     /// Stop a network and all its nodes
-    #[command(after_help = stop_network::EXAMPLES)]
+    #[command(after_help = networks::STOP_EXAMPLES)]
     StopNetwork,
     /// Hand a message to one node, for all to get
     #[command(after_help = send_message::EXAMPLES)]
@@ -76,26 +74,26 @@ enum Command {
     #[command(after_help = get_messages::EXAMPLES)]
     GetMessages(get_messages::Args),
     /// Tell a node to leave its network
-    #[command(after_help = remove_node::EXAMPLES)]
-    RemoveNode(remove_node::Args),
+    #[command(after_help = nodes::REMOVE_EXAMPLES)]
+    RemoveNode(nodes::NodeArgs),
     /// Add a node to a network that runs
     #[command(after_help = nodes::ADD_EXAMPLES)]
     AddNode(nodes::AddArgs),
     /// Bring back a node that was removed or died
     #[command(after_help = nodes::START_EXAMPLES)]
-    StartNode(nodes::StartArgs),
+    StartNode(nodes::NodeArgs),
     /// End a node at once, as a crash would
-    #[command(after_help = signal_node::KILL_EXAMPLES)]
-    KillNode(signal_node::Args),
+    #[command(after_help = nodes::KILL_EXAMPLES)]
+    KillNode(nodes::NodeArgs),
     /// Stop a node where it is
-    #[command(after_help = signal_node::PAUSE_EXAMPLES)]
-    PauseNode(signal_node::Args),
+    #[command(after_help = nodes::PAUSE_EXAMPLES)]
+    PauseNode(nodes::NodeArgs),
     /// Let a paused node go on
-    #[command(after_help = signal_node::RESUME_EXAMPLES)]
-    ResumeNode(signal_node::Args),
+    #[command(after_help = nodes::RESUME_EXAMPLES)]
+    ResumeNode(nodes::NodeArgs),
     /// Link the nodes of a network anew, at random
-    #[command(after_help = rewire_network::EXAMPLES)]
-    RewireNetwork(rewire_network::Args),
+    #[command(after_help = networks::REWIRE_EXAMPLES)]
+    RewireNetwork(networks::RewireArgs),
     /// Have nodes lose, delay, double, reorder or corrupt what they send
     #[command(after_help = fault_lab::INJECT_EXAMPLES)]
     InjectFaults(fault_lab::InjectArgs),
@@ -112,7 +110,7 @@ enum Command {
     #[command(after_help = list_peers::EXAMPLES)]
     ListPeers(list_peers::Args),
     /// Show a network and each of its nodes
-    #[command(after_help = show_network::EXAMPLES)]
+    #[command(after_help = networks::SHOW_EXAMPLES)]
     ShowNetwork,
     /// Draw a network as it is now
     #[command(after_help = plot_network::EXAMPLES)]
@@ -124,7 +122,7 @@ enum Command {
     #[command(after_help = watch_network::EXAMPLES)]
     WatchNetwork(watch_network::Args),
     /// Show all networks on this machine
-    #[command(after_help = list_networks::EXAMPLES)]
+    #[command(after_help = networks::LIST_EXAMPLES)]
     ListNetworks,
     /// Let messages spread through a simulated network, and measure how
     #[command(after_help = simulate::EXAMPLES, override_usage = simulate::USAGE)]
@@ -152,26 +150,26 @@ pub fn run(cli: &Cli) -> Result<(), Error> {
     let global = &cli.global;
     let done = match &cli.command {
         Command::StartNetwork(args) => start_network::run(global, args),
-        Command::StopNetwork => stop_network::run(global),
+        Command::StopNetwork => networks::stop(global),
         Command::SendMessage(args) => send_message::run(global, args),
         Command::GetMessages(args) => get_messages::run(global, args),
-        Command::RemoveNode(args) => remove_node::run(global, args),
+        Command::RemoveNode(args) => nodes::remove(global, args),
         Command::AddNode(args) => nodes::add(global, args),
-        Command::StartNode(args) => nodes::start_again(global, args),
-        Command::KillNode(args) => signal_node::kill(global, args),
-        Command::PauseNode(args) => signal_node::pause(global, args),
-        Command::ResumeNode(args) => signal_node::resume(global, args),
-        Command::RewireNetwork(args) => rewire_network::run(global, args),
+        Command::StartNode(args) => nodes::start(global, args),
+        Command::KillNode(args) => nodes::kill(global, args),
+        Command::PauseNode(args) => nodes::pause(global, args),
+        Command::ResumeNode(args) => nodes::resume(global, args),
+        Command::RewireNetwork(args) => networks::rewire(global, args),
         Command::InjectFaults(args) => fault_lab::inject(global, args),
         Command::PartitionNetwork(args) => fault_lab::partition(global, args),
         Command::HealNetwork => fault_lab::heal(global),
         Command::ListFaults => fault_lab::list(global),
         Command::ListPeers(args) => list_peers::run(global, args),
-        Command::ShowNetwork => show_network::run(global),
+        Command::ShowNetwork => networks::show(global),
         Command::PlotNetwork(args) => plot_network::run(global, args),
         Command::TraceMessage(args) => trace_message::run(global, args),
         Command::WatchNetwork(args) => watch_network::run(global, args),
-        Command::ListNetworks => list_networks::run(global),
+        Command::ListNetworks => networks::list(global),
         Command::Simulate(args) => simulate::run(global, args),
         Command::RunNode(args) => run_node::run(global, args),
         Command::NewKey(args) => key_file::run(global, args),

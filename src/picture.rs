@@ -1,7 +1,7 @@
 //! Pictures of networks: which nodes and links, how each looks, where each lies.
 //!
 //! Values only: nothing here writes a file, asks a node or reads a clock. [`topology`] draws a
-//! graph as it was generated, [`overlay_picture`] the links in use now, [`tree()`] how a message spread, and
+//! graph as it was generated, [`overlay()`] the links in use now, [`tree()`] how a message spread, and
 //! [`page()`] replays that in a browser. [`layout`] says where nodes lie, [`look`] what stands for
 //! what, and [`dot`] writes it all for Graphviz.
 
@@ -13,12 +13,11 @@ use crate::topology::{Graph, Kind};
 pub mod dot;
 pub mod layout;
 pub mod look;
-pub mod overlay_picture;
+mod overlay_picture;
 mod page;
-#[cfg(test)]
-mod testing_traces;
 mod tree_picture;
 
+pub use overlay_picture::overlay;
 pub use page::page;
 pub use tree_picture::tree;
 
@@ -51,7 +50,7 @@ pub struct Picture {
     pub frame: Vec<(u32, u32)>,
 }
 
-/// What a picture of a message needs to know of its network beside the trace.
+/// What a picture of a message, or of the links in use, needs to know of its network besides.
 #[derive(Clone, Debug, Default)]
 pub struct Scene {
     /// Its topology in words.

@@ -29,7 +29,7 @@ const ARROWS: [(&str, &[&str]); 11] = [
     ("picture", &["protocol", "spread", "topology"]),
     ("protocol", &["codec"]),
     ("sim", &["metrics", "protocol", "topology"]),
-    ("spread", &["metrics", "protocol"]),
+    ("spread", &["metrics", "protocol", "topology"]),
     ("control", &["codec", "protocol"]),
     ("runtime", &["control", "protocol"]),
     ("network", &["codec", "control", "protocol", "runtime", "topology"]),

@@ -6,10 +6,11 @@ use std::thread;
 use crossbeam_channel::{Receiver, bounded, never};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
+use serde_json::Value;
 
-use crate::cli::Error;
 use crate::cli::interrupt::Interrupt;
 use crate::cli::render::escape;
+use crate::cli::{Error, Global};
 
 /// The width of what is written to a file or a pipe.
 const WIDTH_ELSEWHERE: usize = 100;
@@ -52,8 +53,13 @@ pub(crate) fn bytes(bytes: &[u8]) -> Result<(), Error> {
 }
 
 /// Writes a JSON document and a line end to stdout.
-pub(crate) fn json(value: &serde_json::Value) -> Result<(), Error> {
+pub(crate) fn json(value: &Value) -> Result<(), Error> {
     result(&escape::json(value))
+}
+
+/// Writes a result: as a document where programs read it, and else as text.
+pub(crate) fn answer(global: &Global, document: &Value, text: &str) -> Result<(), Error> {
+    if global.json { json(document) } else { result(text) }
 }
 
 /// Writes a remark to stderr. It may quote what a user typed, so it is made safe for terminals.

@@ -12,7 +12,6 @@ pub(crate) mod fault_text;
 pub(crate) mod message_text;
 pub(crate) mod network_text;
 pub(crate) mod peer_text;
-pub(crate) mod plot_text;
 pub(crate) mod simulation_text;
 pub(crate) mod spread_text;
 pub(crate) mod time_text;

@@ -1,93 +1,111 @@
-//! What all nodes of a network say, asked at once: of their links, and of messages.
+//! Questions to nodes: one, or all of a network at once.
 
-use crate::cli::render::count;
-use crate::cli::render::network_text::NodeState;
-use crate::cli::{Error, questions};
+use std::thread;
+
+use crossbeam_channel as channel;
+
+use super::Error;
+use super::render::count;
 use crate::control::client::{self, Client};
 use crate::control::{Request, Response};
 use crate::network::{Fault, NodeRecord, Record};
-use crate::protocol::{
-    FaultRule, Holding, MessageId, MessageInfo, MessageQuery, NodeId, NodeRanges, PeerInfo, Which,
-};
-use crate::spread::{Faults, Said};
+use crate::protocol::{NodeId, PeerInfo};
+use crate::spread::{Faults, NodeState};
 
-/// How many of a node's last messages are looked at to find the one that was sent last: they
-/// arrive in another order than they were sent. So few that they fit a page.
-const LAST_MESSAGES: u64 = 4;
+/// How many nodes are asked at the same time.
+const WORKERS_MAX: usize = 32;
 
-/// What one node said: its links, and what it has of each message asked about.
-type Answer = (Vec<PeerInfo>, Vec<Holding>);
+/// What a conversation with a node gave; `None` where the node answered something else than it
+/// was asked for.
+pub(crate) type Said<T> = Result<Option<T>, client::Error>;
 
-/// What is known of each node of a network, asked about these messages.
-pub(crate) struct Survey {
-    /// All nodes, by number.
-    nodes: Vec<(NodeId, NodeState, Option<Answer>)>,
-    /// The partitions in force, and the other faults.
-    partitions: Vec<Vec<NodeRanges>>,
-    rules: Vec<FaultRule>,
+/// One node of a network, and what it answered.
+#[derive(Clone, Debug)]
+pub(crate) struct Asked<'a, T> {
+    pub(crate) record: &'a NodeRecord,
+    pub(crate) state: NodeState,
+    /// `None` where the node could not be asked, or gave no good answer in time.
+    pub(crate) answer: Option<T>,
 }
 
-impl Survey {
-    /// Asks every node that runs, in parallel, one connection each. Who gives no answer within
-    /// its deadline is shown as such.
-    pub(crate) fn of(record: &Record, ids: &[MessageId]) -> Self {
-        let live: Vec<&NodeRecord> = running(record);
-        let answers = questions::converse(record, &live, |client| say(client, ids));
-        let mut answers = live.iter().zip(answers).peekable();
-        let mut nodes = Vec::with_capacity(record.nodes.len());
-        for node in &record.nodes {
-            let asked = answers.next_if(|(asked, _)| asked.node == node.node);
-            let answer = asked.and_then(|(_, answer)| answer.ok());
-            let state = match &answer {
-                Some(_) => NodeState::Up,
-                None => state_without_answer(record, node),
-            };
-            nodes.push((node.node, state, answer));
-        }
-        let (partitions, rules) = faults(record);
-        Self { nodes, partitions, rules }
-    }
+/// Has a conversation with one node.
+pub(crate) fn one<T>(
+    record: &Record,
+    node: NodeId,
+    say: impl FnOnce(&mut Client) -> Said<T>,
+) -> Result<T, Error> {
+    let said = say(&mut record.connect(node)?).map_err(|error| Error::no_answer(node, &error))?;
+    said.ok_or_else(|| Error::other_answer(node))
+}
 
-    /// How many nodes answered.
-    pub(crate) fn answered(&self) -> usize {
-        self.nodes.iter().filter(|(_, _, answer)| answer.is_some()).count()
-    }
-
-    /// What the nodes said of the message that was asked about at this place.
-    pub(crate) fn said(&self, at: usize) -> Vec<Said> {
-        let said = |(node, state, answer): &(NodeId, NodeState, Option<Answer>)| Said {
-            node: *node,
-            state: *state,
-            holding: answer.as_ref().and_then(|(_, holdings)| holdings.get(at).cloned()),
-            peers: answer.as_ref().map(|(peers, _)| peers.clone()).unwrap_or_default(),
+/// Has the same conversation with every node that runs, over one connection each. Returns all
+/// nodes of the network, by number. A node that does not answer is no error.
+pub(crate) fn all<T: Send>(
+    record: &Record,
+    say: impl Fn(&mut Client) -> Said<T> + Sync,
+) -> Vec<Asked<'_, T>> {
+    let running: Vec<&NodeRecord> =
+        record.nodes.iter().filter(|node| record.is_running(node)).collect();
+    let mut answers = running.iter().zip(some(record, &running, say)).peekable();
+    let mut asked = Vec::with_capacity(record.nodes.len());
+    for node in &record.nodes {
+        let answer = answers.next_if(|(asked, _)| asked.node == node.node);
+        let answer = answer.and_then(|(_, answer)| answer);
+        let state = match answer {
+            Some(_) => NodeState::Up,
+            None if node.removed => NodeState::Removed,
+            // It may have been paused, or have ended, while it was asked.
+            None if record.is_paused(node) => NodeState::Paused,
+            None if record.is_up(node) => NodeState::Silent,
+            None => NodeState::Down,
         };
-        self.nodes.iter().map(said).collect()
+        asked.push(Asked { record: node, state, answer });
     }
-
-    /// The faults in force.
-    pub(crate) fn faults(&self) -> Faults<'_> {
-        Faults { partitions: &self.partitions, rules: &self.rules }
-    }
+    asked
 }
 
-/// Finds the message that was sent last, of all that any node holds, by its origin's clock.
-/// `None` where no node holds any; an error where no node answers.
-pub(crate) fn newest(record: &Record) -> Result<Option<MessageId>, Error> {
-    let query = MessageQuery { which: Which::All, last: Some(LAST_MESSAGES), after: None };
-    let answers = questions::all(record, &running(record), &Request::Messages(query));
-    let pages = answers.into_iter().filter_map(|answer| match answer {
-        Ok(Response::Messages(page)) => Some(page.messages),
-        _ => None,
+/// Has the same conversation with each of these nodes; the answers come in their order.
+///
+/// A few workers take node by node, so that a thousand nodes are asked quickly, and one that is
+/// stopped delays nobody but itself.
+pub(crate) fn some<T: Send>(
+    record: &Record,
+    nodes: &[&NodeRecord],
+    say: impl Fn(&mut Client) -> Said<T> + Sync,
+) -> Vec<Option<T>> {
+    let (jobs, next_job) = channel::unbounded();
+    for index in 0..nodes.len() {
+        let _ = jobs.send(index);
+    }
+    drop(jobs);
+    let (results, answers) = channel::unbounded();
+    let work = || {
+        for index in &next_job {
+            let _ = results.send((index, one(record, nodes[index].node, &say).ok()));
+        }
+    };
+    thread::scope(|scope| {
+        for number in 1..WORKERS_MAX.min(nodes.len()) {
+            let named = thread::Builder::new().name(format!("ask-{number}"));
+            // Fewer threads than hoped for only means that it takes longer.
+            let _ = named.spawn_scoped(scope, work);
+        }
+        work();
     });
-    let pages: Vec<Vec<MessageInfo>> = pages.collect();
-    if pages.is_empty() {
-        return Err(no_answer(record));
-    }
-    let newest = pages.into_iter().flatten().max_by_key(|info| (info.sent_at, info.id));
-    Ok(newest.map(|info| info.id))
+    drop(results);
+    let mut answers: Vec<_> = answers.iter().collect();
+    answers.sort_by_key(|(index, _)| *index);
+    answers.into_iter().map(|(_, answer)| answer).collect()
 }
 
-/// No node of the network answers.
+/// Asks a node for its neighbours, sorted by number.
+pub(crate) fn peers(client: &mut Client) -> Said<Vec<PeerInfo>> {
+    let Response::Peers(mut peers) = client.ask(&Request::Peers)? else { return Ok(None) };
+    peers.sort_by_key(|peer| peer.node);
+    Ok(Some(peers))
+}
+
+/// The error for a network of which no node answers.
 pub(crate) fn no_answer(record: &Record) -> Error {
     let paused = record.nodes.iter().filter(|node| record.is_paused(node)).count();
     let why = match paused {
@@ -102,42 +120,14 @@ pub(crate) fn no_answer(record: &Record) -> Error {
     )
 }
 
-fn running(record: &Record) -> Vec<&NodeRecord> {
-    record.nodes.iter().filter(|node| record.is_running(node)).collect()
-}
-
-/// How a node is seen that did not answer, or was not asked. It may have been paused, or have
-/// ended, while it was asked.
-fn state_without_answer(record: &Record, node: &NodeRecord) -> NodeState {
-    match () {
-        () if node.removed => NodeState::Removed,
-        () if record.is_paused(node) => NodeState::Paused,
-        () if record.is_up(node) => NodeState::Silent,
-        () => NodeState::Down,
-    }
-}
-
-/// The partitions in force, and the other faults.
-pub(crate) fn faults(record: &Record) -> (Vec<Vec<NodeRanges>>, Vec<FaultRule>) {
-    let (mut partitions, mut rules) = (Vec::new(), Vec::new());
-    for fault in &record.faults {
+/// The faults in force, as the network's record has them.
+pub(crate) fn faults(record: &Record) -> Faults {
+    let mut faults = Faults::default();
+    for fault in record.faults.iter().cloned() {
         match fault {
-            Fault::Partition(groups) => partitions.push(groups.clone()),
-            Fault::Effect(rule) => rules.push(rule.clone()),
+            Fault::Partition(groups) => faults.partitions.push(groups),
+            Fault::Effect(rule) => faults.rules.push(rule),
         }
     }
-    (partitions, rules)
-}
-
-/// Asks one node; `None` if it answers something else.
-fn say(client: &mut Client, ids: &[MessageId]) -> Result<Option<Answer>, client::Error> {
-    let Response::Peers(peers) = client.ask(&Request::Peers)? else { return Ok(None) };
-    let mut holdings = Vec::with_capacity(ids.len());
-    for id in ids {
-        let Response::Message(holding) = client.ask(&Request::Message(*id))? else {
-            return Ok(None);
-        };
-        holdings.push(holding);
-    }
-    Ok(Some((peers, holdings)))
+    faults
 }

@@ -10,12 +10,13 @@
 //! order, is moved towards its distance in hops, ever more gently. Then nodes that would cover
 //! one another are pushed apart.
 
-use std::collections::VecDeque;
 use std::f64::consts::PI;
 
 use rand::rngs::Xoshiro256PlusPlus;
 use rand::seq::{self, SliceRandom};
 use rand::{RngExt, SeedableRng};
+
+use crate::topology::measure::hops;
 
 /// A place: to the right, and down.
 pub type Place = (f64, f64);
@@ -118,7 +119,7 @@ fn pairs(neighbours: &[Vec<usize>], rng: &mut Xoshiro256PlusPlus) -> Vec<Pair> {
     let all = count * count.saturating_sub(1) / 2;
     let mut pairs = Vec::with_capacity(all.min(PAIRS_MAX));
     for node in 0..count {
-        let hops = hops_from(neighbours, node);
+        let hops = hops(neighbours, [node]);
         let apart = hops.iter().flatten().max().unwrap_or(&0) + HOPS_APART;
         let mut add = |other: usize| {
             pairs.push(pair(node, other, f64::from(hops[other].unwrap_or(apart))));
@@ -138,21 +139,6 @@ fn pairs(neighbours: &[Vec<usize>], rng: &mut Xoshiro256PlusPlus) -> Vec<Pair> {
 fn pair(a: usize, b: usize, hops: f64) -> Pair {
     let narrow = |index| u32::try_from(index).expect("nodes are numbered with u32");
     (narrow(a), narrow(b), hops)
-}
-
-fn hops_from(neighbours: &[Vec<usize>], start: usize) -> Vec<Option<u32>> {
-    let mut hops = vec![None; neighbours.len()];
-    hops[start] = Some(0);
-    let mut queue = VecDeque::from([(start, 0)]);
-    while let Some((at, far)) = queue.pop_front() {
-        for &next in &neighbours[at] {
-            if hops[next].is_none() {
-                hops[next] = Some(far + 1);
-                queue.push_back((next, far + 1));
-            }
-        }
-    }
-    hops
 }
 
 /// Anywhere in a square; no two in the same place.

@@ -3,7 +3,8 @@
 //! Nothing is told by colour alone: whatever is out of order also has another line. The colours
 //! are told apart with any kind of colour vision, and numbers can be read on each of them.
 
-use crate::protocol::NodeRanges;
+use super::{Link, Node};
+use crate::spread::NodeState;
 
 /// How a node looks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -12,14 +13,8 @@ pub enum NodeLook {
     Plain,
     /// In this group of a partition, counted from 0.
     Group(usize),
-    /// Its process is there and does not answer.
-    Silent,
-    /// Its process was stopped where it is.
-    Paused,
-    /// Its process is gone.
-    Down,
-    /// It left.
-    Removed,
+    /// Silent, paused, down or removed.
+    Out(NodeState),
     /// Reached, at this share of the way from the first to the last.
     Shade(Colour),
     /// Where a message started, in this shade.
@@ -60,9 +55,9 @@ pub enum Sample {
     Shades(String, Vec<(Colour, String)>),
 }
 
-/// A colour: red, green, blue.
+/// A colour, as `0xRRGGBB`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Colour(pub u8, pub u8, pub u8);
+pub struct Colour(pub u32);
 
 /// Whether a line is whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,39 +98,24 @@ pub struct LinkStyle {
     pub arrow: bool,
 }
 
-const WHITE: Colour = Colour(0xff, 0xff, 0xff);
-const BLACK: Colour = Colour(0, 0, 0);
-const GREY: Colour = Colour(0x8a, 0x92, 0x9b);
+const WHITE: Colour = Colour(0xffffff);
+const BLACK: Colour = Colour(0x000000);
 
 /// The faces of a partition's groups; more groups begin anew.
-const GROUPS: [Colour; 4] = [
-    Colour(0xcf, 0xe2, 0xf7),
-    Colour(0xfb, 0xdf, 0xb6),
-    Colour(0xcd, 0xec, 0xda),
-    Colour(0xf0, 0xd3, 0xe8),
-];
+const GROUPS: [u32; 4] = [0xcfe2f7, 0xfbdfb6, 0xcdecda, 0xf0d3e8];
 
 /// Viridis (Smith and van der Walt, 2015) at eleven points: dark to bright, even to the eye, and
 /// in the same order for those who see fewer colours.
-const SHADES: [Colour; 11] = [
-    Colour(0x44, 0x01, 0x54),
-    Colour(0x48, 0x24, 0x75),
-    Colour(0x41, 0x44, 0x87),
-    Colour(0x35, 0x5f, 0x8d),
-    Colour(0x2a, 0x78, 0x8e),
-    Colour(0x21, 0x91, 0x8c),
-    Colour(0x22, 0xa8, 0x84),
-    Colour(0x44, 0xbf, 0x70),
-    Colour(0x7a, 0xd1, 0x51),
-    Colour(0xbd, 0xdf, 0x26),
-    Colour(0xfd, 0xe7, 0x25),
+const SHADES: [u32; 11] = [
+    0x440154, 0x482475, 0x414487, 0x355f8d, 0x2a788e, 0x21918c, 0x22a884, 0x44bf70, 0x7ad151,
+    0xbddf26, 0xfde725,
 ];
 
 impl Colour {
     /// `#0a1b2c`.
     #[must_use]
     pub fn hex(self) -> String {
-        format!("#{:02x}{:02x}{:02x}", self.0, self.1, self.2)
+        format!("#{:06x}", self.0)
     }
 
     /// The shade of `step` steps of `steps`: dark for the first, bright for the last.
@@ -146,30 +126,36 @@ impl Colour {
         // `at` is from 0 to 10.
         let low = (at as usize).min(last - 1);
         let share = at - low as f64;
-        let mix = |a: u8, b: u8| (f64::from(a) * (1.0 - share) + f64::from(b) * share) as u8;
-        let (a, b) = (SHADES[low], SHADES[low + 1]);
-        Self(mix(a.0, b.0), mix(a.1, b.1), mix(a.2, b.2))
+        let (a, b) = (Self(SHADES[low]).parts(), Self(SHADES[low + 1]).parts());
+        let mix = |part: usize| (a[part] * (1.0 - share) + b[part] * share) as u32;
+        Self(mix(0) << 16 | mix(1) << 8 | mix(2))
     }
 
-    /// Black or white, whatever can be read better on it.
+    /// Black or white, whichever can be read better on it.
     #[must_use]
     pub fn text(self) -> Self {
         if self.contrast(WHITE) >= self.contrast(BLACK) { WHITE } else { BLACK }
     }
 
     /// How well two colours stand out against each other, as WCAG 2 defines it: from 1 to 21.
-    #[must_use]
-    pub fn contrast(self, other: Self) -> f64 {
+    fn contrast(self, other: Self) -> f64 {
         let (a, b) = (self.luminance(), other.luminance());
         (a.max(b) + 0.05) / (a.min(b) + 0.05)
     }
 
     fn luminance(self) -> f64 {
-        let linear = |part: u8| {
-            let part = f64::from(part) / 255.0;
+        let linear = |part: f64| {
+            let part = part / 255.0;
             if part <= 0.04045 { part / 12.92 } else { ((part + 0.055) / 1.055).powf(2.4) }
         };
-        0.2126 * linear(self.0) + 0.7152 * linear(self.1) + 0.0722 * linear(self.2)
+        let [red, green, blue] = self.parts().map(linear);
+        0.2126 * red + 0.7152 * green + 0.0722 * blue
+    }
+
+    /// Red, green and blue.
+    fn parts(self) -> [f64; 3] {
+        let [_, red, green, blue] = self.0.to_be_bytes();
+        [red, green, blue].map(f64::from)
     }
 }
 
@@ -177,55 +163,27 @@ impl NodeLook {
     /// How to draw it.
     #[must_use]
     pub fn style(self) -> NodeStyle {
-        let blue = Colour(0x2b, 0x5d, 0x9b);
-        let plain = NodeStyle {
-            fill: Colour(0xe3, 0xed, 0xf9),
-            rim: blue,
-            text: BLACK,
-            line: Line::Solid,
+        const BLUE: u32 = 0x2b5d9b;
+        let look = |fill, rim, text, line| NodeStyle {
+            fill: Colour(fill),
+            rim: Colour(rim),
+            text,
+            line,
             double: false,
         };
-        let amber = Colour(0x9a, 0x62, 0x00);
-        let shade = |fill: Colour| NodeStyle {
-            fill,
-            rim: Colour(0x33, 0x3a, 0x41),
-            text: fill.text(),
-            ..plain
-        };
+        let shade = |Colour(fill)| look(fill, 0x333a41, Colour(fill).text(), Line::Solid);
         match self {
-            Self::Plain => plain,
-            Self::Group(group) => NodeStyle { fill: GROUPS[group % GROUPS.len()], ..plain },
-            Self::Silent => NodeStyle {
-                fill: Colour(0xff, 0xf0, 0xb8),
-                rim: amber,
-                line: Line::Dotted,
-                ..plain
-            },
-            Self::Paused => NodeStyle {
-                fill: Colour(0xff, 0xf0, 0xb8),
-                rim: amber,
-                line: Line::Dashed,
-                ..plain
-            },
-            Self::Down => {
-                let dark = Colour(0x3c, 0x40, 0x46);
-                NodeStyle { fill: dark, rim: dark, text: WHITE, ..plain }
+            Self::Plain | Self::Out(NodeState::Up) => look(0xe3edf9, BLUE, BLACK, Line::Solid),
+            Self::Group(group) => look(GROUPS[group % GROUPS.len()], BLUE, BLACK, Line::Solid),
+            Self::Out(NodeState::Silent) => look(0xfff0b8, 0x9a6200, BLACK, Line::Dotted),
+            Self::Out(NodeState::Paused) => look(0xfff0b8, 0x9a6200, BLACK, Line::Dashed),
+            Self::Out(NodeState::Down) => look(0x3c4046, 0x3c4046, WHITE, Line::Solid),
+            Self::Out(NodeState::Removed) => {
+                look(0xffffff, 0x8a929b, Colour(0x6a727b), Line::Dotted)
             }
-            Self::Removed => NodeStyle {
-                fill: WHITE,
-                rim: GREY,
-                text: Colour(0x6a, 0x72, 0x7b),
-                line: Line::Dotted,
-                ..plain
-            },
             Self::Shade(colour) => shade(colour),
             Self::Origin(colour) => NodeStyle { double: true, ..shade(colour) },
-            Self::Without => NodeStyle {
-                fill: WHITE,
-                rim: Colour(0xc4, 0x3c, 0x00),
-                line: Line::Dashed,
-                ..plain
-            },
+            Self::Without => look(0xffffff, 0xc43c00, BLACK, Line::Dashed),
         }
     }
 }
@@ -234,41 +192,38 @@ impl LinkLook {
     /// How to draw it.
     #[must_use]
     pub fn style(self) -> LinkStyle {
-        let grey = Colour(0xa9, 0xb4, 0xc0);
-        let plain = LinkStyle { colour: grey, tenths: 8, line: Line::Solid, arrow: false };
-        match self {
-            Self::Plain => plain,
-            Self::Made => LinkStyle { colour: Colour(0xd5, 0x5e, 0x00), tenths: 22, ..plain },
-            Self::Doubted => LinkStyle {
-                colour: Colour(0x9a, 0x62, 0x00),
-                tenths: 12,
-                line: Line::Dashed,
-                ..plain
-            },
-            Self::Gone => LinkStyle { tenths: 7, line: Line::Dotted, ..plain },
-            Self::Faulty => LinkStyle {
-                colour: Colour(0x88, 0x33, 0x88),
-                tenths: 16,
-                line: Line::Dashed,
-                ..plain
-            },
-            Self::Cut => LinkStyle {
-                colour: Colour(0xc8, 0x1e, 0x1e),
-                tenths: 10,
-                line: Line::Dotted,
-                ..plain
-            },
-            Self::Tree => {
-                LinkStyle { colour: Colour(0x33, 0x3a, 0x41), tenths: 22, arrow: true, ..plain }
-            }
-            Self::Pale => LinkStyle { colour: Colour(0xc9, 0xd0, 0xd8), tenths: 6, ..plain },
-        }
+        let (colour, tenths, line) = match self {
+            Self::Plain => (0xa9b4c0, 8, Line::Solid),
+            Self::Made => (0xd55e00, 22, Line::Solid),
+            Self::Doubted => (0x9a6200, 12, Line::Dashed),
+            Self::Gone => (0xa9b4c0, 7, Line::Dotted),
+            Self::Faulty => (0x883388, 16, Line::Dashed),
+            Self::Cut => (0xc81e1e, 10, Line::Dotted),
+            Self::Tree => (0x333a41, 22, Line::Solid),
+            Self::Pale => (0xc9d0d8, 6, Line::Solid),
+        };
+        LinkStyle { colour: Colour(colour), tenths, line, arrow: self == Self::Tree }
     }
 }
 
-/// Whether these ranges cover this node; no ranges cover all.
-pub(super) fn covers(ranges: &NodeRanges, node: u32) -> bool {
-    ranges.is_empty() || ranges.iter().any(|(first, last)| (*first..=*last).contains(&node))
+/// A sample of each look in the picture: those of nodes that are out, after those in `words`.
+pub(super) fn node_samples(nodes: &[Node], words: &[(NodeLook, &str)]) -> Vec<Sample> {
+    let out = [
+        (NodeLook::Out(NodeState::Silent), "does not answer"),
+        (NodeLook::Out(NodeState::Paused), "paused"),
+        (NodeLook::Out(NodeState::Down), "down"),
+        (NodeLook::Out(NodeState::Removed), "removed"),
+    ];
+    let seen = |(look, _): &&(NodeLook, &str)| nodes.iter().any(|node| node.look == *look);
+    let sample = |&(look, words): &(NodeLook, &str)| Sample::Node(look, words.into());
+    words.iter().chain(&out).filter(seen).map(sample).collect()
+}
+
+/// A sample of each of these looks that is in the picture.
+pub(super) fn link_samples(links: &[Link], words: &[(LinkLook, &str)]) -> Vec<Sample> {
+    let seen = |(look, _): &&(LinkLook, &str)| links.iter().any(|link| link.look == *look);
+    let sample = |&(look, words): &(LinkLook, &str)| Sample::Link(look, words.into());
+    words.iter().filter(seen).map(sample).collect()
 }
 
 #[cfg(test)]
@@ -297,10 +252,10 @@ mod tests {
         let groups = (0..4).map(NodeLook::Group);
         let others = [
             NodeLook::Plain,
-            NodeLook::Silent,
-            NodeLook::Paused,
-            NodeLook::Down,
-            NodeLook::Removed,
+            NodeLook::Out(NodeState::Silent),
+            NodeLook::Out(NodeState::Paused),
+            NodeLook::Out(NodeState::Down),
+            NodeLook::Out(NodeState::Removed),
             NodeLook::Without,
         ];
         for look in groups.chain(others) {

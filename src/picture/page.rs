@@ -137,11 +137,11 @@ fn message(trace: &Trace, index: &BTreeMap<u32, usize>) -> Value {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing_traces::ring;
     use super::*;
+    use crate::spread::testing_answers::{ring, trace};
 
     fn of(text: &str) -> String {
-        let mut trace = ring(8);
+        let mut trace = trace(ring(8, 1));
         trace.text = text.into();
         page(&[trace], &Scene { ring: true, ..Scene::default() }).unwrap()
     }

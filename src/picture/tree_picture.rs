@@ -1,6 +1,6 @@
 //! The infection tree of a message, on the links of its network.
 
-use super::look::{Colour, LinkLook, NodeLook, Sample};
+use super::look::{self, Colour, LinkLook, NodeLook, Sample};
 use super::{Link, Node, Picture, Scene};
 use crate::spread::{LinkState, NodeState, Trace, TraceNode};
 
@@ -61,10 +61,7 @@ fn look(node: &TraceNode, most: u32) -> NodeLook {
         (Some(receipt), _) if receipt.hops == 0 => NodeLook::Origin(Colour::shade(0, most)),
         (Some(receipt), _) => NodeLook::Shade(Colour::shade(receipt.hops, most)),
         (None, NodeState::Up) => NodeLook::Without,
-        (None, NodeState::Silent) => NodeLook::Silent,
-        (None, NodeState::Paused) => NodeLook::Paused,
-        (None, NodeState::Down) => NodeLook::Down,
-        (None, NodeState::Removed) => NodeLook::Removed,
+        (None, state) => NodeLook::Out(state),
     }
 }
 
@@ -111,35 +108,22 @@ fn legend(nodes: &[Node], links: &[Link], most: u32) -> Vec<Vec<Sample>> {
     let origin =
         origin.map(|node| Sample::Node(node.look, format!("origin, node {}", node.number)));
     let mut second: Vec<Sample> = origin.into_iter().collect();
-    for (look, words) in [
-        (NodeLook::Without, "without it"),
-        (NodeLook::Silent, "does not answer"),
-        (NodeLook::Paused, "paused"),
-        (NodeLook::Down, "down"),
-        (NodeLook::Removed, "removed"),
-    ] {
-        if nodes.iter().any(|node| node.look == look) {
-            second.push(Sample::Node(look, words.into()));
-        }
-    }
-    for (look, words) in [
+    second.extend(look::node_samples(nodes, &[(NodeLook::Without, "without it")]));
+    let words = [
         (LinkLook::Tree, "first copy"),
         (LinkLook::Pale, "other link"),
         (LinkLook::Gone, "out of use"),
         (LinkLook::Cut, "cut by a fault"),
-    ] {
-        if links.iter().any(|link| link.look == look) {
-            second.push(Sample::Link(look, words.into()));
-        }
-    }
+    ];
+    second.extend(look::link_samples(links, &words));
     let rows = std::iter::once(vec![shades]).chain(second.chunks(5).map(<[Sample]>::to_vec));
     rows.collect()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing_traces::ring;
     use super::*;
+    use crate::spread::testing_answers::{ring, trace};
 
     fn scene() -> Scene {
         Scene { kind: "circular".into(), ring: true, ..Scene::default() }
@@ -147,7 +131,7 @@ mod tests {
 
     #[test]
     fn the_tree_lies_on_the_topology() {
-        let picture = tree(&ring(8), &scene());
+        let picture = tree(&trace(ring(8, 1)), &scene());
         assert_eq!(
             picture.title,
             "default: circular, message 1.1 at 8 of 8 nodes after 4 hops and 400 µs"
@@ -161,7 +145,7 @@ mod tests {
 
     #[test]
     fn who_lacks_it_is_marked_and_the_text_is_not_too_long() {
-        let mut trace = ring(8);
+        let mut trace = trace(ring(8, 1));
         trace.nodes[4].receipt = None;
         trace.text = "🍌".repeat(1000);
         let picture = tree(&trace, &scene());
@@ -173,7 +157,7 @@ mod tests {
 
     #[test]
     fn a_message_that_went_nowhere_is_a_picture_too() {
-        let mut trace = ring(2);
+        let mut trace = trace(ring(2, 1));
         trace.nodes[1].receipt = None;
         assert_eq!(tree(&trace, &scene()).legend.len(), 2);
     }

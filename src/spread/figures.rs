@@ -290,7 +290,7 @@ mod tests {
     use crate::protocol::{Holding, PathInfo};
 
     fn figures(said: Vec<Said>) -> Figures {
-        Trace::of("default", "1.1".parse().unwrap(), said, Faults::default()).unwrap().figures
+        Trace::of("default", "1.1".parse().unwrap(), said, &Faults::default()).unwrap().figures
     }
 
     #[test]

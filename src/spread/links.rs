@@ -1,11 +1,13 @@
 //! The links between nodes as they are now, from what both ends say.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 
+use petgraph::unionfind::UnionFind;
 use serde::Serialize;
 
 use super::Said;
 use crate::protocol::{FaultRule, NodeId, NodeRanges, PeerState};
+use crate::topology::measure::hops;
 
 /// How a node is seen from outside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -74,6 +76,18 @@ pub struct Link {
     pub v: NodeId,
     /// How it is seen.
     pub state: LinkState,
+    /// Whether the network's record has it. Nodes make other links themselves.
+    #[serde(skip)]
+    pub planned: bool,
+    /// Whether both ends live and one of them at least uses it; it may be cut all the same.
+    #[serde(skip)]
+    pub used: bool,
+    /// Whether it is in use, and one end has doubts about the other.
+    #[serde(skip)]
+    pub doubted: bool,
+    /// Whether a fault mistreats what crosses it, in one direction at least.
+    #[serde(skip)]
+    pub faulty: bool,
 }
 
 /// All nodes, and the links between them.
@@ -81,45 +95,63 @@ pub struct Link {
 pub struct Overlay {
     /// The nodes, by number.
     pub nodes: Vec<(NodeId, NodeState)>,
-    /// The links, in ascending order.
+    /// The links that nodes tell of or that were planned, in ascending order. An end may be a
+    /// node that is not among `nodes`: one that was started by hand on another machine.
     pub links: Vec<Link>,
     /// For each node, where its neighbours over links in use stand in `nodes`.
     pub(super) adjacent: Vec<Vec<usize>>,
 }
 
 impl Overlay {
-    /// What the nodes, sorted by number, say of their links. A link that only one end tells of
-    /// counts: the other end may have had no answer to give.
+    /// What the nodes, sorted by number, say of their links, and the links that were planned. A
+    /// link that only one end tells of counts: the other end may have had no answer to give.
     #[must_use]
-    pub fn of(said: &[Said], faults: Faults) -> Self {
+    pub fn of(said: &[Said], planned: &[(u32, u32)], faults: &Faults) -> Self {
         let nodes: Vec<_> = said.iter().map(|said| (said.node, said.state)).collect();
-        let mut seen: BTreeMap<(NodeId, NodeId), Vec<PeerState>> = BTreeMap::new();
+        let ordered = |a: NodeId, b: NodeId| (a.min(b), a.max(b));
+        let planned = planned.iter().map(|(a, b)| ordered(NodeId(*a), NodeId(*b)));
+        let planned: BTreeSet<(NodeId, NodeId)> = planned.collect();
+        let mut told: BTreeMap<(NodeId, NodeId), Vec<PeerState>> =
+            planned.iter().map(|ends| (*ends, Vec::new())).collect();
         for one in said {
             for peer in &one.peers {
-                let ends = (one.node.min(peer.node), one.node.max(peer.node));
-                seen.entry(ends).or_default().push(peer.state);
+                told.entry(ordered(one.node, peer.node)).or_default().push(peer.state);
             }
         }
-        let at = |node: NodeId| nodes.binary_search_by_key(&node, |(node, _)| *node).ok();
-        let lives = |node| at(node).is_some_and(|at| nodes[at].1.lives());
-        let mut links = Vec::new();
-        for ((u, v), states) in seen {
-            if at(u).is_none() || at(v).is_none() {
-                continue;
-            }
-            let cut = faults.cut(u.0, v.0);
-            if let Some(state) = link_state(&states, lives(u) && lives(v), cut) {
-                links.push(Link { u, v, state });
+        let mut overlay = Self { adjacent: vec![Vec::new(); nodes.len()], nodes, links: vec![] };
+        for (ends, states) in told {
+            let planned = planned.contains(&ends);
+            if planned || states.iter().any(|state| *state != PeerState::Removed) {
+                overlay.add(ends, &states, planned, faults);
             }
         }
-        let mut adjacent = vec![Vec::new(); nodes.len()];
-        for link in links.iter().filter(|link| link.state.is_in_use()) {
-            if let (Some(u), Some(v)) = (at(link.u), at(link.v)) {
-                adjacent[u].push(v);
-                adjacent[v].push(u);
-            }
+        overlay
+    }
+
+    fn add(&mut self, ends: (NodeId, NodeId), told: &[PeerState], planned: bool, faults: &Faults) {
+        use PeerState::{Alive, Dead, Joining, Suspected};
+        let any = |wanted: &[PeerState]| wanted.iter().any(|wanted| told.contains(wanted));
+        let (u, v) = ends;
+        let places = (self.place(u), self.place(v));
+        let lives = |at: Option<usize>| at.is_none_or(|at| self.nodes[at].1.lives());
+        let both_live = lives(places.0) && lives(places.1);
+        let used = both_live && any(&[Joining, Alive, Suspected]);
+        let state = match () {
+            () if !both_live => LinkState::Lost,
+            () if faults.cut(u.0, v.0) => LinkState::Cut,
+            // One end may have noticed before the other that all is well again.
+            () if any(&[Alive]) && !any(&[Suspected]) => LinkState::Alive,
+            // Planned links carry messages before they are confirmed.
+            () if used => LinkState::Suspected,
+            () => LinkState::Lost,
+        };
+        let doubted = used && any(&[Suspected, Dead]);
+        let faulty = faults.mistreat(u.0, v.0);
+        self.links.push(Link { u, v, state, planned, used, doubted, faulty });
+        if let (true, (Some(u), Some(v))) = (state.is_in_use(), places) {
+            self.adjacent[u].push(v);
+            self.adjacent[v].push(u);
         }
-        Self { nodes, links, adjacent }
     }
 
     /// Where a node stands in `nodes`.
@@ -129,62 +161,44 @@ impl Overlay {
     }
 
     /// The fewest links in use from one of these nodes to each node, in the order of `nodes`;
-    /// `None` where there is no way. Found by breadth-first search.
+    /// `None` where there is no way.
     #[must_use]
     pub fn distances(&self, from: &[NodeId]) -> Vec<Option<u32>> {
-        let mut distances = vec![None; self.nodes.len()];
-        let mut queue: VecDeque<usize> = from.iter().filter_map(|node| self.place(*node)).collect();
-        for start in &queue {
-            distances[*start] = Some(0);
-        }
-        while let Some(at) = queue.pop_front() {
-            let hops = distances[at].map(|hops: u32| hops + 1);
-            for &next in &self.adjacent[at] {
-                if distances[next].is_none() {
-                    distances[next] = hops;
-                    queue.push_back(next);
-                }
+        hops(&self.adjacent, from.iter().filter_map(|node| self.place(*node)))
+    }
+
+    /// How many components the nodes that answer are in, over links in use.
+    #[must_use]
+    pub fn components(&self) -> usize {
+        let is_up = |at: &usize| self.nodes[*at].1 == NodeState::Up;
+        let mut joined = UnionFind::<usize>::new(self.nodes.len());
+        let mut components = (0..self.nodes.len()).filter(is_up).count();
+        for link in self.links.iter().filter(|link| link.state.is_in_use()) {
+            let ends = (self.place(link.u).filter(is_up), self.place(link.v).filter(is_up));
+            if let (Some(u), Some(v)) = ends {
+                components -= usize::from(joined.union(u, v));
             }
         }
-        distances
+        components
     }
-}
-
-/// What two ends say of their link, put together; `None` where it is none (any more).
-fn link_state(states: &[PeerState], both_live: bool, cut: bool) -> Option<LinkState> {
-    let any = |wanted| states.contains(&wanted);
-    if states.iter().all(|state| *state == PeerState::Removed) {
-        return None;
-    }
-    Some(match () {
-        () if !both_live => LinkState::Lost,
-        () if cut => LinkState::Cut,
-        // One end may have noticed before the other that all is well again.
-        () if any(PeerState::Alive) && !any(PeerState::Suspected) => LinkState::Alive,
-        () if any(PeerState::Alive) || any(PeerState::Suspected) => LinkState::Suspected,
-        // Planned links carry messages before they are confirmed.
-        () if any(PeerState::Joining) => LinkState::Suspected,
-        () => LinkState::Lost,
-    })
 }
 
 /// The faults in force.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Faults<'a> {
+#[derive(Clone, Debug, Default)]
+pub struct Faults {
     /// The partitions, each a list of groups.
-    pub partitions: &'a [Vec<NodeRanges>],
+    pub partitions: Vec<Vec<NodeRanges>>,
     /// What else is done to what nodes send.
-    pub rules: &'a [FaultRule],
+    pub rules: Vec<FaultRule>,
 }
 
-impl Faults<'_> {
+impl Faults {
     /// Whether nothing passes between two nodes, either way.
     #[must_use]
     pub fn cut(&self, a: u32, b: u32) -> bool {
         let between = |groups: &Vec<NodeRanges>| {
-            let group = |node| groups.iter().position(|group| holds(group, node));
-            // Who is in no group is cut off from nobody.
-            matches!((group(a), group(b)), (Some(a), Some(b)) if a != b)
+            // A node in no group is cut off from nobody.
+            matches!((group(groups, a), group(groups, b)), (Some(a), Some(b)) if a != b)
         };
         // What a partition does can be asked for rule by rule as well.
         let lost = |from, to| {
@@ -193,17 +207,31 @@ impl Faults<'_> {
         };
         self.partitions.iter().any(between) || (lost(a, b) && lost(b, a))
     }
+
+    /// Whether a rule is about what one of two nodes sends to the other.
+    fn mistreat(&self, a: u32, b: u32) -> bool {
+        self.rules.iter().any(|rule| applies(rule, a, b) || applies(rule, b, a))
+    }
+
+    /// The group of a node in the partition that was made last.
+    #[must_use]
+    pub fn group(&self, node: u32) -> Option<usize> {
+        self.partitions.last().and_then(|groups| group(groups, node))
+    }
+}
+
+fn group(groups: &[NodeRanges], node: u32) -> Option<usize> {
+    groups.iter().position(|group| covers(group, node))
 }
 
 /// Whether a rule is about what one node sends to another.
-#[must_use]
-pub fn applies(rule: &FaultRule, from: u32, to: u32) -> bool {
-    let covers = |ranges: &NodeRanges, node| ranges.is_empty() || holds(ranges, node);
+fn applies(rule: &FaultRule, from: u32, to: u32) -> bool {
     covers(&rule.from, from) && covers(&rule.to, to)
 }
 
-fn holds(ranges: &NodeRanges, node: u32) -> bool {
-    ranges.iter().any(|(first, last)| (*first..=*last).contains(&node))
+/// Whether these ranges cover this node; no ranges cover all.
+fn covers(ranges: &NodeRanges, node: u32) -> bool {
+    ranges.is_empty() || ranges.iter().any(|(first, last)| (*first..=*last).contains(&node))
 }
 
 #[cfg(test)]
@@ -213,20 +241,20 @@ mod tests {
     use crate::protocol::Effect;
 
     #[test]
-    fn a_link_is_told_of_once_whoever_tells() {
+    fn a_link_that_both_ends_tell_of_is_listed_once() {
         let overlay =
-            Overlay::of(&[said(1, None, &[2]), said(2, None, &[1, 3])], Faults::default());
-        // Node 3 is none of the network's.
-        let link = Link { u: NodeId(1), v: NodeId(2), state: LinkState::Alive };
-        assert_eq!(overlay.links, [link]);
+            Overlay::of(&[said(1, None, &[2]), said(2, None, &[1])], &[], &Faults::default());
+        let links: Vec<_> = overlay.links.iter().map(|link| (link.u.0, link.v.0)).collect();
+        assert_eq!(links, [(1, 2)]);
+        assert_eq!(overlay.links[0].state, LinkState::Alive);
     }
 
     #[test]
-    fn partitions_and_dead_ends_show() {
+    fn links_to_dead_nodes_are_lost_and_links_across_a_partition_cut() {
         let mut nodes = ring(6, 1);
         nodes[2] = state(said(3, None, &[]), NodeState::Down);
         let cut: Vec<NodeRanges> = vec![vec![(1, 4)], vec![(5, 5)]];
-        let overlay = Overlay::of(&nodes, Faults { partitions: &[cut], rules: &[] });
+        let overlay = Overlay::of(&nodes, &[], &Faults { partitions: vec![cut], rules: vec![] });
         let states: Vec<_> =
             overlay.links.iter().map(|link| (link.u.0, link.v.0, link.state)).collect();
         assert_eq!(
@@ -245,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn what_loses_everything_both_ways_cuts() {
+    fn rules_that_lose_everything_both_ways_cut_a_link() {
         let lose = |from: u32, loss| FaultRule {
             from: vec![(from, from)],
             to: Vec::new(),
@@ -253,7 +281,8 @@ mod tests {
         };
         let state = |rules: &[FaultRule]| {
             let said = [said(1, None, &[2]), said(2, None, &[1])];
-            Overlay::of(&said, Faults { partitions: &[], rules }).links[0].state
+            let faults = Faults { partitions: vec![], rules: rules.to_vec() };
+            Overlay::of(&said, &[], &faults).links[0].state
         };
         assert_eq!(state(&[lose(1, 1.0), lose(2, 1.0)]), LinkState::Cut);
         assert_eq!(state(&[lose(1, 1.0)]), LinkState::Alive, "the other way is open");
@@ -266,7 +295,7 @@ mod tests {
         for node in &mut nodes {
             node.peers[0].state = PeerState::Joining;
         }
-        let overlay = Overlay::of(&nodes, Faults::default());
+        let overlay = Overlay::of(&nodes, &[], &Faults::default());
         assert_eq!(overlay.links[0].state, LinkState::Suspected);
     }
 }

@@ -1,6 +1,6 @@
-//! Answers of nodes that never were.
+//! Made-up answers of nodes, for the tests of what is said, drawn and written of a spread.
 
-use super::{NodeState, Said};
+use super::{Faults, NodeState, Said, Trace};
 use crate::protocol::{
     Holding, MessageId, MessageInfo, NodeId, PathInfo, PeerInfo, PeerState, Wall,
 };
@@ -11,7 +11,7 @@ const SENT: u64 = 1_785_499_402_000_000_000;
 const HOP: u64 = 100_000;
 
 /// A node that is up, with links to these.
-pub(super) fn said(node: u32, holding: Option<Holding>, peers: &[u32]) -> Said {
+pub(crate) fn said(node: u32, holding: Option<Holding>, peers: &[u32]) -> Said {
     let peer = |peer: &u32| PeerInfo {
         node: NodeId(*peer),
         addr: ([127, 0, 0, 1], 7000).into(),
@@ -24,12 +24,12 @@ pub(super) fn said(node: u32, holding: Option<Holding>, peers: &[u32]) -> Said {
     Said { node: NodeId(node), state: NodeState::Up, holding, peers }
 }
 
-pub(super) fn state(said: Said, state: NodeState) -> Said {
+pub(crate) fn state(said: Said, state: NodeState) -> Said {
     Said { state, ..said }
 }
 
 /// A node that has message 1.1 by this path, and sent so many copies of 40 bytes.
-pub(super) fn held(node: u32, path: &[u32], copies: u32, peers: &[u32]) -> Said {
+pub(crate) fn held(node: u32, path: &[u32], copies: u32, peers: &[u32]) -> Said {
     let hops = u32::try_from(path.len() - 1).unwrap();
     let after = if hops == 0 { 0 } else { u64::from(hops) * HOP + 500 };
     let info = MessageInfo {
@@ -51,7 +51,7 @@ pub(super) fn held(node: u32, path: &[u32], copies: u32, peers: &[u32]) -> Said 
 }
 
 /// A ring that message 1.1 went round both ways, the way up winning where they meet.
-pub(super) fn ring(nodes: u32, relays: u8) -> Vec<Said> {
+pub(crate) fn ring(nodes: u32, relays: u8) -> Vec<Said> {
     let next = |node: u32| node % nodes + 1;
     let before = |node: u32| (node + nodes - 2) % nodes + 1;
     let path = |node: u32| -> Vec<u32> {
@@ -70,4 +70,9 @@ pub(super) fn ring(nodes: u32, relays: u8) -> Vec<Said> {
         said
     };
     (1..=nodes).map(one).collect()
+}
+
+/// What such answers say of message 1.1, with no faults in force.
+pub(crate) fn trace(said: Vec<Said>) -> Trace {
+    Trace::of("default", MessageId::new(1, 1, 1), said, &Faults::default()).unwrap()
 }

@@ -132,7 +132,7 @@ mod tests {
     use super::*;
 
     fn tree(said: Vec<Said>) -> Tree {
-        Trace::of("default", "1.1".parse().unwrap(), said, Faults::default()).unwrap().tree()
+        Trace::of("default", "1.1".parse().unwrap(), said, &Faults::default()).unwrap().tree()
     }
 
     /// `1(2 3(4))`

@@ -2,33 +2,38 @@
 
 use std::collections::VecDeque;
 
-use petgraph::graph::NodeIndex;
-
 use super::{Graph, neighbours};
 
-/// The hops from `node` to each node, in the order of their numbers (0 to itself); `None` where
-/// there is no way. Found by breadth-first search.
+/// The hops from the nearest of some nodes to each node, found by breadth-first search; `None`
+/// where there is no way. Nodes are counted from 0, and `neighbours` are those of each.
+#[must_use]
+pub fn hops(neighbours: &[Vec<usize>], from: impl IntoIterator<Item = usize>) -> Vec<Option<u32>> {
+    let mut queue: VecDeque<(usize, u32)> = from.into_iter().map(|start| (start, 0)).collect();
+    let mut hops = vec![None; neighbours.len()];
+    for (start, _) in &queue {
+        hops[*start] = Some(0);
+    }
+    while let Some((at, far)) = queue.pop_front() {
+        for &next in &neighbours[at] {
+            if hops[next].is_none() {
+                hops[next] = Some(far + 1);
+                queue.push_back((next, far + 1));
+            }
+        }
+    }
+    hops
+}
+
+/// The hops from `node` to each node of a graph, in the order of their numbers.
 ///
 /// # Panics
 ///
 /// If there is no such node.
 #[must_use]
 pub fn distances(graph: &Graph, node: u32) -> Vec<Option<u32>> {
-    let index = node.checked_sub(1).map(NodeIndex::<u32>::from);
-    let start = index.filter(|index| index.index() < graph.node_count());
-    let start = start.expect("the node is in the graph");
-    let mut distances = vec![None; graph.node_count()];
-    distances[start.index()] = Some(0);
-    let mut queue = VecDeque::from([(start, 0)]);
-    while let Some((at, hops)) = queue.pop_front() {
-        for next in graph.neighbors(at) {
-            if distances[next.index()].is_none() {
-                distances[next.index()] = Some(hops + 1);
-                queue.push_back((next, hops + 1));
-            }
-        }
-    }
-    distances
+    let of = |index| graph.neighbors(index).map(|next| next.index()).collect();
+    let neighbours: Vec<Vec<usize>> = graph.node_indices().map(of).collect();
+    hops(&neighbours, [(node as usize).checked_sub(1).expect("nodes are numbered from 1")])
 }
 
 /// The hops from `node` to the node farthest from it; `None` if some cannot be reached.

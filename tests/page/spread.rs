@@ -41,7 +41,7 @@ pub(crate) fn trace(
         }),
         peers: neighbours(graph, node).into_iter().map(peer).collect(),
     });
-    Trace::of("made-up", id, said.collect(), Faults::default()).unwrap()
+    Trace::of("made-up", id, said.collect(), &Faults::default()).unwrap()
 }
 
 fn info(id: MessageId, text: &str, path: &[u32], links: usize) -> MessageInfo {

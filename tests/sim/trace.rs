@@ -25,7 +25,7 @@ fn trace(simulation: &Simulation, id: MessageId) -> Trace {
         }
     };
     let said = (1..=simulation.nodes()).map(said).collect();
-    Trace::of("simulated", id, said, Faults::default()).unwrap()
+    Trace::of("simulated", id, said, &Faults::default()).unwrap()
 }
 
 #[test]

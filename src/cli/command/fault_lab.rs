@@ -8,7 +8,7 @@ use crate::cli::args::{self, Nodes};
 use crate::cli::render::{count, fault_text as render};
 use crate::cli::{Error, Global, output};
 use crate::network::{Fault, StateDir};
-use crate::protocol::{Effect, FaultRule, NodeId, NodeRanges};
+use crate::protocol::{Effect, FaultRule, NodeRanges};
 
 pub(crate) const INJECT_EXAMPLES: &str = "\
 Examples:
@@ -118,45 +118,31 @@ fn in_two_groups(groups: &[NodeRanges]) -> Option<u32> {
 fn add(global: &Global, fault: Fault) -> Result<(), Error> {
     let text = format!("{}\n", render::one(&fault));
     let (faults, deaf) = StateDir::from_env()?.inject_fault(&global.network, fault)?;
-    if global.json {
-        output::json(&as_json(global, &faults, &deaf))?;
-    } else {
-        output::result(&text)?;
-    }
+    let faults = render::json(&faults);
+    let document = json!({ "network": global.network, "faults": faults, "unreached": deaf });
+    output::answer(global, &document, &text)?;
     Error::unless_all_heard(&deaf)
 }
 
 /// Takes all faults away.
 pub(crate) fn heal(global: &Global) -> Result<(), Error> {
     let (healed, deaf) = StateDir::from_env()?.heal(&global.network)?;
-    if global.json {
-        output::json(&json!({
-            "network": global.network,
-            "healed": render::json(&healed),
-            "unreached": deaf,
-        }))?;
-    } else {
-        let faults = count(healed.len() as u64, "fault");
-        output::result(&format!("network {} healed: {faults} taken away\n", global.network))?;
-    }
+    let faults = count(healed.len() as u64, "fault");
+    let text = format!("network {} healed: {faults} taken away\n", global.network);
+    let healed = render::json(&healed);
+    let document = json!({ "network": global.network, "healed": healed, "unreached": deaf });
+    output::answer(global, &document, &text)?;
     Error::unless_all_heard(&deaf)
 }
 
 /// Shows the faults in force.
 pub(crate) fn list(global: &Global) -> Result<(), Error> {
-    let record = StateDir::from_env()?.load(&global.network)?;
-    if global.json {
-        let faults = render::json(&record.faults);
-        return output::json(&json!({ "network": global.network, "faults": faults }));
-    }
-    if record.faults.is_empty() {
+    let faults = StateDir::from_env()?.load(&global.network)?.faults;
+    if faults.is_empty() && !global.json {
         output::note(&format!("network {} has no faults", global.network));
     }
-    output::result(&render::list(&record.faults))
-}
-
-fn as_json(global: &Global, faults: &[Fault], deaf: &[NodeId]) -> serde_json::Value {
-    json!({ "network": global.network, "faults": render::json(faults), "unreached": deaf })
+    let document = json!({ "network": global.network, "faults": render::json(&faults) });
+    output::answer(global, &document, &render::list(&faults))
 }
 
 #[cfg(test)]

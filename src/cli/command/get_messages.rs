@@ -2,8 +2,8 @@
 
 use crate::cli::render::Style;
 use crate::cli::render::message_text::{self as render, Paths, View};
-use crate::cli::render::time_text::Detail;
-use crate::cli::render::time_text::TimeZone;
+use crate::cli::render::time_text::{Detail, TimeZone};
+use crate::cli::survey::{self, Said};
 use crate::cli::{Error, Global, args, output};
 use crate::control::client::Client;
 use crate::control::{Request, Response};
@@ -75,38 +75,35 @@ impl Args {
 /// Fetches messages and shows them, oldest first.
 pub(crate) fn run(global: &Global, args: &Args) -> Result<(), Error> {
     let record = StateDir::from_env()?.load(&global.network)?;
-    let mut client = record.connect(args.node)?;
-    let mut messages = fetch(&mut client, args)?;
+    let query = MessageQuery { which: args.which.which(), last: args.last, after: None };
+    let mut messages = survey::one(&record, args.node, |client| fetch(client, query))?;
     messages.sort_by_key(|message| (message.sent_at, message.id));
     show(global, args, &messages)?;
     // Only now: what a full disk or a closed pipe swallowed was not shown.
-    if args.which != Shown::Read {
-        mark_shown(&mut client, args.node, &messages)?;
+    let unread = messages.iter().filter(|message| message.unread).map(|message| message.id);
+    let unread: Vec<MessageId> = unread.collect();
+    if args.which == Shown::Read || unread.is_empty() {
+        return Ok(());
     }
-    Ok(())
-}
-
-/// Marks what was unread as shown, some thousands at a time.
-fn mark_shown(client: &mut Client, node: NodeId, messages: &[MessageInfo]) -> Result<(), Error> {
-    let unread: Vec<MessageId> =
-        messages.iter().filter(|message| message.unread).map(|message| message.id).collect();
-    for ids in unread.chunks(IDS_PER_REQUEST) {
-        let answer = client.ask(&Request::MarkShown(ids.to_vec()));
-        answer.map_err(|error| Error::no_answer(node, &error))?;
-    }
-    Ok(())
+    survey::one(&record, args.node, |client| {
+        for ids in unread.chunks(IDS_PER_REQUEST) {
+            client.ask(&Request::MarkShown(ids.to_vec()))?;
+        }
+        Ok(Some(()))
+    })
 }
 
 /// Prints messages, as text or JSON.
 fn show(global: &Global, args: &Args, messages: &[MessageInfo]) -> Result<(), Error> {
+    let paths = args.chosen_paths();
     if global.json {
-        return output::json(&render::json(args.node, messages, args.chosen_paths()));
+        return output::json(&render::json(args.node, messages, paths));
     }
     if messages.is_empty() {
         output::note(&none(args.which, args.node));
     }
     let view = View {
-        paths: args.chosen_paths(),
+        paths,
         detail: Detail::from_count(args.time),
         zone: TimeZone::system(),
         style: Style { colour: output::wants_colour(&std::io::stdout()) },
@@ -114,23 +111,19 @@ fn show(global: &Global, args: &Args, messages: &[MessageInfo]) -> Result<(), Er
     output::result(&render::text(messages, &view))
 }
 
-/// All pages, one after the other, over one connection.
-fn fetch(client: &mut Client, args: &Args) -> Result<Vec<MessageInfo>, Error> {
-    let mut query = MessageQuery { which: args.which.which(), last: args.last, after: None };
+/// Fetches all pages, one after the other.
+fn fetch(client: &mut Client, mut query: MessageQuery) -> Said<Vec<MessageInfo>> {
     let mut messages = Vec::new();
     loop {
-        let answer = client.ask(&Request::Messages(query));
-        let Response::Messages(page) =
-            answer.map_err(|error| Error::no_answer(args.node, &error))?
-        else {
-            return Err(Error::other_answer(args.node));
+        let Response::Messages(page) = client.ask(&Request::Messages(query))? else {
+            return Ok(None);
         };
         messages.extend(page.messages);
         match page.next {
             // A node that repeats itself must not keep us here for ever.
             Some(next) if query.after.is_none_or(|after| next > after) => query.after = Some(next),
-            Some(_) => return Err(Error::other_answer(args.node)),
-            None => return Ok(messages),
+            Some(_) => return Ok(None),
+            None => return Ok(Some(messages)),
         }
     }
 }

@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::cli::render::peer_text::{self as render, Reached};
 use crate::cli::render::{count, listing};
-use crate::cli::{Error, Global, args, output, questions};
-use crate::control::{Request, Response};
+use crate::cli::{Error, Global, args, output, survey};
 use crate::network::{NodeRecord, Record, StateDir};
 use crate::protocol::{NodeId, PeerInfo, PeerState};
 
@@ -35,23 +34,18 @@ pub(crate) struct Args {
 /// Shows the node's neighbours, past ones included, and what lies behind them.
 pub(crate) fn run(global: &Global, args: &Args) -> Result<(), Error> {
     let record = StateDir::from_env()?.load(&global.network)?;
-    let Response::Peers(mut peers) = questions::one(&record, args.node, &Request::Peers)? else {
-        return Err(Error::other_answer(args.node));
-    };
-    peers.sort_by_key(|peer| peer.node);
+    let peers = survey::one(&record, args.node, survey::peers)?;
     if !global.json && peers.is_empty() {
         output::note(&format!("node {} has no neighbours", args.node));
         return Ok(());
     }
-    match (args.depth, global.json) {
-        (1, true) => output::json(&render::peers_json(args.node, &peers)),
-        (1, false) => output::result(&render::peers_text(&peers)),
-        (depth, json) => {
-            let mut search = Search::new(args.node);
-            search.follow(&record, peers, depth);
-            search.show(depth, json)
-        }
+    if args.depth == 1 {
+        let document = render::peers_json(args.node, &peers);
+        return output::answer(global, &document, &render::peers_text(&peers));
     }
+    let mut search = Search::new(args.node);
+    search.follow(&record, peers, args.depth);
+    search.show(global, args.depth)
 }
 
 /// A breadth-first search along the links that nodes tell of.
@@ -106,34 +100,27 @@ impl Search {
         let running =
             |node: &NodeId| record.find(*node).ok().filter(|node| record.is_running(node));
         let asked: Vec<&NodeRecord> = nodes.iter().filter_map(running).collect();
-        let answers = questions::all(record, &asked, &Request::Peers);
-        let mut told = Vec::new();
-        for (node, answer) in asked.iter().zip(answers) {
-            if let Ok(Response::Peers(mut peers)) = answer {
-                peers.sort_by_key(|peer| peer.node);
-                told.push((node.node, peers));
-            }
-        }
+        let answers = survey::some(record, &asked, survey::peers);
+        let told = asked.iter().zip(answers).filter_map(|(node, peers)| Some((node.node, peers?)));
+        let told: Vec<_> = told.collect();
         let heard = |node: &NodeId| told.iter().any(|(told, _)| told == node);
         self.silent.extend(nodes.iter().filter(|node| !heard(node)));
         told
     }
 
-    fn show(self, depth: u32, json: bool) -> Result<(), Error> {
+    fn show(self, global: &Global, depth: u32) -> Result<(), Error> {
         let Self { from, found, lost, silent } = self;
         let mut reached: Vec<Reached> = found.into_values().chain(lost.into_values()).collect();
         reached.sort_by_key(|one| (one.hops, one.peer.node));
-        if json {
-            return output::json(&render::reached_json(from, depth, &reached, &silent));
-        }
-        if !silent.is_empty() {
+        if !silent.is_empty() && !global.json {
             let nodes = count(silent.len() as u64, "node");
             let which = listing(&silent);
             output::note(&format!(
                 "{nodes} did not answer, and what lies behind is not shown: {which}"
             ));
         }
-        output::result(&render::reached_text(from, &reached))
+        let document = render::reached_json(from, depth, &reached, &silent);
+        output::answer(global, &document, &render::reached_text(from, &reached))
     }
 }
 

@@ -1,11 +1,12 @@
-//! `add-node` and `start-node`: one node more.
+//! Commands about one node: `add-node`, `start-node`, `remove-node`, `kill-node`, `pause-node`
+//! and `resume-node`.
 
 use serde_json::json;
 
-use super::start_network;
+use super::start_network::this_program;
 use crate::cli::render::listing;
 use crate::cli::{Error, Global, args, output};
-use crate::network::{NodeRecord, StateDir};
+use crate::network::{self, NodeRecord, Removed, StateDir};
 use crate::protocol::NodeId;
 
 pub(crate) const ADD_EXAMPLES: &str = "\
@@ -25,6 +26,33 @@ Brings back a node that was removed, killed or died: with the same number and ad
 incarnation with an empty store, which fetches what it missed. Its messages are numbered anew:
 9.1@2 is the first message of node 9 after its second start.";
 
+pub(crate) const REMOVE_EXAMPLES: &str = "\
+Examples:
+  gossip remove-node 9
+
+The node says goodbye to its neighbours, which close ranks, and ends. A node that does not answer
+(paused, for instance) is killed, and its neighbours find out by themselves.";
+
+pub(crate) const KILL_EXAMPLES: &str = "\
+Examples:
+  gossip kill-node 4
+
+Ends the node's process at once (SIGKILL), as a crash would: its neighbours have to find out by
+themselves. `gossip start-node 4` brings it back.";
+
+pub(crate) const PAUSE_EXAMPLES: &str = "\
+Examples:
+  gossip pause-node 4
+
+Stops the node's process where it is (SIGSTOP), as if the machine had frozen: after a while the
+others take it for dead. `gossip resume-node 4` lets it go on, and catch up.";
+
+pub(crate) const RESUME_EXAMPLES: &str = "\
+Examples:
+  gossip resume-node 4
+
+Changes nothing for a node that is not paused.";
+
 #[derive(Debug, clap::Args)]
 pub(crate) struct AddArgs {
     /// The nodes to link it to, with commas between them; chosen by itself when not given
@@ -33,8 +61,8 @@ pub(crate) struct AddArgs {
 }
 
 #[derive(Debug, clap::Args)]
-pub(crate) struct StartArgs {
-    /// The number of the node to bring back
+pub(crate) struct NodeArgs {
+    /// The number of the node
     #[arg(value_name = "N", value_parser = args::node)]
     node: NodeId,
 }
@@ -42,32 +70,65 @@ pub(crate) struct StartArgs {
 /// Starts a new node, and returns when it answers.
 pub(crate) fn add(global: &Global, args: &AddArgs) -> Result<(), Error> {
     let peers = (!args.peers.is_empty()).then_some(args.peers.as_slice());
-    let program = start_network::this_program()?;
-    let node = StateDir::from_env()?.add_node(&global.network, peers, &program)?;
-    show(global, &node)
+    show(global, &StateDir::from_env()?.add_node(&global.network, peers, &this_program()?)?)
 }
 
 /// Starts a node again, and returns when it answers.
-pub(crate) fn start_again(global: &Global, args: &StartArgs) -> Result<(), Error> {
-    let program = start_network::this_program()?;
-    let node = StateDir::from_env()?.start_node(&global.network, args.node, &program)?;
-    show(global, &node)
+pub(crate) fn start(global: &Global, args: &NodeArgs) -> Result<(), Error> {
+    show(global, &StateDir::from_env()?.start_node(&global.network, args.node, &this_program()?)?)
 }
 
-fn show(global: &Global, node: &NodeRecord) -> Result<(), Error> {
-    let NodeRecord { node: number, addr, incarnation, process, peers, .. } = node;
-    if global.json {
-        return output::json(&json!({
-            "network": global.network,
-            "node": number,
-            "addr": addr,
-            "pid": process.pid,
-            "incarnation": incarnation,
-            "peers": peers,
-        }));
-    }
+fn show(global: &Global, started: &NodeRecord) -> Result<(), Error> {
+    let NodeRecord { node, addr, incarnation, process, peers, .. } = started;
+    let document = json!({
+        "network": global.network,
+        "node": node,
+        "addr": addr,
+        "pid": process.pid,
+        "incarnation": incarnation,
+        "peers": peers,
+    });
     let again = if *incarnation > 1 { " again" } else { "" };
     let nodes = if peers.len() == 1 { "node" } else { "nodes" };
-    let linked = format!("linked to {nodes} {}", listing(peers));
-    output::result(&format!("node {number} runs{again} at {addr}, {linked}\n"))
+    let peers = listing(peers);
+    let text = format!("node {node} runs{again} at {addr}, linked to {nodes} {peers}\n");
+    output::answer(global, &document, &text)
+}
+
+/// Has the node leave, and returns when it is gone.
+pub(crate) fn remove(global: &Global, args: &NodeArgs) -> Result<(), Error> {
+    let (network, node) = (&global.network, args.node);
+    let killed = StateDir::from_env()?.remove_node(network, node)? == Removed::Killed;
+    let text = if killed {
+        format!("node {node} did not leave network {network} by itself, and was killed\n")
+    } else {
+        format!("node {node} left network {network}\n")
+    };
+    let document = json!({ "network": network, "node": node, "removed": true, "killed": killed });
+    output::answer(global, &document, &text)
+}
+
+/// Ends the node, and returns when it is gone.
+pub(crate) fn kill(global: &Global, args: &NodeArgs) -> Result<(), Error> {
+    done(global, args, StateDir::kill_node, "killed")
+}
+
+/// Stops the node where it is.
+pub(crate) fn pause(global: &Global, args: &NodeArgs) -> Result<(), Error> {
+    done(global, args, StateDir::pause_node, "paused")
+}
+
+/// Lets the node go on.
+pub(crate) fn resume(global: &Global, args: &NodeArgs) -> Result<(), Error> {
+    done(global, args, StateDir::resume_node, "resumed")
+}
+
+type Act = fn(&StateDir, &str, NodeId) -> Result<(), network::Error>;
+
+/// Does it, and says so.
+fn done(global: &Global, args: &NodeArgs, act: Act, word: &str) -> Result<(), Error> {
+    let (network, node) = (&global.network, args.node);
+    act(&StateDir::from_env()?, network, node)?;
+    let document = json!({ "network": network, "node": node, word: true });
+    output::answer(global, &document, &format!("node {node} {word}\n"))
 }

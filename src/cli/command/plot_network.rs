@@ -3,13 +3,15 @@
 use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
+use serde_json::{Value, json};
 
-use super::show_network;
-use crate::cli::render::{fault_text, kind_text, network_text::NodeView, plot_text as render};
+use super::networks;
+use crate::cli::render::{escape, fault_text, kind_json, kind_text};
 use crate::cli::{Error, Global, output, survey};
-use crate::network::{Record, StateDir};
-use crate::picture::overlay_picture::{Member, Overlay};
-use crate::picture::{Picture, dot};
+use crate::network::{NodeRecord, Record, StateDir};
+use crate::picture::{self, Picture, Scene, dot};
+use crate::protocol::{NodeId, Status};
+use crate::spread::{Link, LinkState, NodeState, Overlay, Said};
 use crate::topology::Kind;
 
 mod graphviz;
@@ -97,47 +99,90 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<(), Error> {
     let record = StateDir::from_env()?.load(&global.network)?;
     format.check()?;
     let file = PlotFile::open(&path, "the overlay")?;
-    let overlay = overlay(&record, &show_network::views(&record));
-    file.write(&format.draw(&overlay.picture())?)?;
+    let (scene, faults) = (scene(&record), survey::faults(&record));
+    let overlay = Overlay::of(&said(&record), &scene.planned, &faults);
+    let remarks = record.faults.iter().map(|fault| format!("in force: {}", fault_text::one(fault)));
+    let picture = picture::overlay(&record.name, &scene, &overlay, &faults, remarks.collect());
+    file.write(&format.draw(&picture)?)?;
     if to_stdout {
         return Ok(());
     }
     let path = path.to_string_lossy();
-    if global.json {
-        output::json(&render::json(&record, &overlay, &path, format.name()))
-    } else {
-        output::result(&render::text(&record, &overlay, &path))
-    }
+    let document = document(&record, &overlay, &path, format);
+    output::answer(global, &document, &text(&record, &overlay, &path))
 }
 
-/// What the record and the nodes' answers say of the overlay.
-pub(crate) fn overlay(record: &Record, views: &[NodeView]) -> Overlay {
-    let member = |view: &NodeView| Member {
-        number: view.record.node.0,
-        state: view.state,
-        planned: view.record.peers.iter().map(|peer| peer.0).collect(),
-        peers: view
-            .status
-            .iter()
-            .flat_map(|status| &status.peers)
-            .map(|peer| (peer.node.0, peer.state))
-            .collect(),
+/// What the nodes say of their links.
+fn said(record: &Record) -> Vec<Said> {
+    let said = |node: survey::Asked<'_, Status>| Said {
+        node: node.record.node,
+        state: node.state,
+        holding: None,
+        peers: node.answer.map(|status| status.peers).unwrap_or_default(),
     };
-    let (partitions, rules) = survey::faults(record);
-    Overlay {
-        name: record.name.clone(),
+    networks::ask_status(record).into_iter().map(said).collect()
+}
+
+/// What every picture of a network needs to know of it.
+fn scene(record: &Record) -> Scene {
+    let planned = |node: &NodeRecord| {
+        let number = node.node.0;
+        node.peers.iter().map(move |peer| (number, peer.0)).collect::<Vec<_>>()
+    };
+    Scene {
         kind: kind_text(record),
-        ring: is_ring(record),
-        nodes: views.iter().map(member).collect(),
-        partitions,
-        rules,
-        faults: record.faults.iter().map(fault_text::one).collect(),
+        // Whether it began as a ring, and was not rewired since.
+        ring: record.kind == Some(Kind::Circular) && record.rewired.is_none(),
+        planned: record.nodes.iter().flat_map(planned).collect(),
     }
 }
 
-/// Whether it began as a ring, and was not rewired since.
-fn is_ring(record: &Record) -> bool {
-    record.kind == Some(Kind::Circular) && record.rewired.is_none()
+/// The links that were planned or are in use.
+fn shown(overlay: &Overlay) -> impl Iterator<Item = &Link> {
+    overlay.links.iter().filter(|link| link.planned || link.used)
+}
+
+/// One line: where the picture is, and what is remarkable in it.
+fn text(record: &Record, overlay: &Overlay, file: &str) -> String {
+    let links = |is: fn(&&Link) -> bool| shown(overlay).filter(is).count();
+    let up = overlay.nodes.iter().filter(|(_, state)| *state == NodeState::Up).count();
+    let mut facts = vec![format!("{up} of {} nodes up", overlay.nodes.len())];
+    for (count, words) in [
+        (links(|link| link.used), "links in use"),
+        (links(|link| link.used && !link.planned), "of them made by the nodes"),
+        (links(|link| link.state == LinkState::Cut), "cut"),
+    ] {
+        if count > 0 {
+            facts.push(format!("{count} {words}"));
+        }
+    }
+    let file = escape::lines(file);
+    format!("the overlay of network {} is drawn in {file}: {}\n", record.name, facts.join(", "))
+}
+
+/// The same for programs, link by link.
+fn document(record: &Record, overlay: &Overlay, file: &str, format: Format) -> Value {
+    let node_json = |(node, state): &(NodeId, NodeState)| json!({ "node": node, "state": state });
+    let link_json = |link: &Link| {
+        json!({
+            "nodes": [link.u, link.v],
+            "in_use": link.used,
+            "made_by_nodes": link.used && !link.planned,
+            "doubted": link.doubted,
+            "faulty": link.faulty,
+            "cut": link.state == LinkState::Cut,
+        })
+    };
+    json!({
+        "network": record.name,
+        "topology": kind_json(record),
+        "file": file,
+        "format": format.name(),
+        "pieces": overlay.components(),
+        "faults": fault_text::json(&record.faults),
+        "nodes": overlay.nodes.iter().map(node_json).collect::<Vec<_>>(),
+        "links": shown(overlay).map(link_json).collect::<Vec<_>>(),
+    })
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use serde_json::json;
 
 mod stdin_lines;
 
-use crate::cli::{Error, Global, args, output, questions};
+use crate::cli::{Error, Global, args, output, survey};
 use crate::control::{Request, Response};
 use crate::network::StateDir;
 use crate::protocol::{NodeId, RELAYS_MAX, Refused};
@@ -59,12 +59,13 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<(), Error> {
     }
     let record = StateDir::from_env()?.load(&global.network)?;
     let request = Request::Send { text: text.into(), relays: args.relays };
-    match questions::one(&record, args.node, &request)? {
-        Response::Sent(id) if global.json => output::json(&json!({ "id": id.to_string() })),
-        Response::Sent(id) => output::result(&format!("{id}\n")),
-        Response::Refused(refused) => Err(Error::refused(args.node, &refused)),
-        _ => Err(Error::other_answer(args.node)),
-    }
+    let sent = survey::one(&record, args.node, |client| match client.ask(&request)? {
+        Response::Sent(id) => Ok(Some(Ok(id))),
+        Response::Refused(refused) => Ok(Some(Err(refused))),
+        _ => Ok(None),
+    })?;
+    let id = sent.map_err(|refused| Error::refused(args.node, &refused))?;
+    output::answer(global, &json!({ "id": id.to_string() }), &format!("{id}\n"))
 }
 
 /// `--relay=3` is a slip of the finger; `-5 degrees` and `- milk` are texts.

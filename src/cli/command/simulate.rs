@@ -82,7 +82,7 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<(), Error> {
     };
     let outcome = experiment.run(&graph).map_err(|error| of(error, seed))?;
     let view = render::View { kind, experiment: &experiment, outcome: &outcome };
-    if global.json { output::json(&view.json()) } else { output::result(&view.text()) }
+    output::answer(global, &view.json(), &view.text())
 }
 
 fn of(error: spread::Error, seed: u64) -> Error {

@@ -6,7 +6,7 @@ use rand::TryRng;
 use rand::rngs::SysRng;
 
 use super::plot_network::{self, Format, PlotFile, alone_on_stdout, is_stdout};
-use super::{foreground, stop_network};
+use super::{foreground, networks};
 use crate::cli::interrupt::{self, Interrupt};
 use crate::cli::progress::Progress;
 use crate::cli::render::network_text as render;
@@ -88,7 +88,7 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<(), Error> {
     if let Some((plot, picture)) = plot {
         match plot.write(&picture) {
             Err(error) if !error.is_reader_left() => {
-                return stop_network::if_running(&global.network).and(Err(error));
+                return networks::stop_if_running(&global.network).and(Err(error));
             }
             _ => {}
         }
@@ -97,17 +97,16 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<(), Error> {
     let said = if plot_to_stdout {
         output::note(render::started_text(&record, None).trim_end());
         Ok(())
-    } else if global.json {
-        output::json(&render::started_json(&record, plot.as_deref()))
     } else {
-        output::result(&render::started_text(&record, plot.as_deref()))
+        let document = render::started_json(&record, plot.as_deref());
+        output::answer(global, &document, &render::started_text(&record, plot.as_deref()))
     };
     if !args.foreground {
         return said;
     }
     let shown = said.and_then(|()| foreground::run(global, record, &interrupt));
     // Whatever ended it: a network in the foreground does not outlive its command.
-    let stopped = stop_network::if_running(&global.network);
+    let stopped = networks::stop_if_running(&global.network);
     shown.and(stopped)
 }
 
@@ -130,9 +129,9 @@ fn open_plot(path: &Path, picture: &Picture) -> Result<(PlotFile, Vec<u8>), Erro
 }
 
 fn start(spec: &StartSpec, interrupt: &Interrupt) -> Result<Record, Error> {
-    let mut progress = Progress::new("starting");
+    let mut progress = Progress::of_nodes("starting");
     let state = StateDir::from_env()?;
-    Ok(state.start(spec, &mut |now| progress.show(now), &interrupt.seen)?)
+    Ok(state.start(spec, &mut |now| progress.show(now.done, now.total), &interrupt.seen)?)
 }
 
 /// 32 random bits: enough to tell runs apart, and short enough to be typed again.

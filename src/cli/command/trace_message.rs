@@ -6,11 +6,17 @@ use super::plot_network::Pictures;
 use crate::cli::render::spread_text::{self as render, View};
 use crate::cli::render::time_text::TimeZone;
 use crate::cli::render::{Style, count};
-use crate::cli::survey::{self, Survey};
+use crate::cli::survey;
 use crate::cli::{Error, Global, output};
+use crate::control::client::Client;
+use crate::control::{Request, Response};
 use crate::network::{Record, StateDir};
-use crate::protocol::{Holding, MessageId};
+use crate::protocol::{Holding, MessageId, MessageQuery, PeerInfo, Which};
 use crate::spread::{Said, Trace};
+
+/// How many of a node's last messages are looked at to find the one that was sent last: they
+/// arrive in another order than they were sent. So few that they fit a page.
+const LAST_MESSAGES: u64 = 4;
 
 pub(crate) const EXAMPLES: &str = "\
 Examples:
@@ -92,22 +98,57 @@ fn traces(record: &Record, wanted: &[Wanted]) -> Result<Vec<Trace>, Error> {
     for wanted in wanted {
         let id = match wanted {
             Wanted::Id(id) => *id,
-            Wanted::Last => survey::newest(record)?.ok_or_else(|| no_message(record))?,
+            Wanted::Last => newest(record)?,
         };
         if !ids.contains(&id) {
             ids.push(id);
         }
     }
-    let survey = Survey::of(record, &ids);
-    if survey.answered() == 0 {
+    let asked = survey::all(record, |client| say(client, &ids));
+    let answered = asked.iter().filter(|node| node.answer.is_some()).count();
+    if answered == 0 {
         return Err(survey::no_answer(record));
     }
+    let faults = survey::faults(record);
     let trace = |(at, id): (usize, &MessageId)| {
-        let said = survey.said(at);
-        let traced = Trace::of(&record.name, *id, said.clone(), survey.faults());
-        traced.ok_or_else(|| not_held(record, *id, &said, survey.answered()))
+        let said = asked.iter().map(|node| {
+            let (peers, holdings) = node.answer.clone().unwrap_or_default();
+            let holding = holdings.into_iter().nth(at);
+            Said { node: node.record.node, state: node.state, holding, peers }
+        });
+        let said: Vec<Said> = said.collect();
+        let traced = Trace::of(&record.name, *id, said.clone(), &faults);
+        traced.ok_or_else(|| not_held(record, *id, &said, answered))
     };
     ids.iter().enumerate().map(trace).collect()
+}
+
+/// Asks one node for its links, and for what it has of each of these messages.
+fn say(client: &mut Client, ids: &[MessageId]) -> survey::Said<(Vec<PeerInfo>, Vec<Holding>)> {
+    let Some(peers) = survey::peers(client)? else { return Ok(None) };
+    let mut holdings = Vec::with_capacity(ids.len());
+    for id in ids {
+        let Response::Message(holding) = client.ask(&Request::Message(*id))? else {
+            return Ok(None);
+        };
+        holdings.push(holding);
+    }
+    Ok(Some((peers, holdings)))
+}
+
+/// Finds the message that was sent last, of all that any node holds, by its origin's clock.
+fn newest(record: &Record) -> Result<MessageId, Error> {
+    let query = MessageQuery { which: Which::All, last: Some(LAST_MESSAGES), after: None };
+    let asked = survey::all(record, |client| match client.ask(&Request::Messages(query))? {
+        Response::Messages(page) => Ok(Some(page.messages)),
+        _ => Ok(None),
+    });
+    let pages: Vec<_> = asked.into_iter().filter_map(|node| node.answer).collect();
+    if pages.is_empty() {
+        return Err(survey::no_answer(record));
+    }
+    let newest = pages.into_iter().flatten().max_by_key(|info| (info.sent_at, info.id));
+    newest.map(|info| info.id).ok_or_else(|| no_message(record))
 }
 
 fn no_message(record: &Record) -> Error {

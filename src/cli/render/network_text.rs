@@ -3,23 +3,15 @@
 use serde_json::{Value, json};
 
 use super::columns::{Align, table};
-use super::time_text::TimeZone;
-use super::time_text::{self, Detail};
+use super::time_text::{self, Detail, TimeZone};
 use super::{count, fault_text, kind_json, kind_text};
-use crate::network::{NodeRecord, Record, Rewiring};
+use crate::cli::survey::Asked;
+use crate::network::{Record, Rewiring};
 use crate::protocol::{Counters, PeerInfo, PeerState, Status, Wall};
-pub(crate) use crate::spread::NodeState;
-
-impl NodeView<'_> {
-    /// Its process, where there is one.
-    fn pid(&self) -> Option<u32> {
-        let gone = matches!(self.state, NodeState::Down | NodeState::Removed);
-        (!gone).then_some(self.record.process.pid)
-    }
-}
+use crate::spread::NodeState;
 
 /// `14 of 16 up, 1 down, 1 removed`.
-fn states_text(nodes: &[NodeView]) -> String {
+fn states_text(nodes: &[Asked<Status>]) -> String {
     let with = |state| nodes.iter().filter(|node| node.state == state).count();
     let mut text = format!("{} of {} up", with(NodeState::Up), nodes.len());
     for state in [NodeState::Silent, NodeState::Paused, NodeState::Down, NodeState::Removed] {
@@ -55,24 +47,21 @@ fn remarks(record: &Record) -> String {
     text
 }
 
-/// One node, and what it said of itself if it answered.
-#[derive(Clone, Debug)]
-pub(crate) struct NodeView<'a> {
-    pub(crate) record: &'a NodeRecord,
-    pub(crate) state: NodeState,
-    pub(crate) status: Option<Status>,
+/// The links that a status tells of as being in use.
+fn links(status: &Status) -> u64 {
+    let in_use = |peer: &&PeerInfo| matches!(peer.state, PeerState::Alive | PeerState::Suspected);
+    status.peers.iter().filter(in_use).count() as u64
 }
 
-/// The links that a status tells of as being in use.
-fn links(status: &Status) -> usize {
-    let in_use = |peer: &&PeerInfo| matches!(peer.state, PeerState::Alive | PeerState::Suspected);
-    status.peers.iter().filter(in_use).count()
+/// A node's process, where there is one.
+fn pid(node: &Asked<Status>) -> Option<u32> {
+    node.state.lives().then_some(node.record.process.pid)
 }
 
 /// A network's facts, then a table of its nodes, then the sums.
-pub(crate) fn show_text(record: &Record, nodes: &[NodeView], zone: &TimeZone) -> String {
+pub(crate) fn show_text(record: &Record, nodes: &[Asked<Status>], zone: &TimeZone) -> String {
     let started = time_text::local(Wall(record.started_at), zone, Detail::DateFirst);
-    let mut text = format!(
+    let facts = format!(
         "network   {}\ntopology  {}, seed {}\nstarted   {started}\nnodes     {}\n{}\n",
         record.name,
         kind_text(record),
@@ -80,39 +69,34 @@ pub(crate) fn show_text(record: &Record, nodes: &[NodeView], zone: &TimeZone) ->
         states_text(nodes),
         remarks(record),
     );
-    let right = |heading| (heading, Align::Right);
-    let left = |heading| (heading, Align::Left);
     let columns = [
-        right("node"),
-        left("address"),
-        right("pid"),
-        left("state"),
-        right("peers"),
-        right("messages"),
-        right("unread"),
+        ("node", Align::Right),
+        ("address", Align::Left),
+        ("pid", Align::Right),
+        ("state", Align::Left),
+        ("peers", Align::Right),
+        ("messages", Align::Right),
+        ("unread", Align::Right),
     ];
+    let shown = |value: Option<u64>| value.map_or("-".into(), |value| value.to_string());
+    let row = |node: &Asked<Status>| {
+        let status = node.answer.as_ref();
+        vec![
+            node.record.node.to_string(),
+            node.record.addr.to_string(),
+            shown(pid(node).map(u64::from)),
+            node.state.name().into(),
+            shown(status.map(links)),
+            shown(status.map(|status| status.messages)),
+            shown(status.map(|status| status.unread)),
+        ]
+    };
     let mut rows: Vec<Vec<String>> = nodes.iter().map(row).collect();
-    let sums = totals(nodes);
+    let sums = Totals::of(nodes);
     let mut total = vec!["all".into(), String::new(), String::new(), String::new()];
     total.extend([sums.links, sums.messages, sums.unread].map(|sum| sum.to_string()));
     rows.push(total);
-    text.push_str(&table(&columns, &rows));
-    text
-}
-
-fn row(node: &NodeView) -> Vec<String> {
-    let told = |what: fn(&Status) -> u64| {
-        node.status.as_ref().map_or("-".into(), |status| what(status).to_string())
-    };
-    vec![
-        node.record.node.to_string(),
-        node.record.addr.to_string(),
-        node.pid().map_or("-".into(), |pid| pid.to_string()),
-        node.state.name().into(),
-        told(|status| links(status) as u64),
-        told(|status| status.messages),
-        told(|status| status.unread),
-    ]
+    facts + &table(&columns, &rows)
 }
 
 #[derive(Default)]
@@ -123,22 +107,37 @@ struct Totals {
     counters: Counters,
 }
 
-fn totals(nodes: &[NodeView]) -> Totals {
-    let mut totals = Totals::default();
-    for status in nodes.iter().filter_map(|node| node.status.as_ref()) {
-        totals.links += links(status) as u64;
-        totals.messages += status.messages;
-        totals.unread += status.unread;
-        totals.counters.add(&status.counters);
+impl Totals {
+    fn of(nodes: &[Asked<Status>]) -> Self {
+        let mut totals = Self::default();
+        for status in nodes.iter().filter_map(|node| node.answer.as_ref()) {
+            totals.links += links(status);
+            totals.messages += status.messages;
+            totals.unread += status.unread;
+            totals.counters.add(&status.counters);
+        }
+        totals
     }
-    totals
 }
 
 /// The same for programs, with everything that the nodes count.
-pub(crate) fn show_json(record: &Record, nodes: &[NodeView]) -> Value {
-    let up = nodes.iter().filter(|node| node.state == NodeState::Up).count();
-    let sums = totals(nodes);
-    let nodes: Vec<Value> = nodes.iter().map(node_json).collect();
+pub(crate) fn show_json(record: &Record, nodes: &[Asked<Status>]) -> Value {
+    let sums = Totals::of(nodes);
+    let node_json = |node: &Asked<Status>| {
+        let status = node.answer.as_ref();
+        json!({
+            "node": node.record.node,
+            "addr": node.record.addr,
+            "pid": pid(node),
+            "incarnation": node.record.incarnation,
+            "state": node.state,
+            "started_with": node.record.peers,
+            "peers": status.map(links),
+            "messages": status.map(|status| status.messages),
+            "unread": status.map(|status| status.unread),
+            "status": status,
+        })
+    };
     json!({
         "network": record.name,
         "topology": kind_json(record),
@@ -149,27 +148,12 @@ pub(crate) fn show_json(record: &Record, nodes: &[NodeView]) -> Value {
         "started_at": time_text::rfc3339(Wall(record.started_at)),
         "totals": {
             "nodes": nodes.len(),
-            "up": up,
+            "up": nodes.iter().filter(|node| node.state == NodeState::Up).count(),
             "messages": sums.messages,
             "unread": sums.unread,
             "counters": sums.counters,
         },
-        "nodes": nodes,
-    })
-}
-
-fn node_json(node: &NodeView) -> Value {
-    json!({
-        "node": node.record.node,
-        "addr": node.record.addr,
-        "pid": node.pid(),
-        "incarnation": node.record.incarnation,
-        "state": node.state.name(),
-        "started_with": node.record.peers,
-        "peers": node.status.as_ref().map(links),
-        "messages": node.status.as_ref().map(|status| status.messages),
-        "unread": node.status.as_ref().map(|status| status.unread),
-        "status": node.status,
+        "nodes": nodes.iter().map(node_json).collect::<Vec<_>>(),
     })
 }
 
@@ -184,26 +168,17 @@ pub(crate) struct NetworkView {
 /// A table of networks; broken ones with the reason.
 pub(crate) fn list_text(networks: &[NetworkView]) -> String {
     let columns = ["network", "topology", "nodes", "ports"].map(|heading| (heading, Align::Left));
-    let rows: Vec<Vec<String>> = networks
-        .iter()
-        .map(|network| match &network.record {
-            Ok((record, up)) => vec![
-                network.name.clone(),
-                kind_text(record),
-                format!("{up} of {} up", record.nodes.len()),
-                ports_text(record),
-            ],
-            Err(reason) => {
-                vec![
-                    network.name.clone(),
-                    format!("broken: {reason}"),
-                    String::new(),
-                    String::new(),
-                ]
+    let row = |NetworkView { name, record }: &NetworkView| {
+        let [topology, nodes, ports] = match record {
+            Ok((record, up)) => {
+                let nodes = format!("{up} of {} up", record.nodes.len());
+                [kind_text(record), nodes, ports_text(record)]
             }
-        })
-        .collect();
-    table(&columns, &rows)
+            Err(reason) => [format!("broken: {reason}"), String::new(), String::new()],
+        };
+        vec![name.clone(), topology, nodes, ports]
+    };
+    table(&columns, &networks.iter().map(row).collect::<Vec<_>>())
 }
 
 fn ports(record: &Record) -> Option<(u16, u16)> {
@@ -212,7 +187,7 @@ fn ports(record: &Record) -> Option<(u16, u16)> {
 }
 
 /// `7001 to 7016`.
-pub(crate) fn ports_text(record: &Record) -> String {
+fn ports_text(record: &Record) -> String {
     match ports(record) {
         None => "none".into(),
         Some((first, last)) if first == last => first.to_string(),
@@ -222,30 +197,27 @@ pub(crate) fn ports_text(record: &Record) -> String {
 
 /// The same for programs.
 pub(crate) fn list_json(networks: &[NetworkView]) -> Value {
-    let networks: Vec<Value> = networks
-        .iter()
-        .map(|network| match &network.record {
-            Ok((record, up)) => json!({
-                "network": network.name,
-                "topology": kind_json(record),
-                "nodes": record.nodes.len(),
-                "up": up,
-                "ports": ports(record),
-            }),
-            Err(reason) => json!({ "network": network.name, "broken": reason }),
-        })
-        .collect();
-    json!({ "networks": networks })
+    let one = |NetworkView { name, record }: &NetworkView| match record {
+        Ok((record, up)) => json!({
+            "network": name,
+            "topology": kind_json(record),
+            "nodes": record.nodes.len(),
+            "up": up,
+            "ports": ports(record),
+        }),
+        Err(reason) => json!({ "network": name, "broken": reason }),
+    };
+    json!({ "networks": networks.iter().map(one).collect::<Vec<_>>() })
 }
 
 /// What `start-network` made.
 pub(crate) fn started_text(record: &Record, plot: Option<&str>) -> String {
-    let nodes = count(record.nodes.len() as u64, "node");
-    let links = count(links_made(record), "link");
     let mut text = format!(
-        "network {} runs: {}, {nodes}, {links}, ports {}, seed {}\n",
+        "network {} runs: {}, {}, {}, ports {}, seed {}\n",
         record.name,
         kind_text(record),
+        count(record.nodes.len() as u64, "node"),
+        count(links_made(record), "link"),
         ports_text(record),
         record.seed
     );
@@ -276,7 +248,7 @@ pub(crate) fn started_json(record: &Record, plot: Option<&str>) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::network::{Fault, ProcessId, Settings};
+    use crate::network::{Fault, NodeRecord, ProcessId, Settings};
     use crate::protocol::{Key, NodeId};
     use crate::topology::Kind;
 
@@ -309,8 +281,8 @@ mod tests {
     fn a_node_that_does_not_answer_is_shown_as_such() {
         let record = record();
         let nodes = [
-            NodeView { record: &record.nodes[0], state: NodeState::Silent, status: None },
-            NodeView { record: &record.nodes[1], state: NodeState::Down, status: None },
+            Asked { record: &record.nodes[0], state: NodeState::Silent, answer: None },
+            Asked { record: &record.nodes[1], state: NodeState::Down, answer: None },
         ];
         let text = show_text(&record, &nodes, &TimeZone::UTC);
         assert_eq!(
@@ -331,7 +303,7 @@ mod tests {
     }
 
     #[test]
-    fn faults_and_new_links_are_told_of_above_the_table() {
+    fn faults_and_rewiring_are_shown_above_the_table() {
         let mut record = record();
         assert_eq!(remarks(&record), "");
         record.rewired = Some(Rewiring { min_peers: 2, max_peers: 4, seed: 7 });
@@ -368,7 +340,7 @@ mod tests {
     #[test]
     fn no_secret_is_ever_shown() {
         let record = record();
-        let nodes = [NodeView { record: &record.nodes[0], state: NodeState::Up, status: None }];
+        let nodes = [Asked { record: &record.nodes[0], state: NodeState::Up, answer: None }];
         let documents = [
             show_json(&record, &nodes).to_string(),
             started_json(&record, None).to_string(),
@@ -380,7 +352,7 @@ mod tests {
     }
 
     #[test]
-    fn a_link_has_two_ends() {
+    fn a_link_is_counted_once_though_both_ends_tell_of_it() {
         assert_eq!(
             started_text(&record(), None),
             "network default runs: circular, 2 nodes, 1 link, ports 7001 to 7002, seed 42\n"

@@ -263,7 +263,7 @@ pub(crate) mod tests {
     }
 
     pub(crate) fn trace(said: Vec<Said>) -> Trace {
-        Trace::of("default", MessageId::new(1, 1, 1), said, Faults::default()).unwrap()
+        Trace::of("default", MessageId::new(1, 1, 1), said, &Faults::default()).unwrap()
     }
 
     pub(crate) fn view(width: usize) -> View {

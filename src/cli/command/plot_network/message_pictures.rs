@@ -2,11 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Format, PlotFile, alone_on_stdout, is_ring, is_stdout};
-use crate::cli::render::kind_text;
+use super::{Format, PlotFile, alone_on_stdout, is_stdout, scene};
 use crate::cli::{Error, output};
-use crate::network::{NodeRecord, Record};
-use crate::picture::{self, Scene};
+use crate::network::Record;
+use crate::picture;
 use crate::spread::Trace;
 
 #[derive(Debug, clap::Args)]
@@ -82,16 +81,4 @@ fn note(path: &Path, before: &str, after: &str) {
 fn is_same(one: &Path, other: &Path) -> bool {
     let plain = |path: &Path| path.strip_prefix(".").unwrap_or(path).to_owned();
     plain(one) == plain(other)
-}
-
-fn scene(record: &Record) -> Scene {
-    let planned = |node: &NodeRecord| {
-        let number = node.node.0;
-        node.peers.iter().map(move |peer| (number, peer.0)).collect::<Vec<_>>()
-    };
-    Scene {
-        kind: kind_text(record),
-        ring: is_ring(record),
-        planned: record.nodes.iter().flat_map(planned).collect(),
-    }
 }

@@ -12,7 +12,7 @@ use serde_json::json;
 
 use crate::cli::error::reason;
 use crate::cli::interrupt::{self, Interrupt};
-use crate::cli::progress::Tally;
+use crate::cli::progress::Progress;
 use crate::cli::{Error, Global, output};
 use crate::control::client::{self, Client};
 use crate::control::{Request, Response};
@@ -49,7 +49,7 @@ enum Bad {
 /// What was accepted so far.
 #[derive(Debug)]
 struct Sent {
-    tally: Tally,
+    tally: Progress,
     count: u64,
     first: Option<MessageId>,
     last: Option<MessageId>,
@@ -61,7 +61,7 @@ pub(crate) fn run(global: &Global, node: NodeId, relays: u8) -> Result<(), Error
     let mut client = record.connect(node)?;
     let interrupt = interrupt::watch()?;
     let batches = read_stdin()?;
-    let mut sent = Sent { tally: Tally::new(), count: 0, first: None, last: None };
+    let mut sent = Sent { tally: Progress::of_messages(), count: 0, first: None, last: None };
     let result = hand_over(global, node, relays, &mut client, &batches, &interrupt, &mut sent);
     let result = result.map_err(|stop| match stop {
         Stop::Silent(error) => silent(&record, node, &error),
@@ -178,7 +178,7 @@ impl Sent {
         self.count += ids.len() as u64;
         self.first = self.first.or(ids.first().copied());
         self.last = ids.last().copied().or(self.last);
-        self.tally.show(self.count);
+        self.tally.show(self.count, 0u64);
         if json {
             return Ok(());
         }
