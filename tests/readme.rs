@@ -1,19 +1,48 @@
-//! The README's transcripts really run: each command in a `console` block, in order, one network
-//! after the other, and what it says is what stands there.
+//! The documents are true: the transcripts in them really run, what they link to is there, and the
+//! limits that they list are those of the program.
 //!
-//! What differs from run to run is not compared: seeds, times, pids, and the nodes on a path (its
-//! hops are). A line `...` stands for any lines. Ports are the lab's own, shown as if from 7000.
+//! A transcript is a block fenced as `console`. Its commands run in order, and must print what
+//! stands there. What differs from run to run is not compared: seeds, times, pids, and the nodes on
+//! a path (its hops are). A line `...` stands for any lines. Ports are the lab's own, shown as if
+//! from 7000.
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod harness;
 
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use gossip::runtime::clock;
 use harness::{Lab, PATIENCE, finish};
 
-const README: &str = include_str!("../README.md");
+/// The README is read at one sitting.
+const README_LINES_MAX: usize = 150;
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn read(document: &str) -> String {
+    fs::read_to_string(root().join(document)).unwrap()
+}
+
+/// The files in `docs`.
+fn in_docs() -> Vec<PathBuf> {
+    let entries = fs::read_dir(root().join("docs")).unwrap();
+    entries.map(|entry| entry.unwrap().path()).collect()
+}
+
+/// Every document, by its path from the root of the repository.
+fn documents() -> Vec<String> {
+    let is_document = |path: &PathBuf| path.extension().is_some_and(|ending| ending == "md");
+    let in_docs = in_docs().into_iter().filter(is_document);
+    let others = ["README.md", "CHANGELOG.md", "CONTRIBUTING.md", "scripts/README.md"];
+    let below = |path: PathBuf| path.strip_prefix(root()).unwrap().to_str().unwrap().to_owned();
+    in_docs.map(below).chain(others.map(str::to_owned)).collect()
+}
 
 /// A command and the lines that it is said to print.
 struct Step {
@@ -21,11 +50,11 @@ struct Step {
     output: Vec<String>,
 }
 
-/// The steps of all blocks that are fenced as `console`.
-fn steps() -> Vec<Step> {
+/// The steps of all blocks of a document that are fenced as `console`.
+fn steps(document: &str) -> Vec<Step> {
     let mut steps: Vec<Step> = Vec::new();
     let mut within = false;
-    for line in README.lines() {
+    for line in document.lines() {
         if line.starts_with("```") {
             within = line == "```console";
         } else if within && let Some(command) = line.strip_prefix("$ ") {
@@ -42,7 +71,7 @@ fn run(lab: &Lab, line: &str) -> Vec<String> {
     let origin = lab.ports_origin();
     let line = line
         .replace("gossip start-network", &format!("gossip start-network --ports-origin {origin}"));
-    let program = std::path::Path::new(env!("CARGO_BIN_EXE_gossip")).parent().unwrap();
+    let program = Path::new(env!("CARGO_BIN_EXE_gossip")).parent().unwrap();
     let path = format!("{}:{}", program.display(), std::env::var("PATH").unwrap());
     let mut shell = Command::new("sh");
     shell.args(["-c", &format!("exec 2>&1; {line}")]).current_dir(lab.directory());
@@ -132,11 +161,12 @@ fn await_acknowledgements(lab: &Lab) {
     });
 }
 
-#[test]
-fn every_transcript_is_true() {
+/// Runs the transcripts of a document, of which there are at least so many commands.
+#[track_caller]
+fn runs_as_written(document: &str, commands_min: usize) {
     let lab = Lab::new();
-    let steps = steps();
-    assert!(steps.len() > 10, "the README shows few commands");
+    let steps = steps(&read(document));
+    assert!(steps.len() >= commands_min, "{document} shows {} commands", steps.len());
     for Step { command, output } in steps {
         // Nodes take a moment to notice things; looking again changes nothing.
         let looks =
@@ -149,7 +179,7 @@ fn every_transcript_is_true() {
             }
             assert!(
                 looks && !command.contains("unread") && clock::now().monotonic < deadline,
-                "$ {command}\nprints\n{}\n\nand the README says\n{}",
+                "$ {command}\nprints\n{}\n\nand {document} says\n{}",
                 said.join("\n"),
                 output.join("\n"),
             );
@@ -163,24 +193,122 @@ fn every_transcript_is_true() {
 }
 
 #[test]
+fn the_readme_runs_as_written() {
+    runs_as_written("README.md", 8);
+}
+
+#[test]
+fn the_tour_runs_as_written() {
+    runs_as_written("docs/tour.md", 40);
+}
+
+#[test]
+fn the_page_on_hosts_runs_as_written() {
+    runs_as_written("docs/hosts.md", 1);
+}
+
+#[test]
 fn every_command_is_shown() {
-    let lab = Lab::new();
-    let help = lab.ok("--help");
+    let help = Lab::new().ok("--help");
     let (_, commands) = help.split_once("Commands:\n").unwrap();
     let names = commands.lines().take_while(|line| !line.is_empty());
-    for name in
-        names.filter_map(|line| line.split_whitespace().next()).filter(|name| *name != "help")
-    {
-        assert!(README.contains(&format!("gossip {name}")), "the README does not show {name}");
+    let names = names.filter_map(|line| line.split_whitespace().next());
+    let shown = ["README.md", "docs/tour.md", "docs/hosts.md"].map(read).concat();
+    for name in names.filter(|name| *name != "help") {
+        assert!(shown.contains(&format!("gossip {name}")), "no document shows {name}");
     }
 }
 
-/// What the README links to is there.
+/// Every option of `--limit` and `--timing` is in `docs/limits.md`, with its default and counter.
 #[test]
-fn no_link_leads_nowhere() {
-    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
-    let targets = README.split("](").skip(1).filter_map(|rest| rest.split(')').next());
-    for target in targets.filter(|target| !target.starts_with("http") && !target.starts_with('#')) {
-        assert!(root.join(target).exists(), "{target}");
+fn the_limits_are_those_of_the_program() {
+    let help = Lab::new().ok("start-network --help");
+    // Options stand indented, and name, default and counter are set apart by spaces.
+    let of_the_program: BTreeSet<String> = help
+        .split("Limits (--limit")
+        .nth(1)
+        .unwrap()
+        .lines()
+        .filter_map(|line| line.strip_prefix("  "))
+        .map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "))
+        .collect();
+    let document = read("docs/limits.md");
+    let row = |line: &str| {
+        let mut cells = line.strip_prefix("| `")?.split(" | ");
+        let name = cells.next()?.trim_end_matches('`').to_owned();
+        let default = cells.next()?.replace(',', "");
+        let counter = cells.next()?.strip_prefix("`limit_").map(|rest| rest.trim_end_matches('`'));
+        let counter = counter.map(|rest| format!(" limit_{rest}")).unwrap_or_default();
+        Some(format!("{name} {default}{counter}"))
+    };
+    let listed = |heading: &str| {
+        let (_, rest) = document.split_once(heading).unwrap();
+        let section = rest.split("\n## ").next().unwrap();
+        section.lines().filter_map(row).collect::<Vec<_>>()
+    };
+    let written = [listed("\n## Limits\n"), listed("\n## Intervals\n")].concat();
+    assert_eq!(written.iter().cloned().collect::<BTreeSet<_>>(), of_the_program);
+    assert_eq!(written.len(), of_the_program.len(), "a row stands twice");
+}
+
+#[test]
+fn the_readme_is_read_at_one_sitting() {
+    let lines = read("README.md").lines().count();
+    assert!(lines <= README_LINES_MAX, "{lines} lines");
+}
+
+/// The name by which a heading is linked to.
+fn anchor(heading: &str) -> String {
+    let heading = heading.trim_start_matches('#').trim().to_lowercase();
+    let kept = heading.chars().filter(|c| c.is_alphanumeric() || "-_ ".contains(*c));
+    kept.map(|c| if c == ' ' { '-' } else { c }).collect()
+}
+
+/// What a document links to, and the pictures it shows.
+fn targets(text: &str) -> Vec<String> {
+    let links = text.split("](").skip(1).filter_map(|rest| rest.split(')').next());
+    let pictures = text.split("src=\"").skip(1).filter_map(|rest| rest.split('"').next());
+    links.chain(pictures).filter(|to| !to.starts_with("http")).map(str::to_owned).collect()
+}
+
+#[test]
+fn every_link_leads_somewhere() {
+    for document in documents() {
+        for target in targets(&read(&document)) {
+            let (path, heading) = target.split_once('#').unwrap_or((&target, ""));
+            let from = root().join(&document);
+            let to = if path.is_empty() { from } else { from.parent().unwrap().join(path) };
+            assert!(to.exists(), "{document} links to {target}");
+            if !heading.is_empty() {
+                let text = fs::read_to_string(&to).unwrap();
+                let headings = text.lines().filter(|line| line.starts_with('#')).map(anchor);
+                assert!(headings.into_iter().any(|found| found == heading), "{document}: {target}");
+            }
+        }
+    }
+}
+
+#[test]
+fn the_index_lists_every_document_and_every_picture_is_shown() {
+    let index = targets(&read("docs/README.md"));
+    let all: Vec<String> =
+        documents().iter().flat_map(|document| targets(&read(document))).collect();
+    for path in in_docs() {
+        let name = path.file_name().unwrap().to_str().unwrap();
+        let is_document = name.ends_with(".md");
+        let is_listed = !is_document || name == "README.md" || index.iter().any(|to| to == name);
+        assert!(is_listed, "docs/README.md does not list {name}");
+        assert!(is_document || all.iter().any(|to| to.ends_with(name)), "{name} is shown nowhere");
+    }
+}
+
+/// What `scripts/pictures` puts into documents is there.
+#[test]
+fn the_run_of_the_pictures_is_shown() {
+    for (document, name) in [("docs/tour.md", "trace"), ("docs/wireshark.md", "dissected")] {
+        let text = read(document);
+        let (_, from) = text.split_once(&format!("<!-- {name} -->\n```text\n")).unwrap();
+        let (shown, _) = from.split_once(&format!("```\n<!-- /{name} -->")).unwrap();
+        assert!(shown.lines().count() > 20, "{document} shows no {name}");
     }
 }

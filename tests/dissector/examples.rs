@@ -59,11 +59,11 @@ const SENTENCES: [(&str, &str); 27] = [
     ("0e 08", "heard from node 8 just now"),
     ("0f 01 0c 00 7f000001 fb641b 00", "tells of node 12"),
     ("0f 01 0d 00 7f000001 fb651b 01", "tells in turn of node 13"),
-    ("10 08 01 05 01", "follows the root 8"),
+    ("10 08 01 05 01", "belongs to the component of node 8"),
     ("11 05", "asks all to take in no new texts for a moment"),
     (
         "07 00 00 00 04 00 00 00 10 08 01 05 01",
-        "keeps its link up; knows no message; follows the root 8",
+        "keeps its link up; knows no message; belongs to the component of node 8",
     ),
 ];
 
