@@ -2,15 +2,15 @@
 --
 -- Put this file into Wireshark's folder for personal Lua plugins (`tshark -G folders` names it), or
 -- hand it to tshark: `tshark -X lua_script:scripts/gossip.lua -r FILE`. It was tried with Wireshark
--- 3.4, 4.0 and 4.4, whose Lua is 5.2 or 5.4. For root, 4.4 and later run only what is in the global folder.
+-- 3.4, 4.0 and 4.4, whose Lua is 5.2 or 5.4. For root, 4.4 and later run only scripts in the global folder.
 --
 -- Read it beside docs/wire-format.md and protocol/src/datagram/wire.rs. It has their order: how numbers are
--- written, what frames are made of, the frames, the datagram; then what Wireshark gets of it. Each
+-- written, the parts of frames, the frames, the datagram; then all that Wireshark is told. Each
 -- frame is described once, in the table `frames`; its fields, its bytes and its place in the tree
 -- all follow from that, so `gossip.rumor.hops` is the part `hops` of the frame `rumor`.
 --
--- What a node would refuse is flagged `gossip.malformed`, for the reasons of `wire.rs` and no
--- others, but for the tag: the key that it was made with is not in the capture.
+-- A datagram that a node would refuse is flagged `gossip.malformed`, for the same reasons as in
+-- `wire.rs`, except for its tag: the capture does not have the key.
 
 local MAGIC, VERSION, TAG_BYTES = string.char(0x67, 0xc5), 1, 16
 local RELAYS_MAX = 16
@@ -19,11 +19,11 @@ local proto = Proto("gossip", "Gossip")
 local fields = {} -- Every ProtoField by its name.
 
 --------------------------------------------------------------------------------------------------
--- Bytes, numbers and how reading ends early
+-- Bytes, numbers, errors
 --------------------------------------------------------------------------------------------------
 
--- Reading ends early by an error that is a table: `cut` where the capture holds less than was
--- sent, which is nobody's fault. Any other error is a mistake in this file, and is not caught.
+-- Reading ends early with an error that is a table. It has `cut` where the capture holds less than
+-- was sent, which is no mistake. Any other error is a mistake in this file, and is not caught.
 local function refuse(reason, ...)
   error({ reason = reason:format(...) })
 end
@@ -31,7 +31,7 @@ end
 local Reader = {}
 Reader.__index = Reader
 
--- Moves over so many bytes, and says where they begin.
+-- Moves over `count` bytes, and returns where they begin.
 function Reader:take(count)
   local from = self.at
   if from + count > self.upto then refuse("it breaks off at byte %d", self.upto) end
@@ -46,7 +46,7 @@ function Reader:byte()
   return self.bytes:byte(self:take(1) + 1)
 end
 
--- An unsigned number of so many bytes, at most four, little endian.
+-- An unsigned number of `count` bytes, at most four, little endian.
 function Reader:fixed(count)
   local from, value = self:take(count), 0
   for at = from + count, from + 1, -1 do value = value * 256 + self.bytes:byte(at) end
@@ -55,8 +55,8 @@ end
 
 local WIDTHS = { [0xfb] = 2, [0xfc] = 4, [0xfd] = 8 }
 
--- A varint: a number of Lua's, or a UInt64 where the field has 64 bits. Longer forms than needed
--- are accepted, as by nodes, but none that is wider than the field.
+-- A varint: a Lua number, or a UInt64 where the field has 64 bits. Like nodes, it accepts forms that
+-- are longer than needed, but none that is wider than the field.
 function Reader:varint(bits)
   local first = self:byte()
   local width = first > 250 and WIDTHS[first] or 0
@@ -71,8 +71,8 @@ function Reader:varint(bits)
   return bits == 64 and UInt64.new(value) or value
 end
 
--- The length of what follows, each of its elements at least one byte: so a claim that is too
--- large is refused before anything is done about it.
+-- The length of a list. Each element takes at least one byte, so a length beyond the bytes that are
+-- left is refused before any element is read.
 function Reader:length()
   local from = self.at
   local length, left = self:varint(64), self.upto - self.at
@@ -105,12 +105,11 @@ local function is_utf8(text)
 end
 
 --------------------------------------------------------------------------------------------------
--- What frames are made of
+-- The parts of frames
 --------------------------------------------------------------------------------------------------
 
--- A kind of part knows how it is declared (as which fields), read (from bytes) and shown (in the
--- tree). What was read is a part: its kind, where it stands, its value, and by name the parts that
--- it is made of.
+-- A kind of part knows how to declare its fields, how to read itself from bytes, and how to show
+-- itself in the tree. A part that was read has its kind, its place, its value, and its own parts by name.
 
 local function read(kind, reader)
   local part = { kind = kind, from = reader.at }
@@ -165,7 +164,7 @@ end, function(reader)
   return NSTime.new((ns / second):tonumber(), (ns % second):tonumber())
 end)
 
--- A string. A zero byte would end it for Wireshark, so it is shown as a sign of its own.
+-- A string. Wireshark ends strings at a zero byte, so that byte is shown as a symbol.
 local text = leaf(ProtoField.string, function(reader)
   local length = reader:length()
   local from = reader:take(length)
@@ -175,7 +174,8 @@ local text = leaf(ProtoField.string, function(reader)
   return (value:gsub("%z", "␀"))
 end)
 
--- The node numbers of a path, as one string and one by one. 0 marks where the middle was cut out.
+-- The node numbers of a path, as one string and one by one. 0 marks the place where the middle was
+-- cut out.
 local path = {
   declare = function(abbr, name)
     fields[abbr] = ProtoField.string(abbr, label(name))
@@ -225,8 +225,8 @@ local address = {
   end,
 }
 
--- Named parts one after the other. Where all of them together have a value, such as `8.1` for an
--- id, `field` makes the field that holds it.
+-- Named parts one after the other. Together they may have a value, such as `8.1` for an id; `field`
+-- makes the field that holds it.
 local function struct(parts, field, value, check)
   local kind = {}
   function kind.declare(abbr, name)
@@ -254,7 +254,7 @@ local function struct(parts, field, value, check)
   return kind
 end
 
--- As many parts of one kind as the number before them says; that number is in `…_count`.
+-- A number, and that many parts of one kind; the number is in `…_count`.
 local function list(of)
   return {
     declare = function(abbr, name)
@@ -344,7 +344,7 @@ local page = struct({ { "first", id }, { "end", option(id) } })
 
 local SHOWN_CHARACTERS, SHOWN_ELEMENTS, INFO_BYTES = 40, 4, 220
 
--- A text on one line and not too long, with nothing in it that could drive a terminal: neither
+-- A text on one line, not too long, and without characters that could drive a terminal: neither
 -- control characters nor those that turn the direction of writing.
 local function quoted(value)
   local characters, shown = 0, {}
@@ -399,14 +399,14 @@ end
 -- The frames
 --------------------------------------------------------------------------------------------------
 
--- A frame: its name, its parts, what the Info column says of it after "node 9", and what must hold
--- that its parts do not ensure one by one.
+-- A frame: its name, its parts, its words in the Info column after "node 9", and a check of what
+-- its parts do not ensure one by one.
 local function frame(name, parts, says, check)
   return { name = name, says = says, body = struct(parts, nil, nil, check) }
 end
 
--- Its numbers are in range, and its path leads from its origin to the sender in as many hops as
--- it claims; in fewer where it was cut.
+-- The numbers must be in range, and the path must lead from the origin to the sender in as many hops
+-- as the rumor claims; in fewer where it was cut.
 local function check_rumor(rumor, reader)
   local hops, relays, way = rumor.hops.value, rumor.relays.value, rumor.path
   if rumor.id.sequence.value == UInt64.new(0) then refuse("a message number 0") end
@@ -504,8 +504,8 @@ local frames = {
 -- A datagram
 --------------------------------------------------------------------------------------------------
 
--- Reads all of it into `datagram`; where that ends early, what was read is there. The order of the
--- checks is that of `wire::open`.
+-- Reads the whole into `datagram`. If that ends early, `datagram` has the parts read so far. The order
+-- of the checks is that of `wire::open`.
 local function read_datagram(datagram, reader)
   if reader.bytes:sub(1, #MAGIC) ~= MAGIC then refuse("it does not begin with 67 c5") end
   reader:take(#MAGIC)
@@ -530,8 +530,8 @@ local function read_datagram(datagram, reader)
   end
 end
 
--- Takes bytes apart, of which `length` were sent and some may not have been captured. What is wrong
--- with them, or else nil, is in `problem`.
+-- Takes a datagram apart. Of its `length` bytes some may not have been captured. `problem` says what is
+-- wrong with it, or is nil.
 local function parse(bytes, length)
   local datagram = { frames = {}, started = 0 }
   local reader = setmetatable({ bytes = bytes, at = 0, upto = length }, Reader)
@@ -567,8 +567,8 @@ end
 --------------------------------------------------------------------------------------------------
 
 local messages -- By id and time: the copies of a message so far.
-local copies -- By place in the capture: a copy that was met.
-local numbers -- By address: the node that was heard from there.
+local copies -- By place in the capture: the copy there.
+local numbers -- By address: the node that sends from there.
 
 -- Called before a capture is read, and again before it is read anew.
 function proto.init()
@@ -579,9 +579,9 @@ local function place(address, port)
   return ("%s %d"):format(tostring(address), port)
 end
 
--- The copy of a message that stands here; noted when the capture is read for the first time, so
--- that every later look at the packet says the same. Two networks may both have a message 8.1: they
--- differ in the time.
+-- The copy of a message at this place. It is noted when the capture is read for the first time, so
+-- that every later look at the packet says the same. Two networks may both have a message 8.1; the
+-- two differ in their time.
 local function copy_of(rumor, tvb, pinfo)
   local at = ("%d:%d"):format(pinfo.number, tvb:offset() + rumor.from)
   if copies[at] then return copies[at] end
@@ -659,7 +659,7 @@ local malformed = ProtoExpert.new(
 )
 proto.experts = { malformed }
 
--- The receiver is not in a datagram. But whoever listens at an address also sends from it.
+-- A datagram does not name its receiver. But a node sends from the address at which it listens.
 local function show_receiver(datagram, tree, pinfo)
   if datagram.problem or pinfo.in_error_pkt then return end
   numbers[place(pinfo.net_src, pinfo.src_port)] = datagram.sender.value
@@ -674,7 +674,7 @@ local function show_frame(one, tree, tvb, pinfo, whole)
   item:set_text(("%s: node %d %s"):format(label(described.name), whole.sender.value, described.says(body)))
   u32.show(one.kind, item, tvb, "gossip.kind")
   body.kind.show_parts(body, item, tvb, abbr)
-  -- What a node drops is no copy, nor is what an ICMP error quotes.
+  -- A datagram that a node drops is no copy, nor is one that an ICMP error quotes.
   local counts = not whole.problem and not pinfo.in_error_pkt
   if described.name == "rumor" and counts then show_copy(body, item, tvb, pinfo) end
 end
@@ -695,14 +695,14 @@ local function show_tag(tree, tvb)
   item:append_text(" (not checked: the key is not in the capture)")
 end
 
--- Whatever begins with the magic is ours.
+-- Every datagram that begins with the magic is ours.
 local function is_ours(tvb)
   return tvb:len() >= #MAGIC and tvb:raw(0, #MAGIC) == MAGIC
 end
 
-local displaced = {} -- By port: who had it before.
+local displaced = {} -- By port: the dissector that had it before.
 
--- What another dissector stumbles over is no error of ours.
+-- An error of another dissector is none of ours.
 local function ask(other, tvb, pinfo, tree)
   local fine, said = pcall(other.call, other, tvb, pinfo, tree)
   if fine then return said end
@@ -729,21 +729,21 @@ function proto.dissector(tvb, pinfo, tree)
   show_receiver(datagram, item, pinfo)
   for _, one in ipairs(datagram.frames) do show_frame(one, item, tvb, pinfo, datagram) end
   if datagram.problem then show_problem(datagram, item, tvb) end
-  -- Of another version, who knows where its tag is.
+  -- In another version the tag may be elsewhere.
   if datagram.sender and tvb:len() == tvb:reported_len() then show_tag(item, tvb) end
   return tvb:len()
 end
 
--- Known by its magic, it is found on any port that no other protocol has.
+-- The magic tells our datagrams from others, on any port that no other protocol has.
 proto:register_heuristic("udp", function(tvb, pinfo, tree)
   if not is_ours(tvb) then return false end
   proto.dissector(tvb, pinfo, tree)
   return true
 end)
 
--- Some ports do belong to others, which Wireshark asks first: RX has 7001 to 7009. Among the ports
--- of a network that is started without --ports-origin, those are asked second. For other ports there
--- are Decode As and the preference udp.try_heuristic_first.
+-- Some ports belong to other protocols, which Wireshark asks first: RX has 7001 to 7009. On the usual
+-- ports of our networks we are asked first, and hand on what is not ours. For other ports there are
+-- Decode As and the preference udp.try_heuristic_first.
 local ports = DissectorTable.get("udp.port")
 ports:add_for_decode_as(proto)
 for port = 7001, 8000 do
