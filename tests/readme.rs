@@ -247,6 +247,7 @@ fn the_limits_are_those_of_the_program() {
         section.lines().filter_map(row).collect::<Vec<_>>()
     };
     let written = [listed("\n## Limits\n"), listed("\n## Intervals\n")].concat();
+    assert!(written.len() > 30, "docs/limits.md lists {written:?}");
     assert_eq!(written.iter().cloned().collect::<BTreeSet<_>>(), of_the_program);
     assert_eq!(written.len(), of_the_program.len(), "a row stands twice");
 }
@@ -284,6 +285,19 @@ fn every_link_leads_somewhere() {
                 let headings = text.lines().filter(|line| line.starts_with('#')).map(anchor);
                 assert!(headings.into_iter().any(|found| found == heading), "{document}: {target}");
             }
+        }
+    }
+}
+
+/// A path in a document, such as `src/runtime.rs`, is one of a file or a folder.
+#[test]
+fn every_path_exists() {
+    let places = ["benches/", "docs/", "fuzz/", "protocol/", "scripts/", "src/", "tests/"];
+    for document in documents() {
+        let text = read(&document);
+        let spans = text.split('`').skip(1).step_by(2).filter(|span| !span.contains(' '));
+        for path in spans.filter(|span| places.iter().any(|place| span.starts_with(place))) {
+            assert!(root().join(path).exists(), "{document} speaks of {path}");
         }
     }
 }
