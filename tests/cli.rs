@@ -1,4 +1,4 @@
-//! The program as one types it: help, misuse, failures that need no running node.
+//! The program as users type it: help, misuse, failures that need no running node.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
@@ -122,7 +122,7 @@ fn bad_usage_exits_with_2_and_says_so_on_stderr() {
 }
 
 #[test]
-fn numbers_that_cannot_be_are_refused_with_three_lines_before_anything_starts() {
+fn impossible_numbers_are_refused_with_three_lines_before_anything_starts() {
     let lab = Lab::new();
     for (line, what, why) in [
         ("ring", "topology `ring`", "no topology called ring"),
@@ -149,7 +149,7 @@ fn numbers_that_cannot_be_are_refused_with_three_lines_before_anything_starts() 
         let error = lab.run(&format!("start-network {line}")).misuses(line);
         assert!(error.contains(what) && error.contains(why), "{line}: {error}");
     }
-    assert!(!lab.state_home().exists(), "no state is made for what cannot be");
+    assert!(!lab.state_home().exists(), "no state is made for an impossible network");
 }
 
 #[test]
@@ -162,7 +162,7 @@ fn without_a_network_every_command_says_what_to_do() {
         let error = lab.fails(&format!("{line} --network ring --json"));
         assert!(error.contains("`gossip start-network --network ring`"), "{line}: {error}");
     }
-    assert!(!lab.state_home().exists(), "to look for a network makes nothing");
+    assert!(!lab.state_home().exists(), "looking for a network makes no files");
 }
 
 #[test]
@@ -182,7 +182,7 @@ fn a_message_is_checked_before_a_network_is_looked_for() {
         let error = lab.run_words(words).misuses(text);
         assert!(error.contains(&format!("no option {text}")) && error.contains("`--`"), "{error}");
     }
-    // Texts as any other: these get as far as looking for the network.
+    // These are texts: the command gets as far as looking for the network.
     let texts: [&[&str]; 5] =
         [&["--", "--relay=3"], &["-5 degrees"], &["- milk"], &["-- dash"], &["--x y"]];
     for text in texts {
@@ -232,7 +232,7 @@ fn a_file_without_a_key_is_told_apart_from_no_file() {
 }
 
 #[test]
-fn a_state_directory_that_cannot_be_is_an_error_with_advice() {
+fn an_impossible_state_directory_is_an_error_with_advice() {
     let lab = Lab::new();
     fs::write(lab.state_home(), "a file where a directory should be").unwrap();
     let start = format!("start-network -n 2 --ports-origin {}", lab.ports_origin());
@@ -313,7 +313,7 @@ fn a_state_file_that_is_cut_short_or_of_another_version_is_left_alone() {
 }
 
 #[test]
-fn what_stands_in_the_place_of_a_state_file_keeps_nobody_waiting() {
+fn a_state_file_that_is_no_file_is_an_error_at_once() {
     let lab = Lab::new();
     write_state(&lab, "");
     let path = lab.state_home().join("gossip/default/network.json");
@@ -338,7 +338,7 @@ fn what_stands_in_the_place_of_a_state_file_keeps_nobody_waiting() {
 }
 
 #[test]
-fn a_process_that_only_has_the_number_of_a_node_is_never_touched() {
+fn another_process_with_the_pid_of_a_node_is_never_touched() {
     let lab = Lab::new();
     let mut bystander = Bystander::new();
     let mut process = ProcessId::of(bystander.pid()).unwrap();
@@ -370,7 +370,7 @@ fn state_whose_processes_are_gone_is_cleaned_up() {
     assert!(!lab.state_home().join("gossip/default").exists());
 }
 
-/// A node whose control port is what `serve` makes of it.
+/// Runs `test` beside a node whose control port `serve` answers.
 fn with_control_port(serve: impl FnOnce(TcpListener) + Send + 'static, test: impl FnOnce(&Lab)) {
     let lab = Lab::new();
     let bystander = Bystander::new();
@@ -391,7 +391,7 @@ fn a_control_port_that_answers_rubbish_is_called_that() {
     let rubbish = |listener: TcpListener| {
         for stream in listener.incoming() {
             let mut stream = stream.unwrap();
-            // Four bytes for a length that no frame has, and what a web server would go on with.
+            // The first four bytes are a length that no frame has.
             let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n");
             let _ = stream.read(&mut [0; 1024]);
         }

@@ -34,7 +34,7 @@ fn is_ring(shown: &Value, nodes: &[u64]) -> bool {
         })
 }
 
-/// Whether each node that is up has links to those, and only those, that it was told to have.
+/// Whether each node that is up is linked to the peers that it was told to have, and no others.
 fn is_as_told(shown: &Value) -> bool {
     let nodes = shown["nodes"].as_array().unwrap();
     links(shown).iter().all(|(number, peers)| {
@@ -54,7 +54,7 @@ fn texts(said: &Value) -> Vec<&str> {
     messages.map(|message| message["text"].as_str().unwrap()).collect()
 }
 
-/// The rules by which a node mistreats what it sends, as it tells them itself.
+/// The faults of a node, as it tells them itself.
 fn rules_of(lab: &Lab, node: u32) -> Vec<FaultRule> {
     let mut client = lab.record().connect(NodeId(node)).unwrap();
     match client.ask(&Request::Faults).unwrap() {
@@ -63,7 +63,7 @@ fn rules_of(lab: &Lab, node: u32) -> Vec<FaultRule> {
     }
 }
 
-/// A command line that clap itself refuses, and what it says.
+/// The error of a command line that the parser refuses.
 fn refused(lab: &Lab, line: &str) -> String {
     let run = lab.run(line);
     assert_eq!(run.code, Some(2), "{line}: {run:?}");
@@ -91,11 +91,11 @@ fn a_ring_stays_a_ring_when_nodes_come_and_go() {
     assert_eq!((&back["incarnation"], &back["peers"]), (&json!(2), &json!([2, 4])));
     ring(&[1, 2, 3, 4, 5, 6]);
 
-    // Back before anybody noticed.
+    // Back before its neighbours noticed.
     lab.ok("kill-node 5");
     lab.ok("start-node 5");
     ring(&[1, 2, 3, 4, 5, 6]);
-    // Back after the others closed ranks.
+    // Back after the others closed the gap.
     lab.ok("kill-node 1");
     ring(&[2, 3, 4, 5, 6]);
     lab.ok("start-node 1");
@@ -114,7 +114,7 @@ fn the_smallest_rings_grow() {
 }
 
 #[test]
-fn who_comes_later_or_comes_back_gets_each_message_once() {
+fn a_node_that_is_added_or_comes_back_gets_each_message_once() {
     let lab = Lab::new();
     lab.start("random 3 -n 8");
     lab.ok("send-message 2 before");
@@ -184,7 +184,7 @@ fn a_paused_node_goes_on_where_it_was() {
 }
 
 #[test]
-fn whoever_asks_sees_what_was_passed_on() {
+fn a_message_that_was_passed_on_is_shown_where_it_passed() {
     let lab = Lab::new();
     lab.start("circular -n 4 --timing ack-timeout-min=60min --timing ack-timeout-max=60min");
     // Node 3 has it through node 2, which nothing wakes but its copy from node 1.
@@ -198,7 +198,7 @@ fn whoever_asks_sees_what_was_passed_on() {
 }
 
 #[test]
-fn nodes_that_are_not_there_are_named() {
+fn missing_nodes_are_named() {
     let lab = Lab::new();
     for line in ["add-node", "kill-node 1", "rewire-network", "inject-faults --loss 1%"] {
         assert!(lab.fails(line).contains("no network default is running"), "{line}");
@@ -220,7 +220,7 @@ fn nodes_that_are_not_there_are_named() {
 }
 
 #[test]
-fn a_network_is_linked_anew_without_losing_a_message() {
+fn rewiring_loses_no_message() {
     let lab = Lab::new();
     lab.start("circular -n 12");
     lab.ok("send-message 1 before");
@@ -250,7 +250,7 @@ fn a_network_is_linked_anew_without_losing_a_message() {
 }
 
 #[test]
-fn links_that_cannot_be_are_refused() {
+fn impossible_links_are_refused() {
     let lab = Lab::new();
     lab.start("circular -n 3");
     for (line, why) in [
@@ -274,7 +274,7 @@ fn links_that_cannot_be_are_refused() {
 }
 
 #[test]
-fn what_lies_behind_the_neighbours_is_found_hop_by_hop() {
+fn peers_behind_the_neighbours_are_found_hop_by_hop() {
     let lab = Lab::new();
     lab.start("circular -n 6");
     lab.until("show-network", |shown| is_ring(shown, &[1, 2, 3, 4, 5, 6]));
@@ -325,7 +325,7 @@ fn a_partition_holds_until_it_is_healed() {
     for node in 4..=6 {
         assert_eq!(texts(&lab.until_messages(node, 1)), ["there"]);
     }
-    // One that is started now is on its side of the cut from its first datagram on.
+    // A node that is started now is on its side of the cut from its first datagram on.
     lab.ok("kill-node 3");
     lab.ok("start-node 3");
     assert_eq!(texts(&lab.until_messages(3, 1)), ["here"]);
@@ -378,7 +378,7 @@ fn faults_add_up_and_are_shown() {
 }
 
 #[test]
-fn a_message_gets_through_whatever_the_nodes_do_to_it() {
+fn a_message_gets_through_all_faults_at_once() {
     let lab = Lab::new();
     lab.start("random 3 -n 8");
     let shares = "--loss 30% --duplicate 10% --reorder 10% --corrupt 5%";

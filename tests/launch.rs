@@ -1,4 +1,4 @@
-//! How networks of real processes begin and end, and that nothing of them stays behind.
+//! Networks of real processes begin and end, and leave nothing behind.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
@@ -8,10 +8,9 @@ use std::fs;
 use std::io::{BufRead, BufReader};
 use std::iter::once;
 use std::net::{TcpListener, UdpSocket};
-use std::process::{Child, Command, Stdio};
+use std::process::Child;
 
-use gossip::runtime::clock;
-use harness::{Lab, Run, finish, signal, wait_for};
+use harness::{Lab, Lines, PATIENCE, Run, finish, signal, try_within, wait_for};
 use rustix::process::{Pid, Signal, getpgid};
 use serde_json::{Value, json};
 
@@ -53,7 +52,7 @@ fn the_same_seed_draws_the_same_graph() {
 }
 
 #[test]
-fn what_was_adapted_is_said_and_so_is_the_seed() {
+fn a_start_says_its_seed_and_how_it_adapted_the_degree() {
     let lab = Lab::new();
     let line = format!("start-network -n 5 --json --ports-origin {}", lab.ports_origin());
     let run = lab.run(&line);
@@ -81,7 +80,10 @@ fn a_port_that_is_taken_is_named_and_nothing_is_left_running() {
         assert!(error.contains(&format!("process {}", std::process::id())), "{error}");
         assert!(lab.processes().is_empty());
         assert_eq!(lab.ok("list-networks"), "");
-        assert!(!lab.directory().join("x.dot").exists(), "no picture of what is not there");
+        assert!(
+            !lab.directory().join("x.dot").exists(),
+            "no picture of a network that is not there"
+        );
     };
     let udp = UdpSocket::bind(("127.0.0.1", port)).unwrap();
     is_named(lab.run(&start));
@@ -109,7 +111,7 @@ fn an_interrupted_start_leaves_nothing_running() {
     let start = format!("start-network circular -n 60 --ports-origin {}", lab.ports_origin());
     for what in [Signal::INT, Signal::TERM] {
         let child = lab.command(&start).spawn().unwrap();
-        // The command itself is one of them: a few nodes are there, and more to come.
+        // The command and a few nodes are there, and more nodes are to come.
         wait_for("the first nodes", || lab.processes().len() > 3);
         signal_child(&child, what);
         let error = finish(child).fails("an interrupted start");
@@ -130,11 +132,11 @@ fn nodes_outlive_the_terminal_they_were_started_in() {
         .map(|word| word.to_str().unwrap())
         .collect();
     // A terminal of its own, which hangs up when the command ends.
-    let mut terminal = Command::new("script");
+    let mut terminal = lab.tool("script");
     terminal.args(["--quiet", "--return", "--command", &line.join(" "), "/dev/null"]);
-    terminal.current_dir(lab.directory()).env("XDG_STATE_HOME", lab.state_home());
-    terminal.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let run = finish(terminal.spawn().expect("script(1), which makes a terminal, is installed"));
+    let run =
+        terminal.spawn().expect("this test needs script (bsdutils): scripts/test installs it");
+    let run = finish(run);
     assert_eq!(run.code, Some(0), "{run:?}");
     lab.ok("send-message 1 banana");
     lab.until_messages(3, 1);
@@ -147,7 +149,7 @@ fn nodes_outlive_the_terminal_they_were_started_in() {
 }
 
 #[test]
-fn of_two_starts_at_once_one_wins_and_its_network_is_whole() {
+fn one_of_several_starts_at_once_wins_and_its_network_is_whole() {
     let lab = Lab::new();
     let origin = lab.ports_origin();
     let start = |offset| {
@@ -172,7 +174,7 @@ fn of_two_starts_at_once_one_wins_and_its_network_is_whole() {
 }
 
 #[test]
-fn of_two_stops_at_once_both_leave_nothing() {
+fn two_stops_at_once_leave_nothing() {
     let lab = Lab::new();
     lab.start("circular -n 8");
     let stops = [(); 2].map(|()| lab.command("stop-network").spawn().unwrap());
@@ -192,27 +194,23 @@ fn the_foreground_shows_what_happens_and_stops_on_a_signal() {
     let line =
         format!("start-network circular -n 4 --foreground --ports-origin {}", lab.ports_origin());
     let mut child = lab.command(&line).spawn().unwrap();
-    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
-    assert!(lines.next().unwrap().starts_with("network default runs"));
-    let mut notes = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
-    assert_eq!(notes.next().unwrap(), "Ctrl-C stops the network");
-    // Whoever subscribes a moment later misses the first message, so more are sent.
-    let mut sent = 0;
-    let heard = loop {
+    let mut lines = Lines::of(child.stdout.take().unwrap());
+    assert!(lines.next("the network").starts_with("network default runs"));
+    let mut notes = Lines::of(child.stderr.take().unwrap());
+    assert_eq!(notes.next("the first note"), "Ctrl-C stops the network");
+    // The first messages are missed if the command subscribes only then.
+    wait_for("a message to be shown", || {
         lab.ok("send-message 1 hello");
-        sent += 1;
-        let found = lines.by_ref().find(|line| line.contains("got 1.") || sent > 50);
-        if let Some(line) = found {
-            break line;
-        }
-    };
-    assert!(heard.contains("hello"), "{heard}");
+        let shown = |line: &String| line.contains("got 1.") && line.contains("hello");
+        lines.so_far().iter().any(shown)
+    });
     lab.ok("remove-node 3");
-    let gone = lines.by_ref().find(|line| line.ends_with("node 3  is gone")).unwrap();
+    let gone = lines.until("node 3 to go", |line| line.ends_with("node 3  is gone"));
     assert!(gone.contains(':'), "{gone}");
     signal_child(&child, Signal::INT);
-    assert_eq!(lines.by_ref().filter(|line| line.contains("error")).count(), 0);
-    assert_eq!(notes.last().unwrap(), "network default stopped");
+    lines.rest();
+    assert!(!lines.so_far().iter().any(|line| line.contains("error")), "{:?}", lines.so_far());
+    assert_eq!(notes.rest().last().unwrap(), "network default stopped");
     assert_eq!(child.wait().unwrap().code(), Some(0));
     lab.until_empty();
 }
@@ -225,13 +223,15 @@ fn the_foreground_ends_when_another_command_stops_the_network() {
         lab.ports_origin()
     );
     let mut child = lab.command(&line).spawn().unwrap();
-    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
-    let started: Value = serde_json::from_str(&lines.next().unwrap()).unwrap();
+    let mut lines = Lines::of(child.stdout.take().unwrap());
+    let started: Value = serde_json::from_str(&lines.next("the network")).unwrap();
     assert_eq!(started["nodes"], 3);
-    let mut notes = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
-    assert_eq!(notes.next().unwrap(), "Ctrl-C stops the network");
+    let mut notes = Lines::of(child.stderr.take().unwrap());
+    assert_eq!(notes.next("the first note"), "Ctrl-C stops the network");
     lab.ok("stop-network");
-    let events: Vec<Value> = lines.map(|line| serde_json::from_str(&line).unwrap()).collect();
+    let events = lines.rest();
+    let events: Vec<Value> =
+        events.iter().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(events.iter().filter(|event| event["event"] == "gone").count(), 3, "{events:?}");
     assert_eq!(child.wait().unwrap().code(), Some(0));
 }
@@ -272,12 +272,13 @@ fn nodes_run_by_hand_are_a_network_too() {
         lab.fails(&format!("run-node 3 --listen 127.0.0.1:{} --key-file other.key", origin + 3));
     assert!(error.contains("another key"), "{error}");
 
-    let events = BufReader::new(nodes[1].stdout.take().unwrap()).lines();
+    let mut events = Lines::of(nodes[1].stdout.take().unwrap());
     for (node, what) in nodes.iter().zip([Signal::INT, Signal::TERM]) {
         signal_child(node, what);
     }
+    let events = events.rest();
     let events: Vec<Value> =
-        events.map(|line| serde_json::from_str(&line.unwrap()).unwrap()).collect();
+        events.iter().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert!(events.iter().any(|event| event["text"] == "apple"), "{events:?}");
     for node in nodes {
         let run = finish(node);
@@ -295,31 +296,35 @@ fn a_key_that_others_can_read_is_warned_of() {
     let line =
         format!("run-node 1 --listen 127.0.0.1:{} --key-file open.key", lab.ports_origin() + 1);
     let mut child = lab.command(&line).spawn().unwrap();
-    let mut notes = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
-    let warned = notes.next().unwrap();
+    let mut notes = Lines::of(child.stderr.take().unwrap());
+    let warned = notes.next("the warning");
     assert!(warned.starts_with("warning: others can read the key in open.key"), "{warned}");
-    assert!(notes.next().unwrap().starts_with("node 1 listens on"));
+    assert!(notes.next("the start").starts_with("node 1 listens on"));
     signal_child(&child, Signal::INT);
     assert_eq!(child.wait().unwrap().code(), Some(0));
 }
 
 #[test]
-fn a_reader_that_leaves_stops_what_only_it_wanted() {
+fn a_network_in_the_foreground_stops_when_its_reader_leaves() {
     let lab = Lab::new();
     let line =
         format!("start-network circular -n 3 --foreground --ports-origin {}", lab.ports_origin());
     let (reader, writer) = std::io::pipe().unwrap();
-    let child = lab.command(&line).stdout(writer).spawn().unwrap();
-    let mut first = String::new();
-    BufReader::new(reader).read_line(&mut first).unwrap();
-    assert!(first.starts_with("network default runs"), "{first}");
+    let mut child = lab.command(&line).stdout(writer).spawn().unwrap();
+    let first = try_within(PATIENCE, || {
+        let mut first = String::new();
+        BufReader::new(reader).read_line(&mut first).unwrap();
+        first
+    });
+    assert!(
+        first.as_ref().is_some_and(|line| line.starts_with("network default runs")),
+        "{first:?}"
+    );
     // The reader is gone. The next event finds that out.
-    let mut child = child;
-    let deadline = clock::now().monotonic + harness::PATIENCE;
-    while child.try_wait().unwrap().is_none() {
+    wait_for("the network to end, which runs for nobody", || {
         let _ = lab.run("send-message 1 hello");
-        assert!(clock::now().monotonic < deadline, "it runs on for nobody");
-    }
+        child.try_wait().unwrap().is_some()
+    });
     assert_eq!(child.wait().unwrap().code(), Some(0));
     lab.until_empty();
 }

@@ -1,15 +1,14 @@
-//! `send-message N -`: each line of stdin is a message, and nobody hands over more than a network
-//! carries.
+//! `send-message N -`: each line of stdin is a message, sent no faster than the network carries.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod harness;
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Child, ChildStdin, Stdio};
 use std::thread::{self, JoinHandle};
 
-use harness::{Lab, Run, finish, signal};
+use harness::{Lab, Lines, PATIENCE, Run, finish, signal, try_within};
 use rustix::process::Signal;
 use serde_json::json;
 
@@ -32,11 +31,9 @@ fn feed_for_good(mut stdin: ChildStdin) -> JoinHandle<()> {
     thread::Builder::new().name("feed".into()).spawn(feed).unwrap()
 }
 
-/// The next line that a command prints.
-fn next_line(child: &mut Child) -> String {
-    let mut line = String::new();
-    BufReader::with_capacity(1, child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
-    line
+/// The lines that a command prints.
+fn lines(child: &mut Child) -> Lines {
+    Lines::of(child.stdout.take().unwrap())
 }
 
 #[test]
@@ -63,7 +60,7 @@ fn each_line_is_a_message() {
 }
 
 #[test]
-fn a_line_that_is_no_message_ends_it_and_is_named() {
+fn sending_ends_at_a_line_that_is_no_message_and_names_it() {
     let lab = Lab::new();
     lab.start("circular -n 3");
     let run = feed(&lab, "send-message 1 -", b"apple\n\n\xff\xfe\nplum\n");
@@ -87,32 +84,34 @@ fn a_line_that_is_no_message_ends_it_and_is_named() {
 }
 
 #[test]
-fn a_lone_line_goes_at_once_and_ctrl_c_tells_how_many_went() {
+fn a_lone_line_goes_at_once_and_ctrl_c_tells_the_count() {
     let lab = Lab::new();
     lab.start("circular -n 3");
     let mut child = begin(&lab, "send-message 1 -");
+    let mut ids = lines(&mut child);
     child.stdin.as_mut().unwrap().write_all(b"apple\nunfin").unwrap();
-    assert_eq!(next_line(&mut child), "1.1\n");
+    assert_eq!(ids.next("the id"), "1.1");
     lab.until_messages(2, 1);
     // `wait_with_output` would close it.
     let stdin = child.stdin.take();
     signal(i32::try_from(child.id()).unwrap(), Signal::INT);
     let run = finish(child);
     drop(stdin);
-    assert_eq!((run.code, run.stdout.as_str()), (Some(1), ""));
+    assert_eq!((run.code, ids.rest()), (Some(1), vec![]));
     assert!(run.stderr.starts_with("1 message accepted"), "{}", run.stderr);
     assert!(run.stderr.contains("error: stopped before the end of stdin\n"), "{}", run.stderr);
 }
 
 #[test]
-fn a_reader_that_leaves_ends_it_without_an_error() {
+fn sending_ends_without_an_error_when_nobody_reads_the_ids() {
     let lab = Lab::new();
     lab.start("circular -n 3");
     let mut child = begin(&lab, "send-message 1 -");
     let mut stdin = child.stdin.take().unwrap();
     stdin.write_all(b"apple\n").unwrap();
-    assert_eq!(next_line(&mut child), "1.1\n");
-    drop(child.stdout.take());
+    let mut stdout = BufReader::new(child.stdout.take().unwrap());
+    let read = move || stdout.by_ref().lines().next().unwrap().unwrap();
+    assert_eq!(try_within(PATIENCE, read).as_deref(), Some("1.1"));
     stdin.write_all(b"pear\n").unwrap();
     let run = finish(child);
     drop(stdin);
@@ -125,16 +124,16 @@ fn a_reader_that_leaves_ends_it_without_an_error() {
 
 /// A signal comes while the node is asked, as it is most of the time.
 #[test]
-fn ctrl_c_under_load_is_told_as_what_it_is() {
+fn ctrl_c_under_load_is_reported_as_an_interruption() {
     let lab = Lab::new();
     lab.start("circular -n 3");
     let mut child = begin(&lab, "send-message 1 -");
     let (stdin, stdout) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
     let feed = feed_for_good(stdin);
-    let mut ids = BufReader::new(stdout).lines();
-    ids.by_ref().take(1_000).for_each(drop);
+    let mut ids = Lines::of(stdout);
+    (0..1_000).for_each(|_| drop(ids.next("an id")));
     signal(i32::try_from(child.id()).unwrap(), Signal::INT);
-    let count = 1_000 + ids.count();
+    let count = 1_000 + ids.rest().len();
     let run = finish(child);
     feed.join().unwrap();
     assert_eq!(run.code, Some(1), "{run:?}");
@@ -142,15 +141,15 @@ fn ctrl_c_under_load_is_told_as_what_it_is() {
     assert!(run.stderr.contains("error: stopped before the end of stdin\n"), "{}", run.stderr);
 }
 
-/// More ids than a pipe holds, and nobody takes them.
+/// The ids fill the pipe, and nobody takes them.
 #[test]
-fn ctrl_c_ends_it_also_while_nobody_reads() {
+fn ctrl_c_ends_sending_also_while_nobody_reads_the_ids() {
     let lab = Lab::new();
     lab.start("circular -n 3");
     let mut child = begin(&lab, "send-message 1 -");
     let (stdin, stdout) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
     let feed = feed_for_good(stdin);
-    // It hands over more only when it has written the ids of those before.
+    // It sends more only when it has written the ids of the messages before.
     let accepted = || lab.json("show-network")["totals"]["counters"]["accepted"].as_u64();
     lab.until("show-network", |_| {
         let before = accepted();
@@ -165,7 +164,7 @@ fn ctrl_c_ends_it_also_while_nobody_reads() {
 }
 
 #[test]
-fn what_ends_it_is_told_in_words() {
+fn an_unreadable_stdin_and_a_paused_node_are_told_in_words() {
     let lab = Lab::new();
     lab.start("circular -n 3");
     let directory = std::fs::File::open(lab.directory()).unwrap();
@@ -174,8 +173,9 @@ fn what_ends_it_is_told_in_words() {
     assert!(run.stderr.contains("  why:  is a directory\n"), "{}", run.stderr);
 
     let mut child = begin(&lab, "send-message 2 -");
+    let mut ids = lines(&mut child);
     child.stdin.as_mut().unwrap().write_all(b"apple\n").unwrap();
-    assert_eq!(next_line(&mut child), "2.1\n");
+    assert_eq!(ids.next("the id"), "2.1");
     lab.ok("pause-node 2");
     child.stdin.as_mut().unwrap().write_all(b"pear\n").unwrap();
     let stdin = child.stdin.take();
@@ -186,7 +186,7 @@ fn what_ends_it_is_told_in_words() {
 }
 
 #[test]
-fn more_than_the_network_carries_is_slowed_and_all_of_it_arrives() {
+fn a_sender_is_slowed_to_what_the_network_carries_and_all_messages_arrive() {
     let lab = Lab::new();
     lab.start("random 3 -n 8 --limit in-flight-max=8");
     let lines: String = (1..=2_000).map(|number| format!("message {number}\n")).collect();
@@ -203,9 +203,9 @@ fn more_than_the_network_carries_is_slowed_and_all_of_it_arrives() {
     assert_eq!(counter("send_errors"), 0);
 }
 
-/// Neighbours that do not answer hold nobody up for good: they are suspected soon.
+/// Neighbours that do not answer are suspected soon.
 #[test]
-fn silent_neighbours_do_not_hold_a_sender_up() {
+fn silent_neighbours_do_not_hold_a_sender_up_for_good() {
     let lab = Lab::new();
     lab.start("circular -n 3 --limit in-flight-max=2");
     lab.ok("pause-node 2");

@@ -107,7 +107,7 @@ fn every_node_gets_a_message_with_a_path_from_its_origin() {
 }
 
 #[test]
-fn unread_is_what_was_not_shown_before() {
+fn messages_are_unread_until_they_are_shown() {
     let lab = Lab::new();
     lab.start("circular -n 3");
     lab.ok("send-message 1 one");
@@ -267,7 +267,7 @@ fn a_node_that_was_killed_is_called_down() {
 }
 
 #[test]
-fn a_node_that_is_stopped_is_called_paused_and_still_ends() {
+fn a_stopped_node_is_called_paused_and_still_ends() {
     let lab = Lab::new();
     lab.start("circular -n 3");
     signal(pid_of(&lab, 2), Signal::STOP);
@@ -291,10 +291,10 @@ fn a_node_that_is_stopped_is_called_paused_and_still_ends() {
 fn peers_are_those_of_the_topology() {
     let lab = Lab::new();
     lab.start("circular -n 5");
-    let settled = |said: &Value| {
+    let linked = |said: &Value| {
         said["peers"].as_array().unwrap().iter().all(|peer| peer["state"] == "alive")
     };
-    let said = lab.until("list-peers 1", settled);
+    let said = lab.until("list-peers 1", linked);
     let origin = lab.ports_origin();
     let peer = |node: u16| {
         json!({ "node": node, "addr": format!("127.0.0.1:{}", origin + node),
@@ -305,7 +305,7 @@ fn peers_are_those_of_the_topology() {
 }
 
 #[test]
-fn garbage_at_every_port_harms_nobody() {
+fn a_message_arrives_among_garbage_at_every_port() {
     let lab = Lab::new();
     lab.start("circular -n 4");
     let udp = UdpSocket::bind(("127.0.0.1", 0)).unwrap();

@@ -1,33 +1,27 @@
-//! Where results go: `-`, names that are no plain files, full disks, directories nobody may write.
+//! Where results go: `-`, names of other things than files, full disks, read-only directories.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod harness;
 
 use std::fs;
-use std::process::Command;
 
 use harness::{Lab, Run, finish};
 
 /// Runs a shell script where mounts are its own, with `$GOSSIP` the program.
 fn among_mounts_of_its_own(lab: &Lab, script: &str) -> Run {
-    let mut unshare = Command::new("unshare");
+    let mut unshare = lab.tool("unshare");
     if !rustix::process::geteuid().is_root() {
         unshare.args(["--user", "--map-root-user"]);
     }
-    unshare.args(["--mount", "sh", "-c", script]).current_dir(lab.directory());
-    let model = lab.command("");
-    for (name, value) in model.get_envs() {
-        unshare.env(name, value.unwrap());
-    }
-    unshare.env("GOSSIP", model.get_program()).stdin(std::process::Stdio::null());
-    unshare.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
+    unshare.args(["--mount", "sh", "-c", script]);
+    unshare.env("GOSSIP", env!("CARGO_BIN_EXE_gossip"));
     let help = "this test needs unshare (util-linux), and mounts in it: scripts/test installs it";
     finish(unshare.spawn().unwrap_or_else(|error| panic!("{help}: {error}")))
 }
 
 #[test]
-fn a_dash_is_stdout_which_then_gets_nothing_else() {
+fn a_dash_is_stdout_and_nothing_else_goes_there() {
     let lab = Lab::new();
     let origin = lab.ports_origin();
     let run = lab.run(&format!("start-network circular -n 3 --plot - --ports-origin {origin}"));
@@ -67,7 +61,7 @@ fn a_dash_is_stdout_which_then_gets_nothing_else() {
 }
 
 #[test]
-fn a_reader_that_leaves_its_topology_leaves_the_network_alone() {
+fn a_network_runs_on_when_nobody_reads_its_topology() {
     let lab = Lab::new();
     let line = format!("start-network -n 3 --plot - --ports-origin {}", lab.ports_origin());
     let (reader, writer) = std::io::pipe().unwrap();
@@ -78,7 +72,7 @@ fn a_reader_that_leaves_its_topology_leaves_the_network_alone() {
 }
 
 #[test]
-fn a_full_disk_costs_no_drawing_that_was_there_and_leaves_none_half_done() {
+fn a_full_disk_spoils_no_older_drawing_and_leaves_no_partial_one() {
     let lab = Lab::new();
     lab.start("circular -n 6");
     lab.ok("send-message 1 apple");
@@ -99,7 +93,7 @@ fn a_full_disk_costs_no_drawing_that_was_there_and_leaves_none_half_done() {
 }
 
 #[test]
-fn a_network_is_stopped_also_where_its_state_cannot_be_written() {
+fn a_network_is_stopped_also_if_its_state_cannot_be_written() {
     let lab = Lab::new();
     lab.start("circular -n 3");
     let script = "set -e; mount --bind state state; mount -o remount,bind,ro state
@@ -117,7 +111,7 @@ fn a_network_is_stopped_also_where_its_state_cannot_be_written() {
 }
 
 #[test]
-fn a_name_with_line_ends_says_nothing_in_our_name() {
+fn a_file_name_with_line_ends_cannot_forge_an_error() {
     let lab = Lab::new();
     lab.start("circular -n 1");
     let error = lab.run_words(["plot-network", "none/\nerror: x"]).fails("a name of two lines");
@@ -125,7 +119,7 @@ fn a_name_with_line_ends_says_nothing_in_our_name() {
 }
 
 #[test]
-fn what_is_no_lock_keeps_nobody_waiting() {
+fn a_lock_that_is_no_file_is_an_error_at_once() {
     let lab = Lab::new();
     lab.start("circular -n 2");
     let path = lab.state_home().join("gossip/default/lock");
@@ -141,7 +135,7 @@ fn what_is_no_lock_keeps_nobody_waiting() {
     assert_eq!(lab.json("show-network")["totals"]["up"], 2);
     fs::remove_file(&path).unwrap();
 
-    // Nor do the other files that are written.
+    // So are the other files that are written.
     let new = path.with_file_name("network.json.new");
     rustix::fs::mknodat(rustix::fs::CWD, &new, fifo, mode, 0).unwrap();
     let error = lab.fails("remove-node 1");
@@ -150,7 +144,7 @@ fn what_is_no_lock_keeps_nobody_waiting() {
 }
 
 #[test]
-fn what_is_no_network_is_listed_in_words() {
+fn a_file_among_the_networks_is_listed_in_words() {
     let lab = Lab::new();
     fs::create_dir_all(lab.state_home().join("gossip")).unwrap();
     fs::write(lab.state_home().join("gossip/notes"), "milk").unwrap();

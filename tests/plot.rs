@@ -74,7 +74,7 @@ fn the_infection_tree_is_drawn() {
 }
 
 #[test]
-fn what_cannot_be_drawn_is_said() {
+fn a_picture_that_cannot_be_drawn_is_an_error_in_words() {
     let lab = Lab::new();
     let error = lab.fails("plot-network");
     assert!(error.contains("no network default is running"), "{error}");

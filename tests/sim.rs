@@ -24,8 +24,8 @@ mod repair;
 mod send_window;
 #[path = "sim/soak.rs"]
 mod soak;
-#[path = "sim/trace.rs"]
-mod trace;
+#[path = "sim/traced.rs"]
+mod traced;
 
 /// The seeds that the suite runs; `scripts/soak` runs on from there.
 const SEEDS: std::ops::Range<u64> = 0..40;

@@ -1,5 +1,5 @@
-//! Topologies as their users see them: shapes, errors, reproducibility, and pictures that
-//! Graphviz draws. The rules inside the generators have their tests beside the code.
+//! Topologies as users see them: shapes, errors, reproducibility, and pictures that Graphviz draws.
+//! The rules inside the generators have their tests beside the code.
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 use std::collections::{BTreeMap, BTreeSet};
@@ -21,7 +21,7 @@ fn built(kind: Kind, nodes: u32, seed: u64) -> Graph {
     graph
 }
 
-/// What every topology is: numbered as promised, simple, connected.
+/// Asserts what holds for every topology: it is numbered as promised, simple and connected.
 fn assert_sound(graph: &Graph, nodes: u32, which: &str) {
     let numbers: Vec<u32> = graph.node_weights().copied().collect();
     assert_eq!(numbers, (1..=nodes).collect::<Vec<u32>>(), "{which}: numbers");
@@ -87,7 +87,7 @@ mod shapes {
     #[test]
     fn degree_2_gives_one_single_ring() {
         for seed in 0..200 {
-            // Being connected is what makes it one.
+            // `built` asserts that it is connected: so it is one ring.
             let ring = built(random(2), 40, seed);
             assert_eq!(measure::eccentricity(&ring, 1), Some(20));
         }
@@ -220,7 +220,7 @@ mod errors {
     }
 
     #[test]
-    fn a_topology_that_cannot_be_is_refused_with_the_reason() {
+    fn an_impossible_topology_is_refused_with_the_reason() {
         assert_eq!(error(random(0), 8), Error::NoLinks);
         assert_eq!(error(random(1), 3), Error::OnlyPairs { nodes: 3 });
         assert_eq!(error(random(1), 8), Error::OnlyPairs { nodes: 8 });
@@ -236,7 +236,7 @@ mod errors {
     }
 
     #[test]
-    fn what_is_just_possible_is_not_refused() {
+    fn topologies_at_the_limit_of_the_possible_are_built() {
         assert_eq!(links(&built(random(1), 2, 1)), [(1, 2)]);
         assert_eq!(links(&built(random(7), 8, 1)).len(), 28);
         assert_eq!(links(&built(random(2), 3, 1)).len(), 3);
@@ -288,7 +288,7 @@ mod samples {
     }
 
     #[test]
-    fn where_there_are_no_more_it_is_all_others() {
+    fn a_sample_of_a_small_network_is_all_others() {
         assert!(sample(1, 1, 16, 3).is_empty());
         let mut drawn = sample(9, 4, 16, 3);
         drawn.sort_unstable();

@@ -1,4 +1,4 @@
-//! `trace-message` on networks of real processes, against what else the nodes say.
+//! `trace-message` on networks of real processes, compared with the other answers of the nodes.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
@@ -17,7 +17,7 @@ fn send(lab: &Lab, arguments: &str) -> String {
     lab.ok(&format!("send-message {arguments}")).trim().to_owned()
 }
 
-/// The nodes that are not known to have it, each with the reason.
+/// The nodes that lack it, each with the reason.
 fn lacking(trace: &Value) -> Vec<(u64, String)> {
     let nodes = trace["nodes"].as_array().unwrap().iter();
     let lacks =
@@ -32,7 +32,7 @@ fn receipts(trace: &Value) -> Vec<(u64, &Value)> {
 }
 
 #[test]
-fn a_ring_of_32_costs_what_it_must() {
+fn a_message_in_a_ring_of_32_costs_as_many_copies_as_theory_says() {
     let lab = Lab::new();
     lab.start("circular -n 32");
     let mut copies = 0;
@@ -59,7 +59,7 @@ fn a_ring_of_32_costs_what_it_must() {
 }
 
 #[test]
-fn a_trace_says_what_get_messages_says() {
+fn a_trace_agrees_with_get_messages() {
     let lab = Lab::new();
     lab.start("random 3 -n 10");
     let id = send(&lab, "4 banana -r 2");
@@ -79,7 +79,7 @@ fn a_trace_says_what_get_messages_says() {
     let text = lab.ok(&format!("trace-message {id}"));
     assert!(text.contains("infection tree\n4\n"), "{text}");
     assert!(text.contains("10 of 10, 100 %"), "{text}");
-    assert!(!text.contains('\x1b'), "no colours where nobody sees them: {text}");
+    assert!(!text.contains('\x1b'), "no colours without a terminal: {text}");
 }
 
 #[test]
@@ -98,7 +98,7 @@ fn several_messages_come_in_the_order_asked_for_each_once() {
 }
 
 #[test]
-fn who_has_it_not_is_told_with_the_reason() {
+fn nodes_without_the_message_are_told_with_the_reason() {
     let lab = Lab::new();
     lab.start("circular -n 8 --limit messages-max=2");
     let kept = send(&lab, "1 kept");
@@ -131,7 +131,7 @@ fn who_has_it_not_is_told_with_the_reason() {
 }
 
 #[test]
-fn what_cannot_be_traced_is_told() {
+fn a_message_that_cannot_be_traced_is_an_error_in_words() {
     let lab = Lab::new();
     assert!(lab.fails("trace-message last").contains("no network default is running"));
     lab.start("circular -n 2 --limit messages-max=1");

@@ -472,5 +472,5 @@ mod golden {
 #[path = "wire/refused.rs"]
 mod refused;
 
-#[path = "wire/mutated.rs"]
-mod mutated;
+#[path = "wire/tampered.rs"]
+mod tampered;

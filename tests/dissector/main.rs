@@ -10,9 +10,8 @@ mod examples;
 #[path = "../harness/mod.rs"]
 mod harness;
 mod mutated;
-#[path = "../faults/namespace.rs"]
-#[allow(dead_code, reason = "no datagram is dropped here")]
-mod namespace;
 mod source;
 mod traffic;
 mod tshark;
+
+use harness::namespace;

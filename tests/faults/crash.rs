@@ -6,37 +6,38 @@ use std::time::Duration;
 use gossip::protocol::{MessageId, PeerState};
 use rustix::process::Signal;
 
-use super::lab::{Lab, pause, wait_until};
+use crate::harness::{pause, wait_until};
+use crate::lab::Lab;
 
-/// Within this time survivors have found one another, and what they send gets everywhere.
+/// Within this time survivors have found one another, and their messages get everywhere.
 const RECOVERED_WITHIN: Duration = Duration::from_secs(10);
 /// Within this time the dead are known to be dead: five seconds, and some for the machine.
 const DEAD_WITHIN: Duration = Duration::from_secs(8);
 
 #[test]
-fn a_quarter_of_a_ring_is_killed() {
+fn a_ring_survives_the_death_of_a_quarter() {
     // Two, three and four in a row among them.
     kill("circular", &[1, 2, 8, 9, 10, 20, 21, 22]);
 }
 
 #[test]
-fn half_of_a_ring_is_killed() {
+fn a_ring_survives_the_death_of_half() {
     // Every other one here, runs of up to five there.
     kill("circular", &[1, 3, 5, 7, 9, 10, 11, 12, 13, 16, 17, 18, 22, 23, 24, 25]);
 }
 
 #[test]
-fn a_quarter_of_a_random_network_is_killed() {
+fn a_random_network_survives_the_death_of_a_quarter() {
     kill("random 3", &[4, 8, 12, 16, 20, 24, 28, 32]);
 }
 
 #[test]
-fn half_of_a_random_network_is_killed() {
+fn a_random_network_survives_the_death_of_half() {
     kill("random 3", &(17..=32).collect::<Vec<u32>>());
 }
 
-/// The nodes are killed all at once; each survivor sends a message right then, and again when
-/// the dead were given up. All of these get to every survivor, and the survivors close ranks.
+/// Kills nodes all at once. Each survivor sends a message right then, and again when the dead are
+/// known to be dead. All of these get to every survivor, and the survivors link up again.
 fn kill(topology: &str, victims: &[u32]) {
     let mut lab = Lab::start(topology, 32);
     lab.until_linked();
@@ -45,16 +46,17 @@ fn kill(topology: &str, victims: &[u32]) {
     let survivors = lab.nodes();
     let mut ids: Vec<MessageId> = survivors.iter().map(|node| lab.send(*node, "now")).collect();
     let took = lab.until_all_hold(ids.len() as u64, RECOVERED_WITHIN);
-    let buried = wait_until("the dead to be given up", DEAD_WITHIN.saturating_sub(took), || {
-        let trusting: Vec<u32> =
-            survivors.iter().copied().filter(|node| trusts_any(&mut lab, *node, victims)).collect();
-        if trusting.is_empty() { Ok(()) } else { Err(format!("{trusting:?} still trust them")) }
+    let within = DEAD_WITHIN.saturating_sub(took);
+    let declared = wait_until("the dead to be declared dead", within, || {
+        let wrong = survivors.iter().copied().filter(|node| hopes(&mut lab, *node, victims));
+        let wrong: Vec<u32> = wrong.collect();
+        if wrong.is_empty() { Ok(()) } else { Err(format!("{wrong:?} hold them for alive")) }
     });
     ids.extend(survivors.iter().map(|node| lab.send(*node, "later")));
     ids.sort_unstable();
     let later = lab.until_all_hold(ids.len() as u64, Duration::from_secs(5));
     lab.assert_all_hold_once(&ids);
-    let closed = wait_until("the survivors to close ranks", RECOVERED_WITHIN, || {
+    let closed = wait_until("the survivors to link up again", RECOVERED_WITHIN, || {
         let parts = parts(&mut lab);
         let degree = mean_degree(&mut lab);
         if parts.len() == 1 && (degree - first).abs() <= 1.0 {
@@ -63,8 +65,8 @@ fn kill(topology: &str, victims: &[u32]) {
         Err(format!("mean degree {degree}, first {first}; parts {parts:?}"))
     });
     eprintln!(
-        "{topology}, {} killed: what was sent at once took {took:?}, the dead were given up \
-         {buried:?} later, what was sent then took {later:?}, ranks were closed {closed:?} \
+        "{topology}, {} killed: messages sent at once took {took:?}, the dead were declared dead \
+         {declared:?} later, messages sent then took {later:?}, all were linked again {closed:?} \
          later; mean degree {:.2}",
         victims.len(),
         mean_degree(&mut lab),
@@ -87,7 +89,7 @@ fn parts(lab: &mut Lab) -> Vec<BTreeSet<u32>> {
 }
 
 /// Whether a node regards one of these as alive.
-fn trusts_any(lab: &mut Lab, node: u32, victims: &[u32]) -> bool {
+fn hopes(lab: &mut Lab, node: u32, victims: &[u32]) -> bool {
     lab.status(node).peers.iter().any(|peer| {
         victims.contains(&peer.node.0)
             && matches!(peer.state, PeerState::Alive | PeerState::Suspected)
@@ -118,7 +120,7 @@ fn a_stopped_node_comes_back_and_catches_up() {
     ids.sort_unstable();
     lab.until_all_hold(ids.len() as u64, Duration::from_secs(5));
     lab.assert_all_hold_once(&ids);
-    // It doubted itself, not all others.
+    // It noticed that it had slept, and declared no other node dead.
     let status = lab.status(5);
     assert_eq!(status.counters.peers_dead, 0, "{:?}", status.counters);
     let whole = lab.until_linked();

@@ -12,13 +12,14 @@ use gossip::runtime::clock;
 use rand::rngs::Xoshiro256PlusPlus;
 use rand::{Rng, RngExt, SeedableRng};
 
-use super::lab::{Lab, pause_until};
+use crate::harness::pause_until;
+use crate::lab::Lab;
 
 const NODES: u16 = 16;
 const GROWTH_BYTES_MAX: u64 = 16 << 20;
 
 #[test]
-fn garbage_on_all_ports_harms_nobody() {
+fn garbage_on_all_ports_stops_no_message_and_no_node() {
     let seconds = std::env::var("GOSSIP_TEST_GARBAGE_SECONDS");
     let seconds = seconds.map_or(10, |text| text.parse().unwrap());
     let mut lab = Lab::start("random 3", NODES);
@@ -44,7 +45,8 @@ fn garbage_on_all_ports_harms_nobody() {
     let (datagrams, connections) = garbage.stop();
     let took = lab.until_all_hold(ids.len() as u64, Duration::from_secs(10));
     ids.sort_unstable();
-    // What was altered or cut short went nowhere: nobody has anything that was not sent.
+    // Altered and truncated datagrams went nowhere: every node holds the messages sent, and no
+    // others.
     let slowest = lab.assert_all_hold_once(&ids);
     let counters = lab.counters();
     eprintln!(
@@ -139,14 +141,14 @@ fn shower(addrs: &[SocketAddr], real: &[u8], stopped: &AtomicBool, count: &Atomi
                 }
                 _ => random,
             };
-            // What the system refuses was not sent; it goes on.
+            // A datagram that the system refuses was not sent; the shower goes on.
             let _ = socket.send_to(datagram, addr);
             count.fetch_add(1, Ordering::Relaxed);
         }
     }
 }
 
-/// Opens connections one after the other, and says nothing of sense.
+/// Opens connections one after the other, and writes rubbish to them.
 fn babble(addrs: &[SocketAddr], stopped: &AtomicBool, count: &AtomicU64) {
     let mut dice = Xoshiro256PlusPlus::seed_from_u64(2);
     let mut rubbish = vec![0; 4_096];
@@ -155,7 +157,7 @@ fn babble(addrs: &[SocketAddr], stopped: &AtomicBool, count: &AtomicU64) {
         for addr in addrs {
             dice.fill_bytes(&mut rubbish);
             if dice.random_bool(0.5) {
-                // A length that a frame may have, and what follows is not one.
+                // A length that a frame may have, and no frame after it.
                 rubbish[..4].copy_from_slice(&1_000u32.to_le_bytes());
             }
             let Ok(mut stream) = TcpStream::connect_timeout(addr, Duration::from_secs(1)) else {
@@ -163,7 +165,7 @@ fn babble(addrs: &[SocketAddr], stopped: &AtomicBool, count: &AtomicU64) {
             };
             let _ = stream.write_all(&rubbish[..dice.random_range(0..rubbish.len())]);
             count.fetch_add(1, Ordering::Relaxed);
-            // Some hang about for a while and say no more.
+            // Some stay open for a while, silent.
             if dice.random_bool(0.1) {
                 open.push(stream);
             }

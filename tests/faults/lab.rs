@@ -1,32 +1,25 @@
-//! Networks of real processes to break: started under a state directory and on ports of their
-//! own, asked over connections that stay open, and gone when their test is, also if it fails.
+//! Networks of real processes to break: each in a lab of its own, asked over connections that stay
+//! open, and gone when its test is, also if that fails.
 
 use std::fs::{self, File};
-use std::net::{SocketAddr, TcpListener, UdpSocket};
-use std::path::PathBuf;
-use std::process::{Command, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::net::SocketAddr;
+use std::path::Path;
 use std::time::Duration;
 
 use gossip::control::client::Client;
 use gossip::control::server::IDLE_TIMEOUT;
 use gossip::control::{Request, Response, Token};
-use gossip::network::{Record, StateDir};
+use gossip::network::Record;
 use gossip::protocol::{
-    Counters, FaultRule, MessageId, MessageInfo, MessageQuery, Monotonic, NodeId, PeerState,
-    Status, Which,
+    Counters, FaultRule, MessageId, MessageInfo, MessageQuery, Monotonic, PeerState, Status, Which,
 };
 use gossip::runtime::clock;
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
+
+use crate::harness::{self, signal, wait_until};
 
 /// No answer takes this long from a node that is there.
 const ANSWER_WITHIN: Duration = Duration::from_secs(20);
-/// How often something that is waited for is looked at.
-const LOOK_INTERVAL: Duration = Duration::from_millis(20);
-/// Blocks of ports, below those that systems hand out to clients.
-const PORTS_FIRST: u16 = 30_720;
-const PORTS_PER_BLOCK: u16 = 128;
-const BLOCKS: u16 = 16;
 
 /// Whether a network may run beside those of other tests.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -39,11 +32,10 @@ enum Turn {
 
 /// A running network.
 pub(crate) struct Lab {
-    directory: PathBuf,
+    lab: harness::Lab,
     record: Record,
     /// By number, from 1, and when they were last used; `None` for nodes that were killed.
     clients: Vec<Option<(Client, Monotonic)>>,
-    _ports: File,
     _turn: File,
 }
 
@@ -61,20 +53,11 @@ impl Lab {
 
     fn start_in(turn: Turn, topology: &str, nodes: u16) -> Self {
         let turn = wait_for_turn(turn);
-        static NEXT: AtomicU32 = AtomicU32::new(0);
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let name = format!("gossip-faults-{}-{number}", std::process::id());
-        let directory = std::env::temp_dir().join(name);
-        fs::create_dir_all(&directory).unwrap();
-        let (origin, ports) = reserve_ports();
-        let record = start(
-            &directory,
-            &format!(
-                "start-network {topology} --num-nodes {nodes} --ports-origin {origin} --seed 1"
-            ),
-        );
+        let lab = harness::Lab::new();
+        lab.start(&format!("{topology} --num-nodes {nodes} --seed 1"));
+        let record = lab.record();
         let clients = (0..nodes).map(|_| None).collect();
-        let mut lab = Self { directory, record, clients, _ports: ports, _turn: turn };
+        let mut lab = Self { lab, record, clients, _turn: turn };
         for node in 1..=u32::from(nodes) {
             lab.connect(node);
         }
@@ -90,9 +73,8 @@ impl Lab {
 
     /// Starts a node again that was killed.
     pub(crate) fn start_again(&mut self, node: u32) {
-        let state = StateDir::at(&self.directory.join("gossip"));
-        let started = state.start_node("default", NodeId(node), &program()).unwrap();
-        self.record.nodes[node as usize - 1] = started;
+        self.lab.ok(&format!("start-node {node}"));
+        self.record = self.lab.record();
         self.connect(node);
     }
 
@@ -214,7 +196,7 @@ impl Lab {
         alive.map(|peer| peer.node.0).collect()
     }
 
-    /// Waits until every node that was not killed holds so many messages; says how long.
+    /// Waits until every node that was not killed holds `count` messages; gives the time that took.
     #[track_caller]
     pub(crate) fn until_all_hold(&mut self, count: u64, within: Duration) -> Duration {
         let nodes = self.nodes();
@@ -228,8 +210,8 @@ impl Lab {
         })
     }
 
-    /// Every node that was not killed holds exactly these, and handed each up once. Gives the
-    /// longest time that one of them took.
+    /// Asserts that every node that was not killed holds exactly these, and delivered each once.
+    /// Gives the longest time that one of them took.
     #[track_caller]
     pub(crate) fn assert_all_hold_once(&mut self, ids: &[MessageId]) -> Duration {
         let mut slowest = Duration::ZERO;
@@ -246,7 +228,7 @@ impl Lab {
     }
 
     pub(crate) fn signal(&self, node: u32, signal: Signal) {
-        kill_process(Pid::from_raw(self.pid(node)).unwrap(), signal).unwrap();
+        harness::signal(self.pid(node), signal);
     }
 
     /// Kills nodes all at once.
@@ -287,96 +269,21 @@ impl Lab {
 
 impl Drop for Lab {
     fn drop(&mut self) {
-        for node in &self.record.nodes {
-            // Stopped processes do not hear that they are to end.
-            if node.process.is_alive() {
-                let pid = Pid::from_raw(i32::try_from(node.process.pid).unwrap_or(0));
-                let _ = pid.map(|pid| kill_process(pid, Signal::KILL));
-            }
+        // Stopped processes do not hear that they are to end.
+        for node in self.nodes().into_iter().filter(|node| self.runs(*node)) {
+            signal(self.pid(node), Signal::KILL);
         }
-        let _ = gossip(&self.directory, "stop-network").output();
-        let _ = fs::remove_dir_all(&self.directory);
     }
-}
-
-/// The program; another build of it can be named, to measure that.
-fn program() -> PathBuf {
-    let other = std::env::var_os("GOSSIP_TEST_PROGRAM");
-    other.map_or(env!("CARGO_BIN_EXE_gossip").into(), PathBuf::from)
 }
 
 /// Waits until this test may run. The lock is one of files, because tests of this file may be
 /// threads of one process, or processes of their own; it is given up when the file is closed.
 fn wait_for_turn(turn: Turn) -> File {
-    let path = std::env::temp_dir().join("gossip-faults-turn");
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("faults-turn");
     let file = File::options().create(true).append(true).open(path).unwrap();
     match turn {
         Turn::Alone => file.lock().unwrap(),
         Turn::Shared => file.lock_shared().unwrap(),
     }
     file
-}
-
-/// A command line of the program, in a state directory of its own.
-fn gossip(directory: &std::path::Path, line: &str) -> Command {
-    let mut command = Command::new(program());
-    command.args(line.split_whitespace()).env("XDG_STATE_HOME", directory);
-    command.stdin(Stdio::null()).current_dir(directory);
-    command
-}
-
-/// Runs a command to its end, and reads what is remembered of the network then.
-#[track_caller]
-fn start(directory: &std::path::Path, line: &str) -> Record {
-    let output = gossip(directory, line).output().unwrap();
-    assert!(output.status.success(), "{line}: {}", String::from_utf8_lossy(&output.stderr));
-    StateDir::at(&directory.join("gossip")).load("default").unwrap()
-}
-
-/// Looks again and again until it is so.
-#[track_caller]
-pub(crate) fn wait_until(
-    what: &str,
-    within: Duration,
-    mut look: impl FnMut() -> Result<(), String>,
-) -> Duration {
-    let start = clock::now().monotonic;
-    loop {
-        let found = look();
-        let waited = clock::now().monotonic.since(start);
-        match found {
-            Ok(()) => return waited,
-            Err(seen) => assert!(waited < within, "waited {within:?} in vain for {what}: {seen}"),
-        }
-        pause(LOOK_INTERVAL);
-    }
-}
-
-/// Lets time pass: where the passing of time is itself what is tested.
-pub(crate) fn pause(duration: Duration) {
-    let _ = crossbeam_channel::never::<()>().recv_timeout(duration);
-}
-
-/// Lets time pass up to an instant.
-pub(crate) fn pause_until(instant: Monotonic) {
-    pause(instant.since(clock::now().monotonic));
-}
-
-/// Takes a block of ports that no other test has, and no other program either.
-fn reserve_ports() -> (u16, File) {
-    let directory = std::env::temp_dir().join("gossip-faults-ports");
-    fs::create_dir_all(&directory).unwrap();
-    for block in 0..BLOCKS {
-        let origin = PORTS_FIRST + block * PORTS_PER_BLOCK;
-        let path = directory.join(block.to_string());
-        let file = File::options().create(true).append(true).open(path).unwrap();
-        let free = |port| {
-            let addr = ("127.0.0.1", port);
-            UdpSocket::bind(addr).is_ok() && TcpListener::bind(addr).is_ok()
-        };
-        if file.try_lock().is_ok() && (origin + 1..origin + PORTS_PER_BLOCK).all(free) {
-            return (origin, file);
-        }
-    }
-    panic!("all ports are taken");
 }

@@ -1,11 +1,11 @@
-//! Datagrams that the kernel drops.
+//! All messages arrive though the kernel drops datagrams.
 
 use std::time::Duration;
 
 use gossip::runtime::clock;
 
-use super::lab::Lab;
-use super::namespace::with_loss;
+use crate::harness::namespace::with_loss;
+use crate::lab::Lab;
 
 const MESSAGES: u32 = 50;
 
@@ -37,7 +37,8 @@ fn a_random_network_delivers_everything_at_40_percent_loss() {
     });
 }
 
-/// Each message, sent to one node or another, arrives at every node exactly once, and in time.
+/// Each message, handed to one node after the other, arrives at every node exactly once, and in
+/// time.
 fn deliver(topology: &str, within: Duration) {
     let mut lab = Lab::start(topology, 32);
     let nodes = lab.nodes();

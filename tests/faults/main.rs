@@ -3,10 +3,11 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod cost;
 mod crash;
 mod garbage;
+#[path = "../harness/mod.rs"]
+mod harness;
 mod lab;
 mod loss;
-mod namespace;
 mod partition;
-mod traffic;

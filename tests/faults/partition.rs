@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use gossip::protocol::{Effect, FaultRule, MessageId};
 
-use super::lab::{Lab, pause};
+use crate::harness::pause;
+use crate::lab::Lab;
 
 #[test]
 fn a_ring_heals_after_a_partition() {
@@ -16,8 +17,8 @@ fn a_random_network_heals_after_a_partition() {
     cut_and_heal("random 3");
 }
 
-/// Cut in halves for 20 seconds; what is sent on both sides meanwhile is everywhere within 5
-/// seconds of the heal.
+/// Cuts a network in halves for 20 seconds. Messages sent on both sides meanwhile are everywhere
+/// within 5 seconds of the heal.
 fn cut_and_heal(topology: &str) {
     let mut lab = Lab::start_beside(topology, 32);
     lab.until_linked();
@@ -29,7 +30,7 @@ fn cut_and_heal(topology: &str) {
     pause(Duration::from_secs(1));
     for node in 1..=32 {
         let held = lab.status(node).messages;
-        assert_eq!(held, 32, "node {node} has what its own side sent, and no more");
+        assert_eq!(held, 32, "node {node} has the messages of its own side, and no more");
     }
     lab.set_faults(&[]);
     let took = lab.until_all_hold(ids.len() as u64, Duration::from_secs(5));
@@ -42,7 +43,7 @@ fn cut_and_heal(topology: &str) {
     }
 }
 
-/// Nothing gets from these to those.
+/// Nothing gets from the nodes `from` to the nodes `to`.
 fn cut(from: (u32, u32), to: (u32, u32)) -> FaultRule {
     let effect = Effect { loss: 1.0, ..Effect::default() };
     FaultRule { from: vec![from], to: vec![to], effect }

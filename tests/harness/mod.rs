@@ -2,12 +2,16 @@
 //!
 //! A [`Lab`] runs the program under a state directory that no other test has. Every process
 //! below it inherits that directory's name in its environment: so when the lab is dropped, also
-//! by a failed test, whatever still runs is found, ended, and told of.
+//! by a failed test, whatever still runs is found, ended, and told of. Nothing else of the
+//! environment in which the tests run reaches the program, but the `PATH`.
 
-#![allow(dead_code, reason = "each test file uses a part of it")]
+#![allow(dead_code, unused_imports, reason = "each test file uses a part of it")]
+
+pub(crate) mod namespace;
+mod wait;
 
 use std::ffi::OsStr;
-use std::fs::{self, File};
+use std::fs;
 use std::io::{Read, Write};
 use std::net::{TcpListener, UdpSocket};
 use std::path::{Path, PathBuf};
@@ -16,29 +20,25 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use crossbeam_channel::bounded;
 use gossip::network::{Record, StateDir};
-use gossip::runtime::clock;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
-
-/// No command takes this long on any machine that can run the tests at all.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) use wait::{Lines, PATIENCE, pause, pause_until, try_within, wait_for, wait_until};
 
 /// Ports are handed out in blocks, below those that systems give to clients.
 const PORTS_FIRST: u16 = 10_000;
-const PORTS_PER_BLOCK: u16 = 64;
-const BLOCKS: u16 = 320;
+const PORTS_PER_BLOCK: u16 = 80;
+const BLOCKS: u16 = 280;
 
 /// A place of its own to run the program in.
 pub(crate) struct Lab {
     directory: PathBuf,
-    block: u16,
-    /// Locked as long as the lab lives: no other test takes this block.
-    _reserved: File,
+    ports_origin: u16,
+    /// Bound to the first port of the block, as long as the lab lives: no other test takes it.
+    _reserved: UdpSocket,
 }
 
-/// What a command did.
+/// How a command ended.
 #[derive(Debug)]
 pub(crate) struct Run {
     pub(crate) code: Option<i32>,
@@ -48,17 +48,16 @@ pub(crate) struct Run {
 
 impl Lab {
     pub(crate) fn new() -> Self {
-        let directory = make_directory();
-        let (block, reserved) = reserve_ports();
-        Self { directory, block, _reserved: reserved }
+        let (ports_origin, reserved) = reserve_ports();
+        Self { directory: make_directory(), ports_origin, _reserved: reserved }
     }
 
-    /// Where commands run, and write what they are told to write.
+    /// Where commands run, and write the files that they are told to write.
     pub(crate) fn directory(&self) -> &Path {
         &self.directory
     }
 
-    /// What `XDG_STATE_HOME` is for them.
+    /// Their `XDG_STATE_HOME`.
     pub(crate) fn state_home(&self) -> PathBuf {
         self.directory.join("state")
     }
@@ -71,9 +70,9 @@ impl Lab {
         self.state().load("default").unwrap()
     }
 
-    /// 63 ports from here on, this one not included, are ours.
+    /// The 79 ports after this one are ours.
     pub(crate) fn ports_origin(&self) -> u16 {
-        PORTS_FIRST + self.block * PORTS_PER_BLOCK
+        self.ports_origin
     }
 
     /// A command line to run, with words split at spaces.
@@ -85,9 +84,21 @@ impl Lab {
         &self,
         words: impl IntoIterator<Item = S>,
     ) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_gossip"));
-        command.args(words).current_dir(&self.directory);
-        command.env("XDG_STATE_HOME", self.state_home()).env("TZ", "UTC");
+        let mut command = self.tool(env!("CARGO_BIN_EXE_gossip"));
+        command.args(words);
+        command
+    }
+
+    /// A command line of any program, with nothing of the environment in which the tests run: its
+    /// language, terminal and home do not matter.
+    pub(crate) fn tool(&self, program: impl AsRef<OsStr>) -> Command {
+        let mut command = Command::new(program);
+        command.env_clear().current_dir(&self.directory);
+        if let Some(path) = std::env::var_os("PATH") {
+            command.env("PATH", path);
+        }
+        command.env("HOME", &self.directory).env("XDG_STATE_HOME", self.state_home());
+        command.env("TZ", "UTC");
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command
     }
@@ -106,13 +117,13 @@ impl Lab {
         self.run(line).ok(line)
     }
 
-    /// Runs a command with `--json` that must succeed, and reads what it says.
+    /// Runs a command with `--json` that must succeed, and reads its answer.
     pub(crate) fn json(&self, line: &str) -> Value {
         let text = self.ok(&format!("{line} --json"));
         serde_json::from_str(&text).unwrap_or_else(|error| panic!("{line}: {error}: {text}"))
     }
 
-    /// Runs a command that must fail in the proper way, and gives its three lines.
+    /// Runs a command that must fail with an error of three lines, and gives it.
     pub(crate) fn fails(&self, line: &str) -> String {
         self.run(line).fails(line)
     }
@@ -122,19 +133,19 @@ impl Lab {
         self.ok(&format!("start-network {arguments} --ports-origin {}", self.ports_origin()))
     }
 
-    /// Runs a command until it says what is waited for.
+    /// Runs a command again and again until its answer is as it should be; gives that answer.
+    #[track_caller]
     pub(crate) fn until(&self, line: &str, holds: impl Fn(&Value) -> bool) -> Value {
-        let deadline = clock::now().monotonic + PATIENCE;
-        loop {
-            let said = self.json(line);
-            if holds(&said) {
-                return said;
-            }
-            assert!(clock::now().monotonic < deadline, "waited for `{line}` in vain: {said}");
-        }
+        let mut said = Value::Null;
+        wait_until(&format!("`{line}`"), PATIENCE, || {
+            said = self.json(line);
+            if holds(&said) { Ok(()) } else { Err(said.to_string()) }
+        });
+        said
     }
 
-    /// Waits until a node holds so many messages.
+    /// Waits until a node holds `count` messages at least.
+    #[track_caller]
     pub(crate) fn until_messages(&self, node: u32, count: usize) -> Value {
         let line = format!("get-messages {node}");
         self.until(&line, |said| said["messages"].as_array().unwrap().len() >= count)
@@ -175,14 +186,14 @@ impl Drop for Lab {
 }
 
 impl Run {
-    /// It did what it was asked to.
+    /// Asserts that it succeeded, and gives its output.
     #[track_caller]
     pub(crate) fn ok(self, what: &str) -> String {
         assert_eq!(self.code, Some(0), "{what}: {self:?}");
         self.stdout
     }
 
-    /// It failed, said three things about it, and nothing else.
+    /// Asserts that it failed with an error of three lines and no output; gives the error.
     #[track_caller]
     pub(crate) fn fails(self, what: &str) -> String {
         self.fails_with(1, what)
@@ -212,13 +223,10 @@ impl Run {
 #[track_caller]
 pub(crate) fn finish(child: Child) -> Run {
     let pid = child.id();
-    let (tell, told) = bounded(1);
-    let wait = move || tell.send(child.wait_with_output()).unwrap();
-    thread::Builder::new().name("wait".into()).spawn(wait).unwrap();
-    let Ok(output) = told.recv_timeout(PATIENCE) else {
+    let Some(output) = try_within(PATIENCE, move || child.wait_with_output()) else {
         // Nobody has waited for it yet, so the number is still its own.
         signal(i32::try_from(pid).unwrap(), Signal::KILL);
-        panic!("a command did not end");
+        panic!("a command did not end within {PATIENCE:?}");
     };
     let output = output.unwrap();
     Run {
@@ -234,19 +242,9 @@ pub(crate) fn signal(pid: i32, signal: Signal) {
     let _ = kill_process(Pid::from_raw(pid).unwrap(), signal);
 }
 
-/// Looks again and again until it is so.
-#[track_caller]
-pub(crate) fn wait_for(what: &str, holds: impl Fn() -> bool) {
-    let deadline = clock::now().monotonic + PATIENCE;
-    while !holds() {
-        assert!(clock::now().monotonic < deadline, "waited in vain for {what}");
-        thread::yield_now();
-    }
-}
-
 /// Makes a directory that no other test has. In a namespace of its own, another test may have the
 /// same process id.
-fn make_directory() -> PathBuf {
+pub(crate) fn make_directory() -> PathBuf {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     loop {
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
@@ -259,28 +257,21 @@ fn make_directory() -> PathBuf {
     }
 }
 
-/// Takes a block of ports that no other test has, and no other program either.
-fn reserve_ports() -> (u16, File) {
-    let directory = std::env::temp_dir().join("gossip-test-ports");
-    fs::create_dir_all(&directory).unwrap();
+/// Takes a block of ports that no other test has, and no other program either. The first port stays
+/// bound: that is how other tests know, whoever runs them and wherever their files are.
+fn reserve_ports() -> (u16, UdpSocket) {
     let first = u16::try_from(std::process::id() % u32::from(BLOCKS)).unwrap();
-    for offset in 0..BLOCKS {
-        let block = (first + offset) % BLOCKS;
-        let path = directory.join(block.to_string());
-        let file = File::options().create(true).append(true).open(path).unwrap();
-        if file.try_lock().is_ok() && block_is_free(block) {
-            return (block, file);
-        }
-    }
-    panic!("all ports are taken");
-}
-
-fn block_is_free(block: u16) -> bool {
-    let origin = PORTS_FIRST + block * PORTS_PER_BLOCK;
-    (1..PORTS_PER_BLOCK).all(|offset| {
-        let addr = ("127.0.0.1", origin + offset);
-        UdpSocket::bind(addr).is_ok() && TcpListener::bind(addr).is_ok()
-    })
+    let blocks = (0..BLOCKS).map(|offset| (first + offset) % BLOCKS);
+    let reserve = |block: u16| {
+        let origin = PORTS_FIRST + block * PORTS_PER_BLOCK;
+        let reserved = UdpSocket::bind(("127.0.0.1", origin)).ok()?;
+        let is_free = |port| {
+            let addr = ("127.0.0.1", port);
+            UdpSocket::bind(addr).is_ok() && TcpListener::bind(addr).is_ok()
+        };
+        (origin + 1..origin + PORTS_PER_BLOCK).all(is_free).then_some((origin, reserved))
+    };
+    blocks.into_iter().find_map(reserve).expect("there are free ports")
 }
 
 fn contains(hay: &[u8], needle: &[u8]) -> bool {
@@ -300,7 +291,7 @@ impl Bystander {
         self.0.id()
     }
 
-    /// Whether it is well: what is said to it comes back.
+    /// Whether it is well: it sends back the bytes that it is sent.
     pub(crate) fn echoes(&mut self) -> bool {
         let mut back = [0; 3];
         let said = self.0.stdin.as_mut().unwrap().write_all(b"hi\n");

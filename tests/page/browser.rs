@@ -1,19 +1,15 @@
 //! Chromium without a window, driven over the WebDriver protocol (W3C) by chromedriver.
 //!
 //! A [`Browser`] has a profile of its own, writes down what it fetches and complains of, and
-//! ends what it started, also when the test fails.
+//! ends with its driver, also when the test fails. It speaks English, whoever runs the tests.
 
 use std::fs;
-use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::thread;
 
-use crossbeam_channel::bounded;
-use gossip::runtime::clock;
 use serde_json::{Value, json};
 
-use crate::harness::PATIENCE;
+use crate::harness::{Lines, PATIENCE, wait_for};
 
 /// Runs as root, in a container, without a graphics card, and calls nobody.
 const FLAGS: [&str; 11] = [
@@ -47,6 +43,9 @@ impl Browser {
     pub(crate) fn start(directory: &Path) -> Self {
         let driver = Command::new("chromedriver")
             .arg("--port=0")
+            .env_clear()
+            .env("PATH", std::env::var_os("PATH").unwrap())
+            .env("HOME", directory)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
@@ -73,21 +72,11 @@ impl Browser {
 
     /// The port that the driver chose, which it says when it is ready.
     fn port(&mut self) -> u16 {
-        let stdout = BufReader::new(self.driver.stdout.take().unwrap());
-        let (tell, told) = bounded(1);
-        let read = move || {
-            // Read to the end, or the driver might block.
-            for line in stdout.lines().map_while(Result::ok) {
-                let port = line.split_once("started successfully on port ");
-                if let Some(port) =
-                    port.and_then(|(_, port)| port.trim_end_matches('.').parse().ok())
-                {
-                    let _ = tell.send(port);
-                }
-            }
-        };
-        thread::Builder::new().name("driver".into()).spawn(read).unwrap();
-        told.recv_timeout(PATIENCE).expect("chromedriver says its port")
+        let mut lines = Lines::of(self.driver.stdout.take().unwrap());
+        let before = "started successfully on port ";
+        let line = lines.until("chromedriver's port", |line| line.contains(before));
+        let (_, port) = line.split_once(before).unwrap();
+        port.trim_end_matches('.').parse().unwrap()
     }
 
     fn post(&self, what: &str, body: &Value) -> Value {
@@ -132,10 +121,7 @@ impl Browser {
     /// Looks again and again until an expression is true in the page.
     #[track_caller]
     pub(crate) fn until(&self, expression: &str) {
-        let deadline = clock::now().monotonic + PATIENCE;
-        while self.eval(&format!("return Boolean({expression})")) != true {
-            assert!(clock::now().monotonic < deadline, "waited in vain for {expression}");
-        }
+        wait_for(expression, || self.eval(&format!("return Boolean({expression})")) == true);
     }
 
     /// A screen of this size, and what its user prefers.

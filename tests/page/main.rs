@@ -1,6 +1,6 @@
-//! The page that `trace-message --html` writes, in a real browser: nothing is fetched, the right
-//! nodes have the message at any time, hands and keys do what they should, nothing is complained
-//! of. Pictures of it are left in `target/page-screenshots`.
+//! The page that `trace-message --html` writes, in a real browser: it fetches nothing, shows the
+//! right nodes at any time, answers to mouse and keyboard, and causes no complaint. Pictures of it
+//! are left in `target/page-screenshots`.
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -12,24 +12,17 @@ mod spread;
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use browser::{ARROW_LEFT, ARROW_RIGHT, Browser, END, HOME};
 use gossip::picture::{Scene, page};
 use gossip::spread::Trace;
 use gossip::topology::{Kind, build};
-use harness::Lab;
+use harness::{Lab, make_directory};
 use serde_json::Value;
 
 const HOSTILE: &str =
     "</script><img src=x onerror=alert(1)> <!-- \u{2028}\"'\\ 👩‍👩‍👧‍👦 \u{202e}drawkcab";
-
-/// A place for a browser and the files it opens.
-fn scratch(name: &str) -> PathBuf {
-    let path = std::env::temp_dir().join(format!("gossip-page-{}-{name}", std::process::id()));
-    fs::create_dir_all(&path).unwrap();
-    path
-}
 
 /// Two messages on a random network, one with a text that means harm and a node without it.
 fn made_up(nodes: u32) -> (Vec<Trace>, String) {
@@ -49,7 +42,7 @@ fn made_up(nodes: u32) -> (Vec<Trace>, String) {
     (traces, page)
 }
 
-/// Those who have it at this time, in microseconds, by what the nodes said.
+/// The nodes that have it at this time, in microseconds, by the trace.
 fn reached(trace: &Trace, time: f64) -> BTreeSet<u64> {
     let in_time = trace
         .nodes
@@ -58,7 +51,7 @@ fn reached(trace: &Trace, time: f64) -> BTreeSet<u64> {
     in_time.map(|node| u64::from(node.node.0)).collect()
 }
 
-/// Those who have it by what the page shows.
+/// The nodes that have it by the page.
 fn shown(browser: &Browser) -> BTreeSet<u64> {
     let nodes = browser.eval("return [...document.querySelectorAll('.node.has')].map((node) => Number(node.dataset.node))");
     nodes.as_array().unwrap().iter().map(|node| node.as_u64().unwrap()).collect()
@@ -71,7 +64,7 @@ fn scrub(browser: &Browser, time: f64) {
     ));
 }
 
-/// Plays from the beginning, fast, until all that can be reached is.
+/// Plays from the beginning, fast, until every node that got it has it.
 fn play(browser: &Browser, trace: &Trace) {
     browser.eval("const speed = document.getElementById('speed'); speed.selectedIndex = speed.options.length - 1");
     browser.press(HOME);
@@ -81,7 +74,7 @@ fn play(browser: &Browser, trace: &Trace) {
     assert_eq!(shown(browser), reached(trace, f64::INFINITY));
 }
 
-/// Nothing was fetched but the file itself, and nobody complained.
+/// Asserts that only the file itself was fetched, and that the browser complained of nothing.
 #[track_caller]
 fn assert_quiet(browser: &Browser, file: &Path) {
     let fetched: BTreeSet<String> = browser.fetched().into_iter().collect();
@@ -94,8 +87,8 @@ fn assert_quiet(browser: &Browser, file: &Path) {
 }
 
 #[test]
-fn the_page_shows_who_has_the_message_at_any_time() {
-    let directory = scratch("time");
+fn the_page_shows_the_nodes_that_have_the_message_at_any_time() {
+    let directory = make_directory();
     let (traces, page) = made_up(64);
     let file = directory.join("spread.html");
     fs::write(&file, page).unwrap();
@@ -105,7 +98,7 @@ fn the_page_shows_who_has_the_message_at_any_time() {
         browser.eval(&format!(
             "const list = document.getElementById('message'); list.selectedIndex = {index}; list.dispatchEvent(new Event('change'))"
         ));
-        assert_eq!(browser.text("text"), trace.text, "as it is, whatever it is");
+        assert_eq!(browser.text("text"), trace.text, "the text as it was sent");
         let times = trace.nodes.iter().filter_map(|node| Some(node.receipt.as_ref()?.after_us));
         // Just when something arrives, a moment before, and back again.
         for time in times.step_by(9).flat_map(|time| [time, (time - 0.01).max(0.0)]) {
@@ -124,7 +117,7 @@ fn the_page_shows_who_has_the_message_at_any_time() {
 
 #[test]
 fn the_page_works_by_keyboard() {
-    let directory = scratch("keys");
+    let directory = make_directory();
     let (traces, page) = made_up(16);
     let file = directory.join("spread.html");
     fs::write(&file, page).unwrap();
@@ -190,8 +183,8 @@ const LARGE_NUMBERS: &str = "
 ";
 
 #[test]
-fn pictures_of_the_page() {
-    let directory = scratch("pictures");
+fn the_page_fits_wide_and_narrow_screens_in_light_and_dark() {
+    let directory = make_directory();
     let pictures = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/page-screenshots");
     fs::create_dir_all(&pictures).unwrap();
     let browser = Browser::start(&directory);
@@ -221,7 +214,7 @@ fn pictures_of_the_page() {
             fs::write(&picture, png).unwrap();
             println!("{}", picture.display());
         }
-        // Whoever prefers no motion can still play.
+        // A user who prefers no motion can still play.
         play(&browser, &traces[0]);
         assert_quiet(&browser, &file);
     }
@@ -238,7 +231,7 @@ fn a_message_of_a_real_network_is_replayed() {
     let line = format!("trace-message {id} last --html spread.html");
     let said = lab.json(&line);
     let file = lab.directory().join("spread.html");
-    let directory = scratch("real");
+    let directory = make_directory();
     let browser = Browser::start(&directory);
     browser.open(&file);
     assert_eq!(browser.text("text"), "banana");

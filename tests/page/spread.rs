@@ -1,4 +1,4 @@
-//! Messages that never were sent: how they would spread if every hop took 100 µs.
+//! Made-up messages: how they would spread if every hop took 100 µs.
 
 use gossip::protocol::{
     Holding, MessageId, MessageInfo, NodeId, PathInfo, PeerInfo, PeerState, Wall,
@@ -8,8 +8,8 @@ use gossip::topology::{Graph, measure, neighbours};
 
 const SENT: u64 = 1_785_499_402_000_000_000;
 
-/// Message `sequence` from `origin`, got by each node from its first neighbour that had it. The
-/// nodes in `without` did not get it, and passed nothing on: they are to be leaves of the tree.
+/// Message `sequence` from `origin`: each node gets it from its first neighbour that has it. The
+/// nodes in `without` do not get it; they have to be leaves of the tree.
 pub(crate) fn trace(
     graph: &Graph,
     origin: u32,

@@ -1,11 +1,12 @@
-//! What a network without faults costs: at rest, and under a steady stream of messages.
+//! The cost of a network without faults: at rest, and under a steady stream of messages.
 
 use std::time::Duration;
 
 use gossip::protocol::Counters;
 use gossip::runtime::clock;
 
-use super::lab::{Lab, pause, pause_until};
+use crate::harness::{pause, pause_until, wait_until};
+use crate::lab::Lab;
 
 #[test]
 fn an_idle_network_is_quiet() {
@@ -60,8 +61,8 @@ fn a_thousand_messages_a_second_need_no_repair() {
     steady(1_000, 4);
 }
 
-/// A steady stream of messages to all nodes in turn: each crosses each link once each way, and
-/// what else is sent, beyond what the network sends when it is idle, is next to nothing.
+/// A steady stream of messages from all nodes in turn: each crosses each link once each way, and
+/// the other datagrams are hardly more than those of the idle network.
 fn steady(per_second: u32, seconds: u32) {
     const NODES: u32 = 32;
     const LINKS: u64 = 48;
@@ -98,8 +99,8 @@ fn steady(per_second: u32, seconds: u32) {
     assert!(percent < 5.0, "repair adds {percent:.2} % to the rumor datagrams");
 }
 
-/// How many datagrams without rumors the idle network sends in so many seconds, and its counts
-/// at the end of that.
+/// The counters after `seconds` without messages, and the number of datagrams without rumors that
+/// the idle network sent in them.
 fn control_traffic(lab: &mut Lab, seconds: u32) -> (Counters, u64) {
     let before = lab.counters();
     pause(Duration::from_secs(seconds.into()));
@@ -116,7 +117,7 @@ fn a_message_costs_as_many_copies_as_its_relays_limit_says() {
     for relays in [1, 2, 3, 16] {
         lab.send_with(1, "message", relays);
         expected += 2 * 48 * u64::from(relays);
-        super::lab::wait_until("all copies", Duration::from_secs(5), || {
+        wait_until("all copies", Duration::from_secs(5), || {
             let sent = lab.counters().rumors_sent;
             if sent == expected { Ok(()) } else { Err(format!("{sent} of {expected}")) }
         });
