@@ -2,12 +2,16 @@
 //! The rules inside the generators have their tests beside the code.
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+mod harness;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 
 use gossip::picture;
 use gossip::topology::{Adapted, Error, Graph, Kind, build, measure, neighbours, sample};
+use harness::finish;
 
 fn random(degree: u32) -> Kind {
     Kind::Random { degree: Some(degree) }
@@ -346,6 +350,8 @@ mod pictures {
     fn graphviz(format: &str, dot: &str) -> String {
         let mut child = Command::new("dot")
             .arg(format)
+            .env_clear()
+            .env("PATH", std::env::var_os("PATH").unwrap())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -353,12 +359,11 @@ mod pictures {
             .expect("this test needs Graphviz' `dot`, which scripts/test installs");
         // It reads everything before it writes anything, so this does not block.
         child.stdin.take().unwrap().write_all(dot.as_bytes()).unwrap();
-        let output = child.wait_with_output().unwrap();
-        let complaints = String::from_utf8(output.stderr).unwrap();
-        assert!(output.status.success(), "dot failed: {complaints}");
+        let run = finish(child);
+        assert_eq!(run.code, Some(0), "dot failed: {}", run.stderr);
         let about_us = |line: &str| line.starts_with("Warning") || line.starts_with("Error");
-        assert!(!complaints.lines().any(about_us), "dot complained: {complaints}");
-        String::from_utf8(output.stdout).unwrap()
+        assert!(!run.stderr.lines().any(about_us), "dot complained: {}", run.stderr);
+        run.stdout
     }
 
     fn distance(a: (f64, f64), b: (f64, f64)) -> f64 {

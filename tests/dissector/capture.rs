@@ -3,7 +3,6 @@
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 
 use crate::harness::{Lab, Run, finish};
 use crate::namespace;
@@ -56,16 +55,9 @@ impl Place {
     }
 
     fn run(&self, lab: &Lab, script: &str, arguments: &[&str]) -> Run {
-        let mut command = Command::new(script);
-        command.args(arguments).current_dir(lab.directory()).env("PATH", &self.directory);
-        finish(piped(lab, command))
+        let mut command = lab.tool(script);
+        finish(command.args(arguments).env("PATH", &self.directory).spawn().unwrap())
     }
-}
-
-fn piped(lab: &Lab, mut command: Command) -> std::process::Child {
-    command.env("XDG_STATE_HOME", lab.state_home()).env("HOME", lab.directory()).env("TZ", "UTC");
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    command.spawn().unwrap()
 }
 
 #[test]
@@ -76,12 +68,11 @@ fn a_network_is_captured_on_its_ports() {
         let first = lab.ports_origin() + 33;
         lab.ok(&format!("start-network circular -n 3 --ports-origin {}", first - 1));
         let script = |arguments: &str| {
-            let mut command = Command::new(format!("{SCRIPTS}/capture"));
+            let mut command = lab.tool(format!("{SCRIPTS}/capture"));
             let program = Path::new(env!("CARGO_BIN_EXE_gossip")).parent().unwrap();
             let path = std::env::var("PATH").unwrap();
             command.env("PATH", format!("{}:{path}", program.display()));
-            command.args(arguments.split(' ')).current_dir(lab.directory());
-            finish(piped(&lab, command))
+            finish(command.args(arguments.split(' ')).spawn().unwrap())
         };
         let run = script("-- -c 20");
         let said = format!(
@@ -174,8 +165,9 @@ fn what_is_missing_is_said() {
     let place = place.with_tool("tshark", "");
     let live = place.capture(&lab, &[ports.as_slice(), &["--live"]].concat()).fails("no scripts");
     assert!(live.starts_with("error: cannot show datagrams while capturing them\n"), "{live}");
-    // Elsewhere there is no build beside the script.
-    let elsewhere = lab.directory().join("capture");
+    // Elsewhere there is no build beside the script. It looks in the directory above its own.
+    let elsewhere = lab.directory().join("scripts/capture");
+    fs::create_dir(elsewhere.parent().unwrap()).unwrap();
     fs::copy(format!("{SCRIPTS}/capture"), &elsewhere).unwrap();
     let said = place.run(&lab, elsewhere.to_str().unwrap(), &[]).fails("no program");
     assert!(said.contains("there is no program called gossip"), "{said}");

@@ -4,6 +4,7 @@
 //! ends with its driver, also when the test fails. It speaks English, whoever runs the tests.
 
 use std::fs;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
@@ -85,7 +86,7 @@ impl Browser {
 
     /// Opens a file, and waits until it is there.
     pub(crate) fn open(&self, file: &Path) {
-        self.post("url", &json!({ "url": format!("file://{}", file.display()) }));
+        self.post("url", &json!({ "url": url_of(file) }));
     }
 
     /// What a function's body returns in the page.
@@ -179,6 +180,16 @@ impl Drop for Browser {
         let _ = self.driver.wait();
         let _ = fs::remove_dir_all(&self.directory);
     }
+}
+
+/// The URL of a file, whose name may have any characters.
+pub(crate) fn url_of(file: &Path) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/-_.~".contains(&byte);
+    let encoded = file.as_os_str().as_bytes().iter().map(|byte| match plain(*byte) {
+        true => char::from(*byte).to_string(),
+        false => format!("%{byte:02X}"),
+    });
+    format!("file://{}", encoded.collect::<String>())
 }
 
 /// Asks the driver, and gives the value of its answer.

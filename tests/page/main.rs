@@ -14,7 +14,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
-use browser::{ARROW_LEFT, ARROW_RIGHT, Browser, END, HOME};
+use browser::{ARROW_LEFT, ARROW_RIGHT, Browser, END, HOME, url_of};
 use gossip::picture::{Scene, page};
 use gossip::spread::Trace;
 use gossip::topology::{Kind, build};
@@ -78,7 +78,7 @@ fn play(browser: &Browser, trace: &Trace) {
 #[track_caller]
 fn assert_quiet(browser: &Browser, file: &Path) {
     let fetched: BTreeSet<String> = browser.fetched().into_iter().collect();
-    let own = format!("file://{}", file.display());
+    let own = url_of(file);
     assert!(fetched.iter().all(|url| *url == own || url.starts_with("data:,")), "{fetched:?}");
     assert!(fetched.contains(&own), "the browser tells what it fetches");
     let entries = browser.eval("return performance.getEntriesByType('resource').length");
