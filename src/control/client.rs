@@ -4,7 +4,7 @@ use std::io::{self, BufReader, ErrorKind};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
-use super::frame::{self, ReadError};
+use super::frame;
 use super::{FRAME_BYTES_MAX, Hello, Request, Response, Token, VERSION};
 
 /// A connection to one node. Every wait on it has a deadline.
@@ -30,11 +30,7 @@ impl Subscription {
     ///
     /// [`Error`]; the connection is of no further use then.
     pub fn wait(&mut self) -> Result<Response, Error> {
-        frame::read(&mut self.stream).map_err(|error| match error {
-            ReadError::Closed => Error::Closed(self.addr),
-            ReadError::Rubbish => Error::Rubbish(self.addr),
-            ReadError::Io(error) => worded(error, self.addr, Duration::ZERO),
-        })
+        frame::read(&mut self.stream).map_err(failed(self.addr, Duration::ZERO))
     }
 }
 
@@ -79,13 +75,15 @@ impl Client {
     ///
     /// [`Error`]. A wrong token shows at the first answer, not here.
     pub fn connect(addr: SocketAddr, token: &Token, timeout: Duration) -> Result<Self, Error> {
-        let stream = TcpStream::connect_timeout(&addr, timeout)
-            .map_err(|error| worded(error, addr, timeout))?;
+        let connect = || {
+            let stream = TcpStream::connect_timeout(&addr, timeout)?;
+            stream.set_nodelay(true)?;
+            stream.set_read_timeout(Some(timeout))?;
+            stream.set_write_timeout(Some(timeout))?;
+            Ok(stream)
+        };
+        let stream = connect().map_err(failed(addr, timeout))?;
         let mut client = Self { stream, addr, timeout };
-        let io = |error| worded(error, addr, timeout);
-        client.stream.set_nodelay(true).map_err(io)?;
-        client.stream.set_read_timeout(Some(timeout)).map_err(io)?;
-        client.stream.set_write_timeout(Some(timeout)).map_err(io)?;
         client.write(&Hello { version: VERSION, token: *token })?;
         Ok(client)
     }
@@ -111,41 +109,36 @@ impl Client {
             _ => return Err(Error::Rubbish(self.addr)),
         }
         // A node that is paused says nothing for long, and is not gone for that.
-        self.stream.set_read_timeout(None).map_err(|error| Error::Io(self.addr, error))?;
+        self.stream.set_read_timeout(None).map_err(failed(self.addr, self.timeout))?;
         Ok(Subscription { stream: BufReader::new(self.stream), addr: self.addr })
     }
 
     fn write<T: serde::Serialize>(&mut self, value: &T) -> Result<(), Error> {
-        frame::write(&mut self.stream, value).map_err(|error| match error.kind() {
-            ErrorKind::InvalidInput => Error::TooLong,
-            _ => worded(error, self.addr, self.timeout),
-        })
+        frame::write(&mut self.stream, value).map_err(failed(self.addr, self.timeout))
     }
 
     fn read(&mut self) -> Result<Response, Error> {
-        match frame::read(&mut frame::timed(&mut self.stream, self.timeout)) {
-            Ok(Response::NotAllowed) => Err(Error::NotAllowed(self.addr)),
-            Ok(Response::OtherVersion(version)) => Err(Error::OtherVersion(self.addr, version)),
-            Ok(Response::Busy) => Err(Error::Busy(self.addr)),
-            Ok(response) => Ok(response),
-            Err(ReadError::Closed) => Err(Error::Closed(self.addr)),
-            Err(ReadError::Rubbish) => Err(Error::Rubbish(self.addr)),
-            Err(ReadError::Io(error)) => Err(worded(error, self.addr, self.timeout)),
+        let response = frame::read(&mut frame::timed(&mut self.stream, self.timeout));
+        match response.map_err(failed(self.addr, self.timeout))? {
+            Response::NotAllowed => Err(Error::NotAllowed(self.addr)),
+            Response::OtherVersion(version) => Err(Error::OtherVersion(self.addr, version)),
+            Response::Busy => Err(Error::Busy(self.addr)),
+            response => Ok(response),
         }
     }
 }
 
-/// Reads may report a timeout either way.
-fn is_timeout(error: &io::Error) -> bool {
-    matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut)
-}
-
-/// The error that a person can do something about.
-fn worded(error: io::Error, addr: SocketAddr, timeout: Duration) -> Error {
-    match error.kind() {
+/// What an error of the system, or of [`frame`], means for the node at this address.
+fn failed(addr: SocketAddr, timeout: Duration) -> impl Fn(io::Error) -> Error {
+    move |error| match error.kind() {
         ErrorKind::ConnectionRefused => Error::Refused(addr),
-        ErrorKind::ConnectionReset | ErrorKind::BrokenPipe => Error::Closed(addr),
-        _ if is_timeout(&error) => Error::TimedOut(addr, timeout),
+        ErrorKind::ConnectionReset | ErrorKind::BrokenPipe | ErrorKind::UnexpectedEof => {
+            Error::Closed(addr)
+        }
+        ErrorKind::InvalidData => Error::Rubbish(addr),
+        ErrorKind::InvalidInput => Error::TooLong,
+        // Reads may report a timeout either way.
+        ErrorKind::WouldBlock | ErrorKind::TimedOut => Error::TimedOut(addr, timeout),
         _ => Error::Io(addr, error),
     }
 }

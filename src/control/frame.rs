@@ -1,6 +1,6 @@
 //! Length-prefixed frames over a stream.
 
-use std::io::{self, Read, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
@@ -11,62 +11,41 @@ use serde::de::DeserializeOwned;
 use super::FRAME_BYTES_MAX;
 use crate::codec;
 
-/// Why no frame came.
-#[derive(Debug)]
-pub enum ReadError {
-    /// The stream ended between two frames.
-    Closed,
-    /// It is no frame of ours: too long, malformed, or broken off.
-    Rubbish,
-    /// The system said so; a timeout shows as `WouldBlock` or `TimedOut`.
-    Io(io::Error),
-}
-
 /// Reads one frame. Never reserves more than what has arrived, whatever the length claims.
 ///
 /// # Errors
 ///
-/// [`ReadError`]; the stream is of no further use then.
-pub fn read<T: DeserializeOwned>(from: &mut impl Read) -> Result<T, ReadError> {
+/// `UnexpectedEof` where the stream ended between two frames; `InvalidData` for what is no frame
+/// of ours: too long, malformed, or broken off. Else what the system says; a timeout shows as
+/// `WouldBlock` or `TimedOut`. The stream is of no further use then.
+pub fn read<T: DeserializeOwned>(from: &mut impl Read) -> io::Result<T> {
     read_up_to(from, FRAME_BYTES_MAX)
 }
 
-/// As [`read`], of at most so many bytes.
+/// As [`read`], but refuses a frame of more than `bytes_max` bytes.
 ///
 /// # Errors
 ///
 /// As for [`read`].
-pub fn read_up_to<T: DeserializeOwned>(
-    from: &mut impl Read,
-    bytes_max: u32,
-) -> Result<T, ReadError> {
-    let mut length = [0; 4];
-    match read_some(from, &mut length).map_err(ReadError::Io)? {
-        0 => return Err(ReadError::Closed),
-        read => from.read_exact(&mut length[read..]).map_err(broken)?,
-    }
-    let length = u32::from_le_bytes(length);
-    if length > bytes_max {
-        return Err(ReadError::Rubbish);
-    }
+pub fn read_up_to<T: DeserializeOwned>(from: &mut impl Read, bytes_max: u32) -> io::Result<T> {
+    // `read_to_end` goes on after a signal: a reader that was stopped (Ctrl-Z) and goes on has
+    // missed nothing.
     let mut bytes = Vec::new();
-    from.take(u64::from(length)).read_to_end(&mut bytes).map_err(ReadError::Io)?;
+    from.take(4).read_to_end(&mut bytes)?;
+    let length = match bytes.first_chunk() {
+        Some(length) => u32::from_le_bytes(*length),
+        None if bytes.is_empty() => return Err(ErrorKind::UnexpectedEof.into()),
+        None => return Err(ErrorKind::InvalidData.into()),
+    };
+    if length > bytes_max {
+        return Err(ErrorKind::InvalidData.into());
+    }
+    bytes.clear();
+    from.take(length.into()).read_to_end(&mut bytes)?;
     if bytes.len() != length as usize {
-        return Err(ReadError::Rubbish);
+        return Err(ErrorKind::InvalidData.into());
     }
-    codec::decode(&bytes).map_err(|_| ReadError::Rubbish)
-}
-
-/// Reads what is there, or waits for it. A signal is no answer: after Ctrl-C it is for whoever
-/// asked to decide whether to wait on; and one that was stopped (Ctrl-Z) and goes on has missed
-/// nothing.
-fn read_some(from: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
-    loop {
-        match from.read(buffer) {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            read => return read,
-        }
-    }
+    codec::decode(&bytes).map_err(|_| ErrorKind::InvalidData.into())
 }
 
 /// Writes one frame in one piece.
@@ -91,15 +70,15 @@ pub fn write_all<T: Serialize>(to: &mut impl Write, values: &[T]) -> io::Result<
         codec::encode_into(value, &mut bytes);
         let length = u32::try_from(bytes.len() - start - 4).unwrap_or(u32::MAX);
         if length > FRAME_BYTES_MAX {
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, "longer than a frame may be"));
+            return Err(io::Error::new(ErrorKind::InvalidInput, "longer than a frame may be"));
         }
         bytes[start..start + 4].copy_from_slice(&length.to_le_bytes());
     }
     to.write_all(&bytes)
 }
 
-/// Reads from a stream until a deadline, however often something arrives before it: who sends a
-/// byte now and then cannot hold its reader for longer than two timeouts of the stream.
+/// Reads from a stream until a deadline, however often something arrives before it: a peer that
+/// sends a byte now and then cannot hold its reader for longer than two timeouts of the stream.
 pub fn timed(stream: &mut TcpStream, time: Duration) -> impl Read {
     Timed { stream, over: crossbeam_channel::after(time) }
 }
@@ -113,17 +92,9 @@ struct Timed<'a, T> {
 impl<T> Read for Timed<'_, T> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if self.over.try_recv().is_ok() {
-            return Err(io::ErrorKind::TimedOut.into());
+            return Err(ErrorKind::TimedOut.into());
         }
         self.stream.read(buffer)
-    }
-}
-
-/// A stream that breaks off inside a frame is not one of ours.
-fn broken(error: io::Error) -> ReadError {
-    match error.kind() {
-        io::ErrorKind::UnexpectedEof => ReadError::Rubbish,
-        _ => ReadError::Io(error),
     }
 }
 
@@ -131,15 +102,19 @@ fn broken(error: io::Error) -> ReadError {
 mod tests {
     use super::*;
 
+    fn refusal(from: &mut impl Read) -> ErrorKind {
+        read::<String>(from).unwrap_err().kind()
+    }
+
     #[test]
     fn a_frame_reads_back_and_the_end_is_told_from_a_break() {
         let mut bytes = Vec::new();
         write(&mut bytes, &"banana".to_string()).unwrap();
         let mut stream = &bytes[..];
         assert_eq!(read::<String>(&mut stream).unwrap(), "banana");
-        assert!(matches!(read::<String>(&mut stream), Err(ReadError::Closed)));
+        assert_eq!(refusal(&mut stream), ErrorKind::UnexpectedEof);
         for end in 1..bytes.len() {
-            assert!(matches!(read::<String>(&mut &bytes[..end]), Err(ReadError::Rubbish)), "{end}");
+            assert_eq!(refusal(&mut &bytes[..end]), ErrorKind::InvalidData, "{end}");
         }
     }
 
@@ -149,7 +124,7 @@ mod tests {
     impl Read for Signalled<'_> {
         fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
             self.1 = !self.1;
-            if self.1 { Err(io::ErrorKind::Interrupted.into()) } else { self.0.read(buffer) }
+            if self.1 { Err(ErrorKind::Interrupted.into()) } else { self.0.read(buffer) }
         }
     }
 
@@ -163,7 +138,7 @@ mod tests {
     #[test]
     fn a_claim_beyond_the_limit_is_refused_at_once() {
         let claim = (FRAME_BYTES_MAX + 1).to_le_bytes();
-        assert!(matches!(read::<String>(&mut &claim[..]), Err(ReadError::Rubbish)));
+        assert_eq!(refusal(&mut &claim[..]), ErrorKind::InvalidData);
         let long = "x".repeat(FRAME_BYTES_MAX as usize + 1);
         assert!(write(&mut Vec::new(), &long).is_err());
     }

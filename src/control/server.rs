@@ -1,15 +1,14 @@
-//! The answering side: accepts connections, checks tokens, and hands each question to whoever
-//! owns the node. One thread accepts; each connection has a thread as long as it lasts.
+//! The answering side: accepts connections, checks tokens, and hands each question to a
+//! [`Service`]. One thread accepts; each connection has a thread as long as it lasts.
 
 use std::io::{self, ErrorKind};
 use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use super::frame::{self, ReadError};
-use super::{Hello, Request, Response, Token, VERSION};
+use super::{Hello, Request, Response, Token, VERSION, frame};
 
 /// The most connections at a time; one more is told to try again.
 pub const CONNECTIONS_MAX: usize = 256;
@@ -77,93 +76,70 @@ impl Drop for Accepting {
 
 /// Accepts until told to end. Errors such as too many open files pass; they are not ours.
 fn accept(listener: &TcpListener, token: Token, service: &Arc<dyn Service>, ended: &AtomicBool) {
-    let open = Arc::new(AtomicUsize::new(0));
+    // Each connection holds a copy.
+    let open = Arc::new(());
     loop {
         let accepted = listener.accept();
         if ended.load(Ordering::Acquire) {
             return;
         }
         match accepted {
-            Ok((stream, _)) => connection(stream, token, service, &open),
+            // Where it fails, the connection closes, and the client says so.
+            Ok((stream, _)) => drop(connection(stream, token, service, Arc::clone(&open))),
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
             // Nothing to do but to give others a chance to finish; a connection that waits is
             // accepted at the next turn.
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
             Err(_) => thread::park_timeout(RETRY_ACCEPT_AFTER),
         }
     }
 }
 
-/// Counts a connection while it is open.
-struct Open(Arc<AtomicUsize>);
-
-impl Drop for Open {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::AcqRel);
-    }
-}
-
-/// Gives a connection its thread, unless there are too many.
+/// Gives a connection its thread, unless there are too many. `open` has a copy for each that is
+/// open, this one included, and one more for the thread that accepts.
 fn connection(
     mut stream: TcpStream,
     token: Token,
     service: &Arc<dyn Service>,
-    open: &Arc<AtomicUsize>,
-) {
-    let count = open.fetch_add(1, Ordering::AcqRel);
-    let guard = Open(Arc::clone(open));
-    let timeouts = stream
-        .set_read_timeout(Some(IDLE_TIMEOUT))
-        .and_then(|()| stream.set_write_timeout(Some(IDLE_TIMEOUT)))
-        .and_then(|()| stream.set_nodelay(true));
-    if timeouts.is_err() {
-        return;
-    }
-    if count >= CONNECTIONS_MAX {
-        let _ = frame::write(&mut stream, &Response::Busy);
-        return;
+    open: Arc<()>,
+) -> io::Result<()> {
+    stream.set_read_timeout(Some(IDLE_TIMEOUT))?;
+    stream.set_write_timeout(Some(IDLE_TIMEOUT))?;
+    stream.set_nodelay(true)?;
+    if Arc::strong_count(&open) > CONNECTIONS_MAX + 1 {
+        return frame::write(&mut stream, &Response::Busy);
     }
     let service = Arc::clone(service);
-    // Where the system refuses a thread, the connection closes, and the client says so.
-    let _ =
-        thread::Builder::new().name("connection".into()).stack_size(STACK_BYTES).spawn(move || {
-            let _guard = guard;
-            serve(&mut stream, token, service.as_ref());
-        });
+    let named = thread::Builder::new().name("connection".into()).stack_size(STACK_BYTES);
+    named.spawn(move || {
+        // Whatever ends it, the connection closes, and the client says so.
+        let _ = serve(&mut stream, token, service.as_ref());
+        drop(open);
+    })?;
+    Ok(())
 }
 
 /// Answers one connection's questions until it ends or breaks the format.
-fn serve(stream: &mut TcpStream, token: Token, service: &dyn Service) {
-    let hello =
-        stream.set_read_timeout(Some(HELLO_TIMEOUT)).map_err(ReadError::Io).and_then(|()| {
-            frame::read_up_to::<Hello>(&mut frame::timed(stream, HELLO_TIMEOUT), HELLO_BYTES_MAX)
-        });
-    if stream.set_read_timeout(Some(IDLE_TIMEOUT)).is_err() {
-        return;
+fn serve(stream: &mut TcpStream, token: Token, service: &dyn Service) -> io::Result<()> {
+    stream.set_read_timeout(Some(HELLO_TIMEOUT))?;
+    let mut timed = frame::timed(stream, HELLO_TIMEOUT);
+    let hello: Hello = frame::read_up_to(&mut timed, HELLO_BYTES_MAX)?;
+    drop(timed);
+    if !same(&hello.token, &token) {
+        return frame::write(stream, &Response::NotAllowed);
     }
-    match hello {
-        Ok(hello) if !same(&hello.token, &token) => {
-            let _ = frame::write(stream, &Response::NotAllowed);
-            return;
-        }
-        Ok(hello) if hello.version != VERSION => {
-            let _ = frame::write(stream, &Response::OtherVersion(VERSION));
-            return;
-        }
-        Ok(_) => {}
-        Err(ReadError::Rubbish | ReadError::Closed | ReadError::Io(_)) => return,
+    if hello.version != VERSION {
+        return frame::write(stream, &Response::OtherVersion(VERSION));
     }
-    while let Ok(request) = frame::read::<Request>(stream) {
+    stream.set_read_timeout(Some(IDLE_TIMEOUT))?;
+    loop {
+        let request = frame::read(stream)?;
         if request == Request::Subscribe {
-            if stream.set_write_timeout(Some(SUBSCRIBER_TIMEOUT)).is_err() {
-                return;
-            }
+            stream.set_write_timeout(Some(SUBSCRIBER_TIMEOUT))?;
             service.subscribe(&mut |responses| frame::write_all(stream, responses));
-            return;
+            return Ok(());
         }
-        let Some(response) = service.answer(request) else { return };
-        if frame::write(stream, &response).is_err() {
-            return;
-        }
+        let Some(response) = service.answer(request) else { return Ok(()) };
+        frame::write(stream, &response)?;
     }
 }
 
