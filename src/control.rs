@@ -26,7 +26,7 @@ pub mod server;
 pub const FRAME_BYTES_MAX: u32 = 1 << 20;
 
 /// The version of the control format; client and node must agree.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 
 /// Proves that a client belongs to the network. Derived from its key, and useless for tagging.
 #[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -111,8 +111,6 @@ pub enum Response {
         node: NodeId,
         /// Its process.
         pid: u32,
-        /// The receive buffer the system granted, in bytes.
-        receive_buffer_bytes: u64,
     },
     /// To [`Request::Send`]: accepted, under this name.
     Sent(MessageId),

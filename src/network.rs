@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::control::Token;
 use crate::control::client::Client;
-use crate::protocol::{Config, Incarnation, Key, Limits, NodeId, Timing};
+use crate::protocol::{Config, Incarnation, Key, Limits, NodeId, PeerAddr, Timing};
 use crate::runtime::clock;
 use crate::topology::{self, Kind};
 
@@ -63,10 +63,7 @@ pub struct NodeSpec {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum Started {
     /// Both sockets are bound and the loop runs.
-    Ready {
-        /// The receive buffer the system granted, in bytes.
-        receive_buffer_bytes: u64,
-    },
+    Ready,
     /// A port is taken.
     PortTaken(SocketAddr),
     /// Anything else, in words.
@@ -258,8 +255,7 @@ impl StateDir {
         allowance::window()?;
         allowance::check_processes(spec.nodes)?;
 
-        let locked = dir.create_and_lock(&|| interrupted.load(Ordering::Relaxed))?;
-        let lock = locked.ok_or(Error::Interrupted)?;
+        let lock = dir.create_and_lock(&|| interrupted.load(Ordering::Relaxed))?;
         refuse_running(&dir)?;
         dir.clear()?;
         let key = random_key()?;
@@ -268,7 +264,14 @@ impl StateDir {
         let mut launcher = launcher::Launcher { dir: &dir, program, interrupted, progress };
         let started = allowance::check_ports(&addrs).and_then(|()| {
             let (nodes, children) = launcher.launch(&nodes)?;
-            let record = Record::begun(spec, key, nodes);
+            let record = Record {
+                kind: Some(spec.kind),
+                seed: spec.seed,
+                ports_origin: spec.ports_origin,
+                settings: spec.settings.clone(),
+                nodes,
+                ..Record::new(&spec.name, key)
+            };
             // Before anything is confirmed: whatever happens from here on, `stop` finds it.
             dir.write(&record)?;
             launcher.confirm(&record.nodes, &key)?;
@@ -331,7 +334,8 @@ impl Record {
     /// If there is none of this number.
     pub fn find(&self, node: NodeId) -> Result<&NodeRecord, Error> {
         let found = self.nodes.iter().find(|record| record.node == node);
-        found.ok_or_else(|| self.unknown(node))
+        let known = || Some((self.nodes.first()?.node, self.nodes.last()?.node));
+        found.ok_or_else(|| Error::UnknownNode { node, known: known() })
     }
 
     /// A node that is up.
@@ -382,32 +386,40 @@ impl Record {
         self.is_up(node) && !node.removed && !node.process.is_stopped()
     }
 
-    fn find_mut(&mut self, node: NodeId) -> Result<&mut NodeRecord, Error> {
-        let error = self.unknown(node);
-        self.nodes.iter_mut().find(|record| record.node == node).ok_or(error)
+    /// Whether any node's process is there.
+    fn any_up(&self) -> bool {
+        self.nodes.iter().any(|node| self.is_up(node))
     }
 
-    fn unknown(&self, node: NodeId) -> Error {
-        let known = self.nodes.first().zip(self.nodes.last());
-        Error::UnknownNode { node, known: known.map(|(first, last)| (first.node, last.node)) }
-    }
-
-    /// What is remembered of a network that begins now.
-    fn begun(spec: &StartSpec, key: Key, nodes: Vec<NodeRecord>) -> Self {
+    /// What is remembered of a network that begins now, and whose nodes are started by hand.
+    fn new(name: &str, key: Key) -> Self {
         Self {
             version: RECORD_VERSION,
-            name: spec.name.clone(),
-            kind: Some(spec.kind),
-            seed: spec.seed,
+            name: name.to_owned(),
+            kind: None,
+            seed: 0,
             key,
-            ports_origin: spec.ports_origin,
+            ports_origin: 0,
             started_at: clock::now().wall.0,
             boot_id: process_id::boot_id().to_owned(),
-            settings: spec.settings.clone(),
+            settings: Settings::default(),
             rewired: None,
             faults: Vec::new(),
-            nodes,
+            nodes: Vec::new(),
         }
+    }
+}
+
+impl NodeRecord {
+    fn peer_addr(&self) -> PeerAddr {
+        PeerAddr { node: self.node, addr: self.addr }
+    }
+}
+
+impl Progress {
+    fn new(done: usize, total: usize) -> Self {
+        let count = |number| u32::try_from(number).unwrap_or(u32::MAX);
+        Self { done: count(done), total: count(total) }
     }
 }
 

@@ -377,11 +377,7 @@ impl Runtime {
         match request {
             Request::Confirm => {
                 self.confirm_by = None;
-                Response::Ready {
-                    node: self.number,
-                    pid: std::process::id(),
-                    receive_buffer_bytes: self.receive_buffer_bytes,
-                }
+                Response::Ready { node: self.number, pid: std::process::id() }
             }
             Request::Messages(query) => Response::Messages(self.node.messages(&query)),
             Request::MarkShown(ids) => {

@@ -1,6 +1,5 @@
 //! Asking many nodes at once.
 
-use std::io;
 use std::net::SocketAddr;
 use std::thread;
 use std::time::Duration;
@@ -8,6 +7,7 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, Sender, unbounded};
 
 use super::ports;
+use super::{CONTROL_TIMEOUT, Error, Record};
 use crate::control::client::{self, Client};
 use crate::control::{Request, Response, Token};
 use crate::protocol::NodeId;
@@ -19,44 +19,29 @@ const WORKERS: usize = 16;
 pub(super) type Question = (NodeId, SocketAddr, Request);
 
 /// What one of them answered.
-#[derive(Debug)]
-pub(super) struct Answer {
-    pub(super) node: NodeId,
-    pub(super) response: Result<Response, client::Error>,
-}
+pub(super) type Answer = (NodeId, Result<Response, client::Error>);
 
-/// Asks every node, in no particular order; the channel ends after the last answer.
+/// Asks every node its question, in no particular order; the channel ends after the last answer.
 ///
-/// Who loses patience drops the receiver: the workers end with the question they are at, which
-/// `timeout` bounds, and nobody waits for them.
-pub(super) fn all(
-    nodes: Vec<(NodeId, SocketAddr)>,
-    token: Token,
-    request: &Request,
-    timeout: Duration,
-) -> io::Result<Receiver<Answer>> {
-    let question = |(node, addr)| (node, addr, request.clone());
-    each(nodes.into_iter().map(question).collect(), token, timeout)
-}
-
-/// Asks every node its own question; else as [`all`].
+/// A caller that loses patience drops the receiver: the workers end with the question they are
+/// at, which `timeout` bounds, and nobody waits for them.
 pub(super) fn each(
     questions: Vec<Question>,
     token: Token,
     timeout: Duration,
-) -> io::Result<Receiver<Answer>> {
+) -> Result<Receiver<Answer>, Error> {
     let (to_ask, asked) = unbounded();
     let (to_answer, answers) = unbounded();
     let workers = WORKERS.min(questions.len());
     for question in questions {
         to_ask.send(question).expect("both ends of the channel are here");
     }
-    drop(to_ask);
     for _ in 0..workers {
         let (asked, to_answer) = (asked.clone(), to_answer.clone());
         thread::Builder::new()
             .name("ask".to_owned())
-            .spawn(move || work(&asked, &to_answer, token, timeout))?;
+            .spawn(move || work(&asked, &to_answer, token, timeout))
+            .map_err(|source| Error::System("start a thread", source))?;
     }
     Ok(answers)
 }
@@ -64,7 +49,7 @@ pub(super) fn each(
 fn work(asked: &Receiver<Question>, to_answer: &Sender<Answer>, token: Token, timeout: Duration) {
     for (node, addr, request) in asked {
         let response = one(addr, &token, &request, timeout);
-        if to_answer.send(Answer { node, response }).is_err() {
+        if to_answer.send((node, response)).is_err() {
             return;
         }
     }
@@ -78,4 +63,17 @@ pub(super) fn one(
     timeout: Duration,
 ) -> Result<Response, client::Error> {
     Client::connect(ports::control_addr(addr), token, timeout)?.ask(request)
+}
+
+impl Record {
+    /// Has each node do something; names those that did not.
+    pub(super) fn tell_each(&self, questions: Vec<Question>) -> Result<Vec<NodeId>, Error> {
+        let answers = each(questions, Token::of(&self.key), CONTROL_TIMEOUT)?;
+        let failed = answers.iter().filter(|(_, answer)| !matches!(answer, Ok(Response::Done)));
+        let mut deaf: Vec<NodeId> = failed.map(|(node, _)| node).collect();
+        // One that ended meanwhile has nothing to be told any more.
+        deaf.retain(|node| self.find(*node).is_ok_and(|node| self.is_up(node)));
+        deaf.sort_unstable();
+        Ok(deaf)
+    }
 }

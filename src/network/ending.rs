@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use crossbeam_channel::RecvTimeoutError;
 use rustix::process::Signal;
 
 use super::process_id::Signalled;
+use super::state::NetworkDir;
 use super::{Error, NodeRecord, Progress, Record, Removed, StateDir, StopReport, asking};
 use crate::control::{Request, Token, client};
 use crate::protocol::NodeId;
@@ -33,11 +33,12 @@ const KILL_WITHIN: Duration = Duration::from_secs(5);
 /// How long the system may take to stop a process where it is.
 const PAUSE_WITHIN: Duration = Duration::from_secs(5);
 
-/// Nodes that are being ended, and what became of each.
+/// Nodes that are being ended.
 struct Ending<'a> {
-    total: usize,
+    /// Those that are still there, and how many are not, of all.
     up: Vec<NodeRecord>,
-    report: StopReport,
+    done: usize,
+    total: usize,
     progress: &'a mut dyn FnMut(Progress),
 }
 
@@ -59,12 +60,8 @@ impl StateDir {
             let _ = dir.remove(&lock);
             return Err(dir.not_running());
         };
-        // Nodes started by hand take themselves out of the record as they end, and would wait
-        // for the lock that is held here: this tells them that there is no need to. If it cannot
-        // be written they are signalled, no more.
-        let mut marked = record.clone();
-        marked.nodes.iter_mut().for_each(|node| node.removed = true);
-        let _ = dir.write(&marked);
+        // If it cannot be written they are signalled, no more.
+        let _ = dir.mark_removed(&record, |_| true);
 
         // A node that was removed before is no news.
         let concerned = |node: &&NodeRecord| !node.removed || record.is_up(node);
@@ -92,11 +89,7 @@ impl StateDir {
         let _lock = dir.lock_existing()?;
         let record = dir.read()?.ok_or_else(|| dir.not_running())?;
         let leaving = record.find_up(node)?.clone();
-        // Before it is asked, for the same reason as above.
-        let mut marked = record.clone();
-        marked.find_mut(node)?.removed = true;
-        dir.write(&marked)?;
-
+        dir.mark_removed(&record, |other| other == node)?;
         let pid = leaving.process.pid;
         let report = end(&record, vec![leaving], &Request::Leave, &mut |_| {});
         if report.left.is_empty() {
@@ -113,10 +106,9 @@ impl StateDir {
     ///
     /// If there is no such node up, or its process could not be ended.
     pub fn kill_node(&self, name: &str, node: NodeId) -> Result<(), Error> {
-        let killed = self.signal_node(name, node, Signal::KILL)?.1;
-        let pid = killed.process.pid;
+        let (_, killed) = self.signal_node(name, node, Signal::KILL)?;
         let gone = killed.process.wait_gone(clock::now().monotonic + KILL_WITHIN);
-        if gone { Ok(()) } else { Err(Error::NotEnded(node, pid)) }
+        gone.then_some(()).ok_or(Error::NotEnded(node, killed.process.pid))
     }
 
     /// Stops a node's process where it is; [`StateDir::resume_node`] lets it go on.
@@ -125,10 +117,9 @@ impl StateDir {
     ///
     /// If there is no such node up, or its process could not be signalled.
     pub fn pause_node(&self, name: &str, node: NodeId) -> Result<(), Error> {
-        let paused = self.signal_node(name, node, Signal::STOP)?.1;
+        let (_, paused) = self.signal_node(name, node, Signal::STOP)?;
         let stopped = paused.process.wait_stopped(clock::now().monotonic + PAUSE_WITHIN);
-        let pid = paused.process.pid;
-        if stopped { Ok(()) } else { Err(Error::NotSignalled(node, pid)) }
+        stopped.then_some(()).ok_or(Error::NotSignalled(node, paused.process.pid))
     }
 
     /// Lets a paused node go on, under the faults that are in force by now. Changes nothing for
@@ -172,6 +163,17 @@ fn stays(name: &str, ended: u64, error: Error) -> Error {
     }
 }
 
+impl NetworkDir {
+    /// Marks nodes as removed before they are asked to end. Nodes started by hand take themselves
+    /// out of the record as they end, and would wait for the lock that is held meanwhile: this
+    /// tells them that there is no need to.
+    fn mark_removed(&self, record: &Record, which: impl Fn(NodeId) -> bool) -> Result<(), Error> {
+        let mut marked = record.clone();
+        marked.nodes.iter_mut().for_each(|node| node.removed |= which(node.node));
+        self.write(&marked)
+    }
+}
+
 /// Ends nodes of a network, one way or another.
 fn end(
     record: &Record,
@@ -181,50 +183,42 @@ fn end(
 ) -> StopReport {
     let total = nodes.len();
     let (up, gone): (Vec<_>, Vec<_>) = nodes.into_iter().partition(|node| record.is_up(node));
-    let gone = gone.into_iter().map(|node| node.node).collect();
-    let report = StopReport { gone, ..StopReport::default() };
-    let mut ending = Ending { total, up, report, progress };
+    let mut ending = Ending { up, done: gone.len(), total, progress };
     ending.tell();
-    ending.ask(record, request);
-    ending.signal(Signal::TERM, TERM_WITHIN);
+    let heard = heard(&ending.up, record, request);
+    let within = if *request == Request::Leave { LEAVE_WITHIN } else { STOP_WITHIN };
+    let asked = ending.wait(within, &heard);
+    let mut signalled = ending.signal(Signal::TERM, TERM_WITHIN);
     // A stopped process takes no notice of anything less.
-    ending.signal(Signal::KILL, KILL_WITHIN);
-    ending.finish()
+    signalled.extend(ending.signal(Signal::KILL, KILL_WITHIN));
+    signalled.sort_unstable();
+    StopReport { asked, signalled, gone: numbers(&gone), left: numbers(&ending.up) }
+}
+
+fn numbers(nodes: &[NodeRecord]) -> Vec<NodeId> {
+    nodes.iter().map(|node| node.node).collect()
 }
 
 impl Ending<'_> {
-    /// Asks the nodes to end, and waits for those that heard it.
-    fn ask(&mut self, record: &Record, request: &Request) {
-        let heard = heard(&self.up, record, request);
-        let within = if *request == Request::Leave { LEAVE_WITHIN } else { STOP_WITHIN };
-        let gone = self.wait(within, |node| heard.contains(&node.node));
-        self.report.asked = gone;
-    }
-
     /// Signals the nodes that are still there, and waits for them.
-    fn signal(&mut self, signal: Signal, within: Duration) {
-        let sent = |node: &NodeRecord| node.process.signal(signal) != Signalled::Refused;
-        let sent: BTreeSet<NodeId> =
-            self.up.iter().filter(|node| sent(node)).map(|node| node.node).collect();
-        let gone = self.wait(within, |node| sent.contains(&node.node));
-        self.report.signalled.extend(gone);
+    fn signal(&mut self, signal: Signal, within: Duration) -> Vec<NodeId> {
+        let sent = |node: &&NodeRecord| node.process.signal(signal) != Signalled::Refused;
+        let sent = self.up.iter().filter(sent).map(|node| node.node).collect();
+        self.wait(within, &sent)
     }
 
-    /// Waits for some of the nodes, one after the other: they all end at the same time, and one
-    /// file descriptor will do. Takes out those that are gone.
-    fn wait(&mut self, within: Duration, waited_for: impl Fn(&NodeRecord) -> bool) -> Vec<NodeId> {
+    /// Waits for some of the nodes, one after the other: they all end at the same time. Takes out
+    /// all that are gone.
+    fn wait(&mut self, within: Duration, waited_for: &BTreeSet<NodeId>) -> Vec<NodeId> {
         let deadline = clock::now().monotonic + within;
         let mut gone = Vec::new();
         for node in std::mem::take(&mut self.up) {
-            let ended = if waited_for(&node) {
-                node.process.wait_gone(deadline)
-            } else {
-                !node.process.is_alive()
-            };
-            if ended {
+            let is_waited_for = waited_for.contains(&node.node);
+            let until = if is_waited_for { deadline } else { clock::now().monotonic };
+            if node.process.wait_gone(until) {
                 gone.push(node.node);
-                let before = self.report.gone.len() + self.report.signalled.len();
-                self.tell_done(before + self.report.asked.len() + gone.len());
+                self.done += 1;
+                self.tell();
             } else {
                 self.up.push(node);
             }
@@ -232,52 +226,28 @@ impl Ending<'_> {
         gone
     }
 
-    fn finish(mut self) -> StopReport {
-        self.report.left = self.up.iter().map(|node| node.node).collect();
-        self.report.signalled.sort_unstable();
-        self.report
-    }
-
     fn tell(&mut self) {
-        self.tell_done(self.report.gone.len());
-    }
-
-    fn tell_done(&mut self, done: usize) {
-        let count = |number| u32::try_from(number).unwrap_or(u32::MAX);
-        (self.progress)(Progress { done: count(done), total: count(self.total) });
+        (self.progress)(Progress::new(self.done, self.total));
     }
 }
 
 /// Asks all the nodes, and says which of them heard it.
 fn heard(nodes: &[NodeRecord], record: &Record, request: &Request) -> BTreeSet<NodeId> {
     let mut heard = BTreeSet::new();
-    let addrs = nodes.iter().map(|node| (node.node, node.addr)).collect();
+    let questions = nodes.iter().map(|node| (node.node, node.addr, request.clone())).collect();
     // Without a thread to ask with, there are still signals.
-    let Ok(answers) = asking::all(addrs, Token::of(&record.key), request, ASK_TIMEOUT) else {
+    let Ok(answers) = asking::each(questions, Token::of(&record.key), ASK_TIMEOUT) else {
         return heard;
     };
     let mut patience = clock::now().monotonic + QUIET_MAX;
-    loop {
-        let now = clock::now().monotonic;
-        match answers.recv_timeout(patience.since(now)) {
-            Ok(answer) if was_heard(&answer) => {
-                heard.insert(answer.node);
-                patience = clock::now().monotonic + QUIET_MAX;
-            }
-            Ok(_) if now < patience => {}
-            Ok(_) | Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {
-                return heard;
-            }
+    while let Ok((node, answer)) = answers.recv_timeout(patience.since(clock::now().monotonic)) {
+        // A node that ends at once may hang up before its answer is through.
+        if matches!(answer, Ok(_) | Err(client::Error::Closed(_) | client::Error::Io(..))) {
+            heard.insert(node);
+            patience = clock::now().monotonic + QUIET_MAX;
         }
     }
-}
-
-/// A node that ends at once may hang up before its answer is through.
-fn was_heard(answer: &asking::Answer) -> bool {
-    match &answer.response {
-        Ok(_) | Err(client::Error::Closed(_) | client::Error::Io(..)) => true,
-        Err(_) => false,
-    }
+    heard
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 use std::time::Duration;
 
@@ -172,6 +172,13 @@ pub enum Error {
     /// The system gave no randomness for a key, or no thread, or no account of this process.
     #[error("cannot {0}")]
     System(&'static str, #[source] io::Error),
+}
+
+impl Error {
+    /// What to make of an error of the system about a file or directory of the state.
+    pub(super) fn state(doing: &'static str, path: &Path) -> impl Fn(io::Error) -> Self {
+        move |source| Self::State { path: path.to_owned(), doing, source }
+    }
 }
 
 /// The two kinds of port that a node has.

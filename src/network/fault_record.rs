@@ -5,8 +5,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{CONTROL_TIMEOUT, Error, Record, StateDir, asking};
-use crate::control::{Request, Response, Token};
+use super::{Error, NodeRecord, Record, StateDir};
+use crate::control::Request;
 use crate::protocol::{Effect, FaultRule, NodeId, NodeRanges};
 
 /// The most faults in force at a time: each costs every datagram a look.
@@ -69,21 +69,17 @@ impl StateDir {
         name: &str,
         fault: Fault,
     ) -> Result<(Vec<Fault>, Vec<NodeId>), Error> {
-        let dir = self.network(name)?;
-        let _lock = dir.lock_existing()?;
-        let mut record = dir.read_running()?;
-        for (first, last) in fault.ranges() {
-            record.find(NodeId(first))?;
-            record.find(NodeId(last))?;
-        }
-        if record.faults.len() >= FAULTS_MAX {
-            return Err(Error::TooManyFaults(record.name));
-        }
-        record.faults.push(fault);
-        // First, so that whatever happens from here on, `heal` finds it.
-        dir.write(&record)?;
-        let deaf = tell_all(&record)?;
-        Ok((record.faults, deaf))
+        self.change_faults(name, |record| {
+            for (first, last) in fault.ranges() {
+                record.find(NodeId(first))?;
+                record.find(NodeId(last))?;
+            }
+            if record.faults.len() >= FAULTS_MAX {
+                return Err(Error::TooManyFaults(record.name.clone()));
+            }
+            record.faults.push(fault);
+            Ok(record.faults.clone())
+        })
     }
 
     /// Takes all faults from a network. Returns those that were in force, and the nodes that
@@ -93,38 +89,26 @@ impl StateDir {
     ///
     /// If the network does not run, or its state cannot be changed.
     pub fn heal(&self, name: &str) -> Result<(Vec<Fault>, Vec<NodeId>), Error> {
-        let dir = self.network(name)?;
-        let _lock = dir.lock_existing()?;
-        let mut record = dir.read_running()?;
-        let healed = std::mem::take(&mut record.faults);
-        dir.write(&record)?;
-        // Also where none were known of: a node may have missed the last time.
-        let deaf = tell_all(&record)?;
-        Ok((healed, deaf))
+        // The nodes are told even where no faults were known: one may have missed the last time.
+        self.change_faults(name, |record| Ok(std::mem::take(&mut record.faults)))
     }
-}
 
-/// Gives every node that runs the rules in force; names those that did not take them.
-fn tell_all(record: &Record) -> Result<Vec<NodeId>, Error> {
-    let rules = record.fault_rules();
-    let nodes = record.nodes.iter().filter(|node| record.is_running(node));
-    let question = |node: NodeId, addr| (node, addr, Request::SetFaults(rules.clone()));
-    ask_each(record, nodes.map(|node| question(node.node, node.addr)).collect())
-}
-
-/// Has each node do something; names those that did not.
-pub(super) fn ask_each(
-    record: &Record,
-    questions: Vec<asking::Question>,
-) -> Result<Vec<NodeId>, Error> {
-    let asked = asking::each(questions, Token::of(&record.key), CONTROL_TIMEOUT);
-    let answers = asked.map_err(|source| Error::System("start a thread", source))?;
-    let failed = |answer: &asking::Answer| !matches!(answer.response, Ok(Response::Done));
-    let mut deaf: Vec<NodeId> = answers.iter().filter(failed).map(|answer| answer.node).collect();
-    // One that ended meanwhile has nothing to be told any more.
-    deaf.retain(|node| record.find(*node).is_ok_and(|node| record.is_up(node)));
-    deaf.sort_unstable();
-    Ok(deaf)
+    fn change_faults(
+        &self,
+        name: &str,
+        change: impl FnOnce(&mut Record) -> Result<Vec<Fault>, Error>,
+    ) -> Result<(Vec<Fault>, Vec<NodeId>), Error> {
+        let (dir, _lock, mut record) = self.lock_running(name)?;
+        let faults = change(&mut record)?;
+        // Before any node is told, so that whatever happens from here on, `heal` finds it.
+        dir.write(&record)?;
+        let rules = record.fault_rules();
+        let nodes = record.nodes.iter().filter(|node| record.is_running(node));
+        let question =
+            |node: &NodeRecord| (node.node, node.addr, Request::SetFaults(rules.clone()));
+        let deaf = record.tell_each(nodes.map(question).collect())?;
+        Ok((faults, deaf))
+    }
 }
 
 #[cfg(test)]

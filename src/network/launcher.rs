@@ -1,28 +1,29 @@
 //! Starting the processes of nodes.
 //!
 //! Each process gets what it is built from on its standard input, and says on its standard
-//! output that its sockets are bound. One thread starts them and listens to all of them; how
-//! many are waited for at a time is bounded, and so are open files. Then every node is asked to
-//! confirm over its control port. One that nobody asks ends by itself: so even a launcher that
-//! is killed half way leaves nothing behind.
+//! output that its sockets are bound. One thread starts them and listens to all of them; the
+//! number of those that it waits for at a time is bounded, and so are open files. Then every node
+//! is asked to confirm over its control port. A node that nobody asks ends by itself: so even a
+//! launcher that is killed half way leaves nothing behind.
 
-use std::io::{self, Read, Write};
+use std::fs::File;
+use std::io::{self, Read, Seek, Write};
 use std::net::SocketAddr;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crossbeam_channel::RecvTimeoutError;
-use rustix::event::{PollFd, PollFlags, poll};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::{MemfdFlags, memfd_create};
 use rustix::io::Errno;
 use rustix::process::Signal;
 
 use super::state::NetworkDir;
 use super::{
     Error, NodeRecord, NodeSpec, ProcessId, Progress, Started, allowance, asking, node_log, ports,
-    process_id,
 };
 use crate::codec;
 use crate::control::{Request, Response, Token};
@@ -69,14 +70,10 @@ pub(super) struct Children {
 
 /// A process that was started and has not answered yet.
 struct Starting {
-    /// Which of the nodes to be started it is.
-    at: usize,
-    /// What it is still to be told, and how much of that it has taken.
-    stdin: Option<ChildStdin>,
-    spec: Vec<u8>,
-    told: usize,
-    /// What it said so far.
+    /// Its index among the nodes to be started.
+    index: usize,
     stdout: ChildStdout,
+    /// What it said so far.
     answer: Vec<u8>,
     deadline: Monotonic,
 }
@@ -95,15 +92,16 @@ impl Launcher<'_> {
         while records.len() < nodes.len() {
             while starting.len() < window && children.list.len() < nodes.len() {
                 self.check_interrupted()?;
-                let at = children.list.len();
-                let (child, one) = self.spawn(at, &nodes[at], nodes.len())?;
+                let index = children.list.len();
+                let (child, stdout) = self.spawn(&nodes[index], nodes.len())?;
                 children.list.push(child);
-                starting.push(one);
+                let deadline = clock::now().monotonic + READY_WITHIN;
+                starting.push(Starting { index, stdout, answer: Vec::new(), deadline });
             }
             for one in listen(&mut starting)? {
-                let child = &mut children.list[one.at];
-                records.push(self.started(&one, child, &nodes[one.at])?);
-                self.tell(records.len(), nodes.len());
+                let child = &mut children.list[one.index];
+                records.push(self.started(&one, child, &nodes[one.index])?);
+                (self.progress)(Progress::new(records.len(), nodes.len()));
             }
             self.check_interrupted()?;
             self.check_deadlines(&starting, nodes)?;
@@ -114,9 +112,9 @@ impl Launcher<'_> {
 
     /// Asks every node to confirm, without which it would end by itself.
     pub(super) fn confirm(&self, nodes: &[NodeRecord], key: &Key) -> Result<(), Error> {
-        let addrs = nodes.iter().map(|node| (node.node, node.addr)).collect();
-        let asked = asking::all(addrs, Token::of(key), &Request::Confirm, CONFIRM_TIMEOUT);
-        let answers = asked.map_err(|source| Error::System("start a thread", source))?;
+        let question = |node: &NodeRecord| (node.node, node.addr, Request::Confirm);
+        let questions = nodes.iter().map(question).collect();
+        let answers = asking::each(questions, Token::of(key), CONFIRM_TIMEOUT)?;
         let mut confirmed = 0;
         while confirmed < nodes.len() {
             self.check_interrupted()?;
@@ -130,19 +128,18 @@ impl Launcher<'_> {
         Ok(())
     }
 
-    fn check_answer(&self, nodes: &[NodeRecord], answer: asking::Answer) -> Result<(), Error> {
-        let node = nodes.iter().find(|node| node.node == answer.node);
+    fn check_answer(
+        &self,
+        nodes: &[NodeRecord],
+        (asked, answer): asking::Answer,
+    ) -> Result<(), Error> {
+        let node = nodes.iter().find(|node| node.node == asked);
         let node = node.expect("only these nodes were asked");
-        match answer.response {
-            Ok(Response::Ready { node: id, pid, .. })
-                if (id, pid) == (node.node, node.process.pid) =>
-            {
+        match answer {
+            Ok(Response::Ready { node: id, pid }) if (id, pid) == (node.node, node.process.pid) => {
                 Ok(())
             }
-            Ok(_) => {
-                let addr = ports::control_addr(node.addr);
-                Err(Error::Impostor(node.node, addr))
-            }
+            Ok(_) => Err(Error::Impostor(node.node, ports::control_addr(node.addr))),
             Err(_) if !node.process.is_alive() => {
                 Err(Error::NodeDied { node: node.node, status: None, said: self.said(node.node) })
             }
@@ -150,13 +147,13 @@ impl Launcher<'_> {
         }
     }
 
-    /// Starts one process. Nothing is told to it yet, so that this never waits for it.
+    /// Starts one process. Its instructions are in a file in memory: unlike a pipe, that takes
+    /// all of them at once, so that a child that does not read holds up nobody.
     fn spawn(
         &self,
-        at: usize,
         (config, addr): &(Config, SocketAddr),
         total: usize,
-    ) -> Result<(Child, Starting), Error> {
+    ) -> Result<(Child, ChildStdout), Error> {
         let log = self.dir.open_log(config.node)?;
         let spec = codec::encode(&NodeSpec {
             network: self.dir.name().to_owned(),
@@ -164,6 +161,7 @@ impl Launcher<'_> {
             listen: *addr,
             confirm_within: confirm_within(total),
         });
+        let spec = in_memory(&spec).map_err(|error| self.not_spawned(error, total))?;
         // No `pre_exec`: without it std starts processes without copying this one's memory. A group
         // of its own keeps Ctrl-C and the terminal's hangup from the node; the session is shared, or
         // nodes could not let one another go first (`runtime::step_back`).
@@ -171,18 +169,13 @@ impl Launcher<'_> {
             .process_group(0)
             // It reads no more than the first two: the name is for people who look for it.
             .args(["run-node", "--launched", "--network", self.dir.name()])
-            .stdin(Stdio::piped())
+            .stdin(spec)
             .stdout(Stdio::piped())
             .stderr(log)
             .spawn();
         let mut child = spawned.map_err(|source| self.not_spawned(source, total))?;
-        let stdin = child.stdin.take().expect("it is a pipe");
         let stdout = child.stdout.take().expect("it is a pipe");
-        // A child that does not read must not hold up the launcher.
-        let _ = rustix::io::ioctl_fionbio(&stdin, true);
-        let deadline = clock::now().monotonic + READY_WITHIN;
-        let (stdin, answer) = (Some(stdin), Vec::new());
-        Ok((child, Starting { at, stdin, spec, told: 0, stdout, answer, deadline }))
+        Ok((child, stdout))
     }
 
     fn not_spawned(&self, source: io::Error, total: usize) -> Error {
@@ -202,7 +195,7 @@ impl Launcher<'_> {
     ) -> Result<NodeRecord, Error> {
         let node = config.node;
         match codec::decode::<Started>(&one.answer) {
-            Ok(Started::Ready { .. }) => {}
+            Ok(Started::Ready) => {}
             Ok(Started::PortTaken(addr)) => return Err(ports::taken(addr)),
             Ok(Started::Failed(reason)) => return Err(Error::NodeFailed(node, reason)),
             Err(_) => return Err(self.died(node, child)),
@@ -241,11 +234,6 @@ impl Launcher<'_> {
         node_log::tail(&self.dir.log_file(node), SAID_LINES_MAX)
     }
 
-    fn tell(&mut self, done: usize, total: usize) {
-        let count = |number| u32::try_from(number).unwrap_or(u32::MAX);
-        (self.progress)(Progress { done: count(done), total: count(total) });
-    }
-
     fn check_interrupted(&self) -> Result<(), Error> {
         if self.interrupted.load(Ordering::Relaxed) { Err(Error::Interrupted) } else { Ok(()) }
     }
@@ -256,13 +244,9 @@ impl Launcher<'_> {
         nodes: &[(Config, SocketAddr)],
     ) -> Result<(), Error> {
         let now = clock::now().monotonic;
-        match starting.iter().find(|one| one.deadline <= now) {
-            Some(one) => {
-                let node = nodes[one.at].0.node;
-                Err(Error::NotReady { node, within: READY_WITHIN, said: self.said(node) })
-            }
-            None => Ok(()),
-        }
+        let Some(late) = starting.iter().find(|one| one.deadline <= now) else { return Ok(()) };
+        let node = nodes[late.index].0.node;
+        Err(Error::NotReady { node, within: READY_WITHIN, said: self.said(node) })
     }
 }
 
@@ -271,56 +255,30 @@ fn confirm_within(nodes: usize) -> Duration {
     CONFIRM_WITHIN_MIN.max(CONFIRM_WITHIN_PER_NODE.saturating_mul(nodes))
 }
 
-/// Waits until something happens at one of the processes, but not for long, and takes out those
-/// that have answered, or closed their standard output.
+/// A file that is nowhere but in memory, to be read from its beginning.
+fn in_memory(bytes: &[u8]) -> io::Result<File> {
+    let mut file = File::from(memfd_create("node", MemfdFlags::CLOEXEC)?);
+    file.write_all(bytes)?;
+    file.rewind()?;
+    Ok(file)
+}
+
+/// Waits until one of the processes says something, but not for long, and takes out those that
+/// have answered, or closed their standard output.
 fn listen(starting: &mut Vec<Starting>) -> Result<Vec<Starting>, Error> {
-    let ready = {
-        let mut fds = Vec::with_capacity(2 * starting.len());
-        for one in &*starting {
-            fds.push(PollFd::new(&one.stdout, PollFlags::IN));
-            fds.extend(one.stdin.as_ref().map(|stdin| PollFd::new(stdin, PollFlags::OUT)));
-        }
-        match poll(&mut fds, Some(&process_id::timespec(INTERRUPT_INTERVAL))) {
-            Ok(0) | Err(Errno::INTR) => return Ok(Vec::new()),
-            Ok(_) => {}
-            Err(error) => {
-                return Err(Error::System("wait for processes", error.into()));
-            }
-        }
-        let mut flags = fds.iter().map(|fd| !fd.revents().is_empty());
-        let mut next = |there: bool| there && flags.next().unwrap_or(false);
-        let ready = starting.iter().map(|one| (next(true), next(one.stdin.is_some())));
-        ready.collect::<Vec<(bool, bool)>>()
-    };
-    let mut started = Vec::new();
-    // From the end, so that taking one out does not shift those still to be looked at.
-    for (index, (said, takes)) in ready.into_iter().enumerate().rev() {
-        let one = &mut starting[index];
-        if takes {
-            one.go_on_telling();
-        }
-        if said && one.hear() {
-            started.push(starting.swap_remove(index));
-        }
+    let mut fds: Vec<PollFd> =
+        starting.iter().map(|one| PollFd::new(&one.stdout, PollFlags::IN)).collect();
+    let within = Timespec::try_from(INTERRUPT_INTERVAL).expect("it is short");
+    match poll(&mut fds, Some(&within)) {
+        Ok(_) | Err(Errno::INTR) => {}
+        Err(error) => return Err(Error::System("wait for processes", error.into())),
     }
-    Ok(started)
+    let said: Vec<bool> = fds.iter().map(|fd| !fd.revents().is_empty()).collect();
+    let mut said = said.into_iter();
+    Ok(starting.extract_if(.., |one| said.next() == Some(true) && one.hear()).collect())
 }
 
 impl Starting {
-    /// Tells it as much as it takes. Closing the pipe, at the end, is part of the message.
-    fn go_on_telling(&mut self) {
-        let Some(stdin) = &mut self.stdin else { return };
-        match stdin.write(&self.spec[self.told..]) {
-            Ok(count) => self.told += count,
-            Err(error) if waits(&error) => {}
-            // It ended; what it says, or does not say, will tell why.
-            Err(_) => self.told = self.spec.len(),
-        }
-        if self.told == self.spec.len() {
-            self.stdin = None;
-        }
-    }
-
     /// Takes in what it says; true when the answer is whole, or there will be no more of it.
     fn hear(&mut self) -> bool {
         let mut bytes = [0; 4_096];
@@ -331,13 +289,9 @@ impl Starting {
                 let whole = codec::decode_prefix::<Started>(&self.answer).is_ok();
                 whole || self.answer.len() > ANSWER_BYTES_MAX
             }
-            Err(error) => !waits(&error),
+            Err(error) => error.kind() != io::ErrorKind::Interrupted,
         }
     }
-}
-
-fn waits(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
 }
 
 impl Children {
@@ -367,9 +321,9 @@ mod tests {
     use super::super::{Settings, node_config};
     use super::*;
 
-    /// Says in its log who it is, takes its instructions, and is ready: `Started::Ready` with a
-    /// buffer of one byte. Then it stays until it is ended.
-    const READY: &str = r"echo $$ >&2; cat > /dev/null; printf '\000\001'; kill -STOP $$";
+    /// Says in its log who it is, takes its instructions, and is ready: `Started::Ready`. Then
+    /// it stays until it is ended.
+    const READY: &str = r"echo $$ >&2; cat > /dev/null; printf '\000'; kill -STOP $$";
 
     /// Launches nodes with a script in place of the program.
     fn launch(
@@ -415,7 +369,7 @@ mod tests {
     }
 
     #[test]
-    fn nodes_that_are_ready_are_recorded_and_end_with_their_brood() {
+    fn nodes_that_are_ready_are_recorded_and_end_with_the_launch() {
         let temp = TempDir::new();
         let mut done = Vec::new();
         let (nodes, children) =

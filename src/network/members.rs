@@ -1,17 +1,15 @@
 //! Nodes that come one at a time: started by hand, started again, or added.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
 use super::launcher::Launcher;
 use super::ring::Gap;
-use super::state::{NetworkDir, RECORD_VERSION};
-use super::{
-    Error, NodeRecord, ProcessId, Record, Settings, StateDir, node_config, ports, process_id,
-};
+use super::state::{LOCK_WITHIN, NetworkDir};
+use super::{Error, NodeRecord, ProcessId, Record, StateDir, node_config, ports};
 use crate::protocol::{Config, Incarnation, Key, NodeId, PeerAddr};
-use crate::runtime::clock;
 
 impl StateDir {
     /// Adds a node that was started by hand, in this very process, to a network's record, which
@@ -22,13 +20,12 @@ impl StateDir {
     /// If the network has another key, or such a node that is up.
     pub fn register(&self, name: &str, key: &Key, node: NodeRecord) -> Result<(), Error> {
         let dir = self.network(name)?;
-        let locked = dir.create_and_lock(&|| false)?;
-        let _lock = locked.expect("nobody gave up");
+        let _lock = dir.create_and_lock(&|| false)?;
         let mut record = match dir.read()? {
             Some(record) if record.any_up() => record,
             _ => {
                 dir.clear()?;
-                by_hand(name, *key)
+                Record::new(name, *key)
             }
         };
         if record.key != *key {
@@ -56,10 +53,9 @@ impl StateDir {
         if unwanted() {
             return Ok(());
         }
-        let lock = match dir.lock(super::state::LOCK_WITHIN, &unwanted) {
-            Ok(Some(lock)) => lock,
-            Ok(None) | Err(Error::NotRunning(_)) => return Ok(()),
-            Err(error) => return Err(error),
+        let lock = match dir.lock(LOCK_WITHIN, &unwanted) {
+            Err(Error::Interrupted | Error::NotRunning(_)) => return Ok(()),
+            locked => locked?,
         };
         if !is_registered(&dir, node)? {
             return Ok(());
@@ -82,19 +78,19 @@ impl StateDir {
         node: NodeId,
         program: &Path,
     ) -> Result<NodeRecord, Error> {
-        let dir = self.network(name)?;
-        let _lock = dir.lock_existing()?;
-        let record = dir.read_running()?;
+        let (dir, _lock, record) = self.lock_running(name)?;
         let before = record.find(node)?;
         if record.is_up(before) {
             return Err(Error::NodeUp(node, before.process.pid));
         }
         let incarnation = before.incarnation + 1;
-        let place = match record.gap(node) {
-            Some(gap) => Place::Between(gap),
-            None => Place::Beside(record.old_peers(before, incarnation)?),
+        let gap = record.gap(node);
+        let peers = match &gap {
+            Some(gap) => gap.ends.to_vec(),
+            None => record.choose_peers(node, incarnation, &before.peers)?,
         };
-        start_one(&dir, record.clone(), (node, incarnation, before.addr), &place, program)
+        let life = (node, incarnation, before.addr);
+        start_one(&dir, record.clone(), life, peers, gap, program)
     }
 
     /// Adds a node with the next free number. Told no peers, it gets as many as nodes of this
@@ -110,50 +106,37 @@ impl StateDir {
         peers: Option<&[NodeId]>,
         program: &Path,
     ) -> Result<NodeRecord, Error> {
-        let dir = self.network(name)?;
-        let _lock = dir.lock_existing()?;
-        let record = dir.read_running()?;
+        let (dir, _lock, record) = self.lock_running(name)?;
         let (node, addr) = record.next_node()?;
-        let place = match peers {
-            Some(peers) if !peers.is_empty() => {
-                let found = peers.iter().map(|peer| record.find_up(*peer).map(peer_addr));
-                let mut found = found.collect::<Result<Vec<PeerAddr>, Error>>()?;
-                // Named twice, it is still one.
-                found.sort_unstable();
-                found.dedup();
-                Place::Beside(found)
+        let mut gap = None;
+        let peers = if let Some(peers) = peers.filter(|peers| !peers.is_empty()) {
+            // Named twice, it is still one.
+            let peers = BTreeSet::from_iter(peers);
+            let found = peers.into_iter().map(|peer| Ok(record.find_up(*peer)?.peer_addr()));
+            found.collect::<Result<_, Error>>()?
+        } else {
+            gap = record.gap(node);
+            match &gap {
+                Some(gap) => gap.ends.to_vec(),
+                None => record.choose_peers(node, 1, &[])?,
             }
-            _ => match record.gap(node) {
-                Some(gap) => Place::Between(gap),
-                None => Place::Beside(record.choose_peers(node, 1)?),
-            },
         };
-        start_one(&dir, record, (node, 1, addr), &place, program)
+        start_one(&dir, record, (node, 1, addr), peers, gap, program)
     }
 }
 
-/// Where a node comes in.
-enum Place {
-    /// Linked to these, in addition to what links they have.
-    Beside(Vec<PeerAddr>),
-    /// In a ring.
-    Between(Gap),
-}
-
-/// Starts one node and puts it into the record. Call it with the lock held.
+/// Starts one node, linked to `peers`, and puts it into the record; on a ring they are the ends of
+/// a gap. Call it with the lock held.
 fn start_one(
     dir: &NetworkDir,
     mut record: Record,
     (node, incarnation, addr): (NodeId, Incarnation, SocketAddr),
-    place: &Place,
+    mut peers: Vec<PeerAddr>,
+    gap: Option<Gap>,
     program: &Path,
 ) -> Result<NodeRecord, Error> {
     ports::check_free(addr)?;
     let settings = &record.settings;
-    let mut peers = match place {
-        Place::Beside(peers) => peers.clone(),
-        Place::Between(gap) => gap.ends.to_vec(),
-    };
     peers.sort_unstable();
     let sample = record.choose(node, incarnation, settings.limits.sample_max);
     let (key, seed) = (record.key, record.seed);
@@ -172,19 +155,14 @@ fn start_one(
         return Err(error);
     }
     children.let_go();
-    if let Place::Between(gap) = place {
-        record.insert(peer_addr(&started), gap);
+    if let Some(gap) = gap {
+        record.insert(started.peer_addr(), &gap);
         dir.write(&record)?;
     }
     Ok(started)
 }
 
 impl Record {
-    /// Whether any node's process is there.
-    pub(super) fn any_up(&self) -> bool {
-        self.nodes.iter().any(|node| self.is_up(node))
-    }
-
     /// Puts a node in its place, in the stead of one with the same number.
     fn put(&mut self, node: NodeRecord) {
         self.nodes.retain(|other| other.node != node.node);
@@ -205,78 +183,38 @@ impl Record {
         Ok((NodeId(number), SocketAddr::from(([127, 0, 0, 1], port))))
     }
 
-    /// Neighbours for a node that has none: as many as others have on average, at least one.
-    fn choose_peers(&self, node: NodeId, incarnation: Incarnation) -> Result<Vec<PeerAddr>, Error> {
+    /// Neighbours for a node: those of its old ones that run, and as many others as it takes to
+    /// have as many again. A node that had none gets as many as others have on average.
+    fn choose_peers(
+        &self,
+        node: NodeId,
+        incarnation: Incarnation,
+        old: &[NodeId],
+    ) -> Result<Vec<PeerAddr>, Error> {
         let links: usize = self.nodes.iter().map(|node| node.peers.len()).sum();
         let nodes = self.nodes.len().max(1);
-        let amount = ((links + nodes / 2) / nodes).max(1);
-        let peers = self.choose(node, incarnation, amount);
-        if peers.is_empty() { Err(Error::NoPeers(self.name.clone())) } else { Ok(peers) }
-    }
-
-    /// Neighbours for a node that had some: those of them that run, and as many others as it
-    /// takes to have as many again.
-    fn old_peers(
-        &self,
-        before: &NodeRecord,
-        incarnation: Incarnation,
-    ) -> Result<Vec<PeerAddr>, Error> {
-        if before.peers.is_empty() {
-            return self.choose_peers(before.node, incarnation);
-        }
-        let stays = |peer: &&NodeRecord| before.peers.contains(&peer.node) && self.is_running(peer);
-        let mut peers: Vec<PeerAddr> = self.nodes.iter().filter(stays).map(peer_addr).collect();
-        let others = self.choose(before.node, incarnation, self.nodes.len()).into_iter();
-        let others: Vec<PeerAddr> = others.filter(|other| !peers.contains(other)).collect();
-        let missing = before.peers.len().saturating_sub(peers.len());
-        peers.extend(others.into_iter().take(missing));
-        peers.sort_unstable();
+        let usual = ((links + nodes / 2) / nodes).max(1);
+        let (amount, drawn) = if old.is_empty() { (usual, usual) } else { (old.len(), nodes) };
+        let mut peers = self.choose(node, incarnation, drawn);
+        peers.sort_by_key(|peer| !old.contains(&peer.node));
+        peers.truncate(amount);
         if peers.is_empty() { Err(Error::NoPeers(self.name.clone())) } else { Ok(peers) }
     }
 
     /// Up to `amount` other nodes that run, drawn uniformly.
     fn choose(&self, node: NodeId, incarnation: Incarnation, amount: usize) -> Vec<PeerAddr> {
         let there = |other: &&NodeRecord| other.node != node && self.is_running(other);
-        let others: Vec<PeerAddr> = self.nodes.iter().filter(there).map(peer_addr).collect();
+        let others: Vec<PeerAddr> =
+            self.nodes.iter().filter(there).map(NodeRecord::peer_addr).collect();
         let seed = node_config::sample_seed(self.seed, node, incarnation);
         node_config::draw(others.len(), amount, seed).into_iter().map(|at| others[at]).collect()
-    }
-}
-
-pub(super) fn peer_addr(node: &NodeRecord) -> PeerAddr {
-    PeerAddr { node: node.node, addr: node.addr }
-}
-
-impl NetworkDir {
-    /// The record of a network that runs. Call it with the lock held.
-    pub(super) fn read_running(&self) -> Result<Record, Error> {
-        self.read()?.filter(Record::any_up).ok_or_else(|| self.not_running())
-    }
-}
-
-/// The record of a network whose nodes are started by hand.
-fn by_hand(name: &str, key: Key) -> Record {
-    Record {
-        version: RECORD_VERSION,
-        name: name.to_owned(),
-        kind: None,
-        seed: 0,
-        key,
-        ports_origin: 0,
-        started_at: clock::now().wall.0,
-        boot_id: process_id::boot_id().to_owned(),
-        settings: Settings::default(),
-        rewired: None,
-        faults: Vec::new(),
-        nodes: Vec::new(),
     }
 }
 
 /// Whether a node is in the record as this process, and nobody is about to take it out.
 fn is_registered(dir: &NetworkDir, node: NodeId) -> Result<bool, Error> {
     let Some(record) = dir.read()? else { return Ok(false) };
-    let me = ProcessId::current();
-    let me = me.map_err(|source| Error::System("read /proc", source))?;
+    let me = ProcessId::current().map_err(|source| Error::System("read /proc", source))?;
     Ok(record.find(node).is_ok_and(|there| there.process == me && !there.removed))
 }
 
@@ -325,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn who_is_being_ended_does_not_wait_for_whoever_ends_it() {
+    fn a_node_that_is_being_ended_does_not_wait_for_the_command_that_ends_it() {
         let temp = TempDir::new();
         let state = temp.state();
         state.register("default", &KEY, me(1)).unwrap();
@@ -358,10 +296,10 @@ mod tests {
         record.nodes.remove(1);
         let (node, addr) = record.next_node().unwrap();
         assert_eq!((node, addr.port()), (NodeId(7), 7_007));
-        let peers = record.choose_peers(node, 1).unwrap();
+        let peers = record.choose_peers(node, 1, &[]).unwrap();
         assert_eq!(peers.len(), 3);
         record.nodes.clear();
-        assert!(matches!(record.choose_peers(node, 1), Err(Error::NoPeers(_))));
+        assert!(matches!(record.choose_peers(node, 1, &[]), Err(Error::NoPeers(_))));
         record.kind = None;
         assert!(matches!(record.next_node(), Err(Error::ByHand(_))));
     }
@@ -372,13 +310,13 @@ mod tests {
         let mut record = record("default", &[up; 6]);
         record.nodes[0].peers = vec![NodeId(2), NodeId(3), NodeId(4)];
         record.nodes[2].removed = true;
-        let back = record.nodes[0].clone();
-        let peers = record.old_peers(&back, 2).unwrap();
+        let back = record.nodes[0].peers.clone();
+        let peers = record.choose_peers(NodeId(1), 2, &back).unwrap();
         let numbers: Vec<u32> = peers.iter().map(|peer| peer.node.0).collect();
         assert_eq!(numbers.len(), 3);
         assert!(numbers.contains(&2) && numbers.contains(&4), "{numbers:?}");
         assert!(numbers.contains(&5) || numbers.contains(&6), "{numbers:?}");
         record.nodes.truncate(1);
-        assert!(matches!(record.old_peers(&back, 2), Err(Error::NoPeers(_))));
+        assert!(matches!(record.choose_peers(NodeId(1), 2, &back), Err(Error::NoPeers(_))));
     }
 }

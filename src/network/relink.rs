@@ -2,8 +2,6 @@
 
 use petgraph::graph::NodeIndex;
 
-use super::fault_record::ask_each;
-use super::members::peer_addr;
 use super::{Error, NodeRecord, Record, Rewiring, StateDir};
 use crate::control::Request;
 use crate::protocol::{NodeId, PeerAddr};
@@ -36,11 +34,9 @@ impl StateDir {
         (min, max): (Option<u32>, Option<u32>),
         seed: u64,
     ) -> Result<Rewired, Error> {
-        let dir = self.network(name)?;
-        let _lock = dir.lock_existing()?;
-        let mut record = dir.read_running()?;
+        let (dir, _lock, mut record) = self.lock_running(name)?;
         let running = record.nodes.iter().filter(|node| record.is_running(node));
-        let running: Vec<PeerAddr> = running.map(peer_addr).collect();
+        let running: Vec<PeerAddr> = running.map(NodeRecord::peer_addr).collect();
         if running.len() < 2 {
             return Err(Error::NoPeers(record.name));
         }
@@ -55,22 +51,22 @@ impl StateDir {
             let neighbours = graph.neighbors(NodeIndex::new(at));
             let mut peers: Vec<PeerAddr> = neighbours.map(|at| running[at.index()]).collect();
             peers.sort_unstable();
-            record.set_peers(node.node, &peers)?;
+            record.set_peers(node.node, &peers);
             questions.push((node.node, node.addr, Request::Rewire(peers)));
         }
         // First, so that nodes started from here on know of it.
         dir.write(&record)?;
-        let deaf = ask_each(&record, questions)?;
+        let deaf = record.tell_each(questions)?;
         Ok(Rewired { rewiring, nodes, links: graph.edge_count() as u64, deaf })
     }
 }
 
 impl Record {
     /// Remembers a node's neighbours.
-    pub(super) fn set_peers(&mut self, node: NodeId, peers: &[PeerAddr]) -> Result<(), Error> {
-        let node: &mut NodeRecord = self.find_mut(node)?;
-        node.peers = peers.iter().map(|peer| peer.node).collect();
-        Ok(())
+    pub(super) fn set_peers(&mut self, node: NodeId, peers: &[PeerAddr]) {
+        for record in self.nodes.iter_mut().filter(|record| record.node == node) {
+            record.peers = peers.iter().map(|peer| peer.node).collect();
+        }
     }
 }
 

@@ -3,7 +3,6 @@
 //! The nodes of a circular network lie in the order of their numbers, and closing ranks keeps
 //! them so. So a node's place is known, and the two nodes there give up the link between them.
 
-use super::members::peer_addr;
 use super::{CONTROL_TIMEOUT, NodeRecord, Record, asking};
 use crate::control::{Request, Response, Token};
 use crate::protocol::{NodeId, PeerAddr, PeerState};
@@ -29,7 +28,7 @@ impl Record {
         let [first, .., last] = others.as_slice() else { return None };
         let before = others.iter().rev().find(|other| other.node < node).unwrap_or(last);
         let after = others.iter().find(|other| other.node > node).unwrap_or(first);
-        Some(Gap { ends: [peer_addr(before), peer_addr(after)], part: others.len() > 2 })
+        Some(Gap { ends: [before.peer_addr(), after.peer_addr()], part: others.len() > 2 })
     }
 
     /// Has the two ends of a gap take a node in, and part.
@@ -47,7 +46,7 @@ impl Record {
             peers.push(node);
             peers.sort_unstable();
             if self.ask(end, &Request::Rewire(peers.clone())).is_some() {
-                let _ = self.set_peers(end.node, &peers);
+                self.set_peers(end.node, &peers);
             }
         }
     }

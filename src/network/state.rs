@@ -2,19 +2,20 @@
 //!
 //! One directory per network: `network.json`, `lock`, and `logs/`. The record is written whole
 //! to a file beside it and renamed, so that a reader sees the old one or the new one. Readers
-//! take no lock; whoever changes something holds it throughout.
+//! take no lock; a command that changes something holds it throughout.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
-use std::io::{self, Read, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
-use crossbeam_channel::{RecvTimeoutError, bounded};
+use rustix::fs::OFlags;
 use rustix::io::Errno;
 use serde::Deserialize;
 
+use super::host::LOOK_INTERVAL;
 use super::{Error, Holder, Record, StateDir};
 use crate::protocol::NodeId;
 use crate::runtime::clock;
@@ -27,9 +28,6 @@ pub const NAME_CHARS_MAX: usize = 64;
 
 /// How long to wait for another command that works on the same network.
 pub(super) const LOCK_WITHIN: Duration = Duration::from_secs(10);
-
-/// How often somebody who waits for the lock looks up whether that is still wanted.
-const GIVE_UP_INTERVAL: Duration = Duration::from_millis(50);
 
 /// The part of a record that is the same in all versions.
 #[derive(Deserialize)]
@@ -48,16 +46,6 @@ pub(super) struct NetworkDir {
 #[derive(Debug)]
 pub(super) struct Lock {
     _file: File,
-}
-
-/// Why somebody waits for the lock no longer.
-enum NoLock {
-    /// Time is up.
-    TimedOut,
-    /// It is not wanted any more.
-    GaveUp,
-    /// The system refused.
-    Io(io::Error),
 }
 
 impl StateDir {
@@ -79,17 +67,25 @@ impl StateDir {
         Ok(NetworkDir { name: name.to_owned(), path: self.0.join(name) })
     }
 
+    /// Takes the lock of a network that runs, and reads its record.
+    pub(super) fn lock_running(&self, name: &str) -> Result<(NetworkDir, Lock, Record), Error> {
+        let dir = self.network(name)?;
+        let lock = dir.lock_existing()?;
+        let running = dir.read()?.filter(Record::any_up);
+        let record = running.ok_or_else(|| dir.not_running())?;
+        Ok((dir, lock, record))
+    }
+
     /// The names of all directories that may be a network's, in order.
     pub(super) fn names(&self) -> Result<Vec<String>, Error> {
-        let failed = |source| Error::State { path: self.0.clone(), doing: "read", source };
+        let failed = Error::state("read", &self.0);
         let entries = match fs::read_dir(&self.0) {
-            Ok(entries) => entries,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            Err(error) => return Err(failed(error)),
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+            entries => entries.map_err(&failed)?,
         };
         let mut names = Vec::new();
         for entry in entries {
-            let name = entry.map_err(failed)?.file_name();
+            let name = entry.map_err(&failed)?.file_name();
             names.extend(name.to_str().filter(|name| check_name(name).is_ok()).map(str::to_owned));
         }
         names.sort_unstable();
@@ -97,58 +93,60 @@ impl StateDir {
     }
 }
 
-/// Opens a file; nothing if it is something else, such as a pipe that keeps whoever opens it
-/// waiting, or a device that never ends.
-fn open_file(options: &mut OpenOptions, path: &Path) -> io::Result<Option<File>> {
-    let not_waiting = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
-    let file = match options.custom_flags(not_waiting).open(path) {
-        Ok(file) => file,
-        // What is said of a pipe that nobody reads, of a socket, and of a directory.
-        Err(error)
-            if error.raw_os_error() == Some(Errno::NXIO.raw_os_error())
-                || error.kind() == io::ErrorKind::IsADirectory =>
-        {
-            return Ok(None);
-        }
-        Err(error) => return Err(error),
+/// Opens a file, if there is one. It must be an ordinary one: a pipe would keep us waiting, and
+/// a device may never end.
+fn open(
+    options: &mut OpenOptions,
+    path: &Path,
+    doing: &'static str,
+) -> Result<Option<File>, Error> {
+    let not_waiting = OFlags::NONBLOCK.bits().cast_signed();
+    let opened = options.custom_flags(not_waiting).open(path);
+    // What the system says of a pipe that nobody reads, of a socket, and of a directory.
+    let is_other = |error: &io::Error| {
+        error.raw_os_error() == Some(Errno::NXIO.raw_os_error())
+            || error.kind() == ErrorKind::IsADirectory
     };
-    Ok(file.metadata()?.is_file().then_some(file))
+    match opened.and_then(|file| Ok((file.metadata()?.is_file(), file))) {
+        Ok((true, file)) => Ok(Some(file)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) if !is_other(&error) => Err(Error::state(doing, path)(error)),
+        _ => Err(Error::StateBroken(path.to_owned(), "no ordinary file".into())),
+    }
 }
 
-/// What a file holds; nothing if it is something else.
-fn read_file(path: &Path) -> io::Result<Option<Vec<u8>>> {
-    let Some(mut file) = open_file(File::options().read(true), path)? else { return Ok(None) };
+/// What a file holds, if there is one.
+fn read_file(path: &Path) -> Result<Option<Vec<u8>>, Error> {
+    let Some(mut file) = open(File::options().read(true), path, "read")? else { return Ok(None) };
     let mut text = Vec::new();
-    file.read_to_end(&mut text)?;
+    file.read_to_end(&mut text).map_err(Error::state("read", path))?;
     Ok(Some(text))
 }
 
-/// Opens a file of ours to write to it, and nothing else.
+/// Opens a file of ours to write to it, which is created if need be.
 fn open_to_write(options: &mut OpenOptions, path: &Path) -> Result<File, Error> {
-    match open_file(options, path) {
-        Ok(Some(file)) => Ok(file),
-        Ok(None) => Err(not_ordinary(path.to_owned())),
-        Err(source) => Err(Error::State { path: path.to_owned(), doing: "write", source }),
-    }
+    let file = open(options.create(true).mode(0o600), path, "write")?;
+    file.ok_or_else(|| Error::state("write", path)(ErrorKind::NotFound.into()))
 }
 
 /// Opens the file that is locked. Where nothing may be written, one that is there will do, so
 /// that nodes can be stopped there too.
-fn open_lock(path: &Path) -> io::Result<Option<File>> {
-    let opened = open_file(File::options().create(true).append(true).mode(0o600), path);
+fn open_lock(path: &Path) -> Result<Option<File>, Error> {
+    let opened = open(File::options().create(true).append(true).mode(0o600), path, "lock");
+    let is_denied = |error: &io::Error| {
+        matches!(error.kind(), ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem)
+    };
     match &opened {
-        Err(error) if is_denied(error) => open_file(File::options().read(true), path).or(opened),
+        Err(Error::State { source, .. }) if is_denied(source) => {
+            open(File::options().read(true), path, "lock").or(opened)
+        }
         _ => opened,
     }
 }
 
-/// Whether the system does not let us write there at all.
-fn is_denied(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem)
-}
-
-fn not_ordinary(path: PathBuf) -> Error {
-    Error::StateBroken(path, "no ordinary file".into())
+/// That a file is gone already is as good as removing it.
+fn unless_gone(removed: io::Result<()>) -> io::Result<()> {
+    removed.or_else(|error| if error.kind() == ErrorKind::NotFound { Ok(()) } else { Err(error) })
 }
 
 /// A name becomes a directory: it must not lead elsewhere, nor hide.
@@ -177,8 +175,7 @@ impl NetworkDir {
 
     /// Opens a node's log for appending.
     pub(super) fn open_log(&self, node: NodeId) -> Result<File, Error> {
-        let path = self.log_file(node);
-        open_to_write(File::options().create(true).append(true).mode(0o600), &path)
+        open_to_write(File::options().append(true), &self.log_file(node))
     }
 
     pub(super) fn not_running(&self) -> Error {
@@ -188,38 +185,25 @@ impl NetworkDir {
     /// The record, if there is one.
     pub(super) fn read(&self) -> Result<Option<Record>, Error> {
         let path = self.record_file();
-        let text = match read_file(&path) {
-            Ok(Some(text)) => text,
-            Ok(None) => return Err(not_ordinary(path)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(source) => return Err(Error::State { path, doing: "read", source }),
-        };
-        parse(&text, &path).map(Some)
+        read_file(&path)?.map(|text| parse(&text, &path)).transpose()
     }
 
     /// Replaces the record. Call it with the lock held.
     pub(super) fn write(&self, record: &Record) -> Result<(), Error> {
         let text = serde_json::to_vec(record).expect("a record is plain data with text for keys");
         let new = self.path.join("network.json.new");
-        let failed =
-            |path: &Path, source| Error::State { path: path.to_owned(), doing: "write", source };
-        let options = &mut File::options();
-        let options = options.create(true).write(true).truncate(true).mode(0o600);
-        let mut file = open_to_write(options, &new)?;
-        file.write_all(&text).map_err(|error| failed(&new, error))?;
+        let mut file = open_to_write(File::options().write(true).truncate(true), &new)?;
+        file.write_all(&text).map_err(Error::state("write", &new))?;
         let path = self.record_file();
-        fs::rename(&new, &path).map_err(|error| failed(&path, error))
+        fs::rename(&new, &path).map_err(Error::state("write", &path))
     }
 
-    /// Creates the directory and takes the lock. Gives up, with `None`, when `give_up` says so.
-    pub(super) fn create_and_lock(
-        &self,
-        give_up: &dyn Fn() -> bool,
-    ) -> Result<Option<Lock>, Error> {
+    /// Creates the directory and takes the lock; else as [`NetworkDir::lock`].
+    pub(super) fn create_and_lock(&self, give_up: &dyn Fn() -> bool) -> Result<Lock, Error> {
         loop {
             let logs = self.path.join("logs");
             let made = DirBuilder::new().recursive(true).mode(0o700).create(&logs);
-            made.map_err(|source| Error::State { path: logs, doing: "create", source })?;
+            made.map_err(Error::state("create", &logs))?;
             match self.lock(LOCK_WITHIN, give_up) {
                 // Removed by another command between the two steps: once more.
                 Err(Error::NotRunning(_)) => {}
@@ -230,45 +214,37 @@ impl NetworkDir {
 
     /// Takes the lock of a network that exists.
     pub(super) fn lock_existing(&self) -> Result<Lock, Error> {
-        let locked = self.lock(LOCK_WITHIN, &|| false)?;
-        Ok(locked.expect("nobody gave up"))
+        self.lock(LOCK_WITHIN, &|| false)
     }
 
     /// Takes the lock if that is possible at once.
     pub(super) fn try_lock(&self) -> Result<Lock, Error> {
-        let locked = self.lock(Duration::ZERO, &|| false)?;
-        Ok(locked.expect("nobody gave up"))
+        self.lock(Duration::ZERO, &|| false)
     }
 
-    /// Takes the lock, waiting for it. Gives up, with `None`, when `give_up` says so.
-    pub(super) fn lock(
-        &self,
-        within: Duration,
-        give_up: &dyn Fn() -> bool,
-    ) -> Result<Option<Lock>, Error> {
+    /// Takes the lock, waiting for it: the system's own wait has no deadline, so this one looks
+    /// again and again. It ends as [`Error::Interrupted`] when `give_up` says so.
+    pub(super) fn lock(&self, within: Duration, give_up: &dyn Fn() -> bool) -> Result<Lock, Error> {
         let path = self.path.join("lock");
-        let failed = |source| Error::State { path: path.clone(), doing: "lock", source };
+        let deadline = clock::now().monotonic + within;
         loop {
-            let file = match open_lock(&path) {
-                Ok(Some(file)) => file,
-                Ok(None) => return Err(not_ordinary(path)),
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                    return Err(self.not_running());
+            let file = open_lock(&path)?.ok_or_else(|| self.not_running())?;
+            while let Err(error) = file.try_lock() {
+                match error {
+                    TryLockError::Error(error) => return Err(Error::state("lock", &path)(error)),
+                    TryLockError::WouldBlock if give_up() => return Err(Error::Interrupted),
+                    TryLockError::WouldBlock if clock::now().monotonic >= deadline => {
+                        return Err(self.locked(&path));
+                    }
+                    TryLockError::WouldBlock => thread::park_timeout(LOOK_INTERVAL),
                 }
-                Err(error) => return Err(failed(error)),
-            };
-            let file = match wait_for_lock(file, within, give_up) {
-                Ok(file) => file,
-                Err(NoLock::GaveUp) => return Ok(None),
-                Err(NoLock::TimedOut) => return Err(self.locked(&path)),
-                Err(NoLock::Io(error)) => return Err(failed(error)),
-            };
-            // Whoever held it may have removed the network, and this file with it: then what
-            // was waited for guards nothing any more.
+            }
+            // The command that held it may have removed the network, and this file with it: then
+            // what was waited for guards nothing any more.
             if is_at(&file, &path) {
-                // Whoever waits in vain is not told by whom, at worst (on a full disk, say).
+                // At worst (on a full disk, say) a command that waits in vain is not told by whom.
                 let _ = sign(&file);
-                return Ok(Some(Lock { _file: file }));
+                return Ok(Lock { _file: file });
             }
         }
     }
@@ -281,19 +257,13 @@ impl NetworkDir {
 
     /// Forgets the network. The lock's file goes last: as long as it is there, it guards.
     pub(super) fn remove(&self, _lock: &Lock) -> Result<(), Error> {
-        let gone = |path: PathBuf, removed: io::Result<()>| match removed {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                Err(Error::State { path, doing: "remove", source: error })
-            }
-            _ => Ok(()),
-        };
         let logs = self.path.join("logs");
-        gone(logs.clone(), fs::remove_dir_all(&logs))?;
+        unless_gone(fs::remove_dir_all(&logs)).map_err(Error::state("remove", &logs))?;
         for name in ["network.json.new", "network.json", "lock"] {
             let path = self.path.join(name);
-            gone(path.clone(), fs::remove_file(&path))?;
+            unless_gone(fs::remove_file(&path)).map_err(Error::state("remove", &path))?;
         }
-        // Fails where somebody waits to create the same network, and that is right.
+        // Fails where another command waits to create the same network, and that is right.
         let _ = fs::remove_dir(&self.path);
         Ok(())
     }
@@ -301,14 +271,13 @@ impl NetworkDir {
     /// Forgets what an earlier network of this name left behind, and keeps the directory.
     pub(super) fn clear(&self) -> Result<(), Error> {
         let path = self.path.join("logs");
-        let failed = |source| Error::State { path: path.clone(), doing: "empty", source };
-        for entry in fs::read_dir(&path).map_err(failed)? {
-            fs::remove_file(entry.map_err(failed)?.path()).map_err(failed)?;
-        }
-        match fs::remove_file(self.record_file()) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed(error)),
-            _ => Ok(()),
-        }
+        let empty = || {
+            for entry in fs::read_dir(&path)? {
+                fs::remove_file(entry?.path())?;
+            }
+            unless_gone(fs::remove_file(self.record_file()))
+        };
+        empty().map_err(Error::state("empty", &path))
     }
 }
 
@@ -323,41 +292,12 @@ fn parse(text: &[u8], path: &Path) -> Result<Record, Error> {
     serde_json::from_slice(text).map_err(broken)
 }
 
-/// Waits in a thread of its own, because the system's own wait has no deadline. Given up, that
-/// thread stays behind, and lets go of the lock as soon as it gets it.
-fn wait_for_lock(file: File, within: Duration, give_up: &dyn Fn() -> bool) -> Result<File, NoLock> {
-    match file.try_lock() {
-        Ok(()) => return Ok(file),
-        Err(TryLockError::WouldBlock) if within.is_zero() => return Err(NoLock::TimedOut),
-        Err(TryLockError::WouldBlock) => {}
-        Err(TryLockError::Error(error)) => return Err(NoLock::Io(error)),
-    }
-    let (sender, receiver) = bounded(1);
-    let wait = move || {
-        let _ = sender.send(file.lock().map(|()| file));
-    };
-    thread::Builder::new().name("lock".to_owned()).spawn(wait).map_err(NoLock::Io)?;
-    let deadline = clock::now().monotonic + within;
-    loop {
-        match receiver.recv_timeout(GIVE_UP_INTERVAL) {
-            Ok(locked) => return locked.map_err(NoLock::Io),
-            Err(RecvTimeoutError::Disconnected) => return Err(NoLock::TimedOut),
-            Err(RecvTimeoutError::Timeout) if give_up() => return Err(NoLock::GaveUp),
-            Err(RecvTimeoutError::Timeout) => {
-                if clock::now().monotonic >= deadline {
-                    return Err(NoLock::TimedOut);
-                }
-            }
-        }
-    }
-}
-
 fn is_at(file: &File, path: &Path) -> bool {
     let (Ok(open), Ok(there)) = (file.metadata(), fs::metadata(path)) else { return false };
     (open.dev(), open.ino()) == (there.dev(), there.ino())
 }
 
-/// Writes into the lock's file who holds it, for those who wait in vain.
+/// Writes into the lock's file which process holds it, for commands that wait in vain.
 fn sign(mut file: &File) -> io::Result<()> {
     file.set_len(0)?;
     writeln!(file, "{}", std::process::id())
@@ -454,15 +394,15 @@ mod tests {
     fn one_command_at_a_time_changes_a_network() {
         let temp = TempDir::new();
         let dir = temp.state().network("default").unwrap();
-        let held = dir.create_and_lock(&never).unwrap().unwrap();
+        let held = dir.create_and_lock(&never).unwrap();
         match dir.try_lock() {
             Err(Error::Locked(_, Some(holder))) => {
                 assert_eq!(holder.pid, std::process::id());
             }
             other => panic!("{other:?}"),
         }
-        // Who is interrupted while waiting does not wait on.
-        assert!(dir.lock(LOCK_WITHIN, &|| true).unwrap().is_none());
+        // A command that is interrupted while it waits does not wait on.
+        assert!(matches!(dir.lock(LOCK_WITHIN, &|| true), Err(Error::Interrupted)));
         drop(held);
         drop(dir.lock_existing().unwrap());
     }

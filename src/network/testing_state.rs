@@ -9,9 +9,8 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use super::process_id::boot_id;
 use super::state::NetworkDir;
-use super::{NodeRecord, ProcessId, RECORD_VERSION, Record, Settings, StateDir};
+use super::{NodeRecord, ProcessId, Record, StateDir};
 use crate::protocol::{Key, Monotonic, NodeId};
 use crate::runtime::clock;
 use crate::topology::Kind;
@@ -115,25 +114,18 @@ pub(super) fn record(name: &str, processes: &[ProcessId]) -> Record {
         peers: Vec::new(),
     };
     Record {
-        version: RECORD_VERSION,
-        name: name.to_owned(),
         kind: Some(Kind::Circular),
         seed: 1,
-        key: Key([9; 32]),
         ports_origin: 7_000,
-        started_at: 0,
-        boot_id: boot_id().to_owned(),
-        settings: Settings::default(),
-        rewired: None,
-        faults: Vec::new(),
         nodes: processes.iter().enumerate().map(node).collect(),
+        ..Record::new(name, Key([9; 32]))
     }
 }
 
 /// Puts a record where a network of its name would be.
 pub(super) fn remember(state: &StateDir, record: &Record) -> NetworkDir {
     let dir = state.network(&record.name).unwrap();
-    let lock = dir.create_and_lock(&|| false).unwrap().unwrap();
+    let lock = dir.create_and_lock(&|| false).unwrap();
     dir.write(record).unwrap();
     drop(lock);
     dir

@@ -7,19 +7,13 @@ use std::fmt;
 use std::fs;
 use std::io;
 use std::sync::OnceLock;
-use std::time::Duration;
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fd::OwnedFd;
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open, pidfd_send_signal};
 
+use super::wait_until;
 use crate::network::ProcessId;
 use crate::protocol::Monotonic;
-use crate::runtime::clock;
-
-/// How often a process is looked at where the system has nothing to wait on.
-const LOOK_INTERVAL: Duration = Duration::from_millis(10);
 
 /// A process that is in the way.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,16 +52,6 @@ pub(in crate::network) enum Signalled {
     Refused,
 }
 
-/// What `/proc` says of a process.
-enum Seen {
-    /// It runs, or is stopped.
-    Alive,
-    /// It ended, or its number belongs to another.
-    Gone,
-    /// `/proc` could not be read, for want of file descriptors say.
-    Unknown,
-}
-
 impl ProcessId {
     /// This very process.
     ///
@@ -92,7 +76,7 @@ impl ProcessId {
     /// gone; one that cannot be seen at all counts as there, so that nobody forgets about it.
     #[must_use]
     pub fn is_alive(&self) -> bool {
-        !matches!(self.look(), Seen::Gone)
+        self.look().unwrap_or(true)
     }
 
     /// Whether the process is stopped: there, but doing nothing until it is told to go on.
@@ -104,14 +88,7 @@ impl ProcessId {
     /// Waits until the process has stopped; false if it has not, or is gone, at the deadline.
     pub(in crate::network) fn wait_stopped(&self, deadline: Monotonic) -> bool {
         // Nothing can be waited on for this, and it takes microseconds.
-        let never = crossbeam_channel::never::<()>();
-        while !self.is_stopped() {
-            if clock::now().monotonic >= deadline || !self.is_alive() {
-                return false;
-            }
-            let _ = never.recv_timeout(LOOK_INTERVAL);
-        }
-        true
+        wait_until(deadline, || self.is_stopped() || !self.is_alive()) && self.is_stopped()
     }
 
     /// Sends a signal, if this is provably the process meant.
@@ -119,7 +96,8 @@ impl ProcessId {
     /// The order matters: a pidfd opened first pins the process, so that what is proven of the
     /// number afterwards holds for the process that gets the signal.
     pub(in crate::network) fn signal(&self, signal: Signal) -> Signalled {
-        let Some(pid) = self.raw() else { return Signalled::Gone };
+        let number = i32::try_from(self.pid).ok();
+        let Some(pid) = number.and_then(Pid::from_raw) else { return Signalled::Gone };
         let pidfd = match pidfd_open(pid, PidfdFlags::empty()) {
             Ok(pidfd) => Some(pidfd),
             Err(Errno::SRCH) => return Signalled::Gone,
@@ -128,9 +106,9 @@ impl ProcessId {
         match self.look() {
             // A record can be edited, or come from a backup: whatever it says, only what runs as
             // a node is signalled.
-            Seen::Alive if runs_a_node(self.pid) => {}
-            Seen::Gone => return Signalled::Gone,
-            Seen::Alive | Seen::Unknown => return Signalled::Refused,
+            Ok(true) if runs_a_node(self.pid) => {}
+            Ok(false) => return Signalled::Gone,
+            _ => return Signalled::Refused,
         }
         let sent = match pidfd {
             Some(pidfd) => pidfd_send_signal(pidfd, signal),
@@ -145,42 +123,19 @@ impl ProcessId {
 
     /// Waits until the process is gone; false if it is still there at the deadline.
     pub(in crate::network) fn wait_gone(&self, deadline: Monotonic) -> bool {
-        let Some(pid) = self.raw() else { return true };
-        let pidfd = pidfd_open(pid, PidfdFlags::empty());
-        if !self.is_alive() {
-            return true;
-        }
-        match pidfd {
-            Ok(pidfd) => wait_readable(&pidfd, deadline) || !self.is_alive(),
-            Err(_) => self.watch(deadline),
-        }
+        wait_until(deadline, || !self.is_alive())
     }
 
-    /// Looks again and again, where there is nothing to wait on.
-    fn watch(&self, deadline: Monotonic) -> bool {
-        let never = crossbeam_channel::never::<()>();
-        while self.is_alive() {
-            if clock::now().monotonic >= deadline {
-                return false;
-            }
-            let _ = never.recv_timeout(LOOK_INTERVAL);
-        }
-        true
-    }
-
-    fn look(&self) -> Seen {
+    /// Whether the process is there. An error says only that `/proc` cannot be read, for want of
+    /// file descriptors say.
+    fn look(&self) -> io::Result<bool> {
         match stat(self.pid) {
-            Ok((state, started)) if started == self.started && !matches!(state, 'Z' | 'X') => {
-                Seen::Alive
-            }
-            Ok(_) => Seen::Gone,
-            Err(error) if no_such_process(&error) => Seen::Gone,
-            Err(_) => Seen::Unknown,
+            Ok((state, started)) => Ok(started == self.started && !matches!(state, 'Z' | 'X')),
+            // A process that ends while its file is being read answers ESRCH.
+            Err(error) if error.raw_os_error() == Some(Errno::SRCH.raw_os_error()) => Ok(false),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error),
         }
-    }
-
-    fn raw(&self) -> Option<Pid> {
-        Pid::from_raw(i32::try_from(self.pid).ok()?)
     }
 }
 
@@ -197,34 +152,6 @@ pub(in crate::network) fn boot_id() -> &'static str {
         let id = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
         id.trim().to_owned()
     })
-}
-
-/// Waits until a file descriptor can be read from, which a pidfd can once its process ended.
-fn wait_readable(fd: &OwnedFd, deadline: Monotonic) -> bool {
-    loop {
-        let left = deadline.since(clock::now().monotonic);
-        let mut fds = [PollFd::new(fd, PollFlags::IN)];
-        match poll(&mut fds, Some(&timespec(left))) {
-            Ok(0) => return false,
-            Err(Errno::INTR) => {}
-            Ok(_) => return true,
-            Err(_) => return false,
-        }
-    }
-}
-
-/// A duration as `poll` wants it.
-pub(in crate::network) fn timespec(duration: Duration) -> Timespec {
-    Timespec {
-        tv_sec: i64::try_from(duration.as_secs()).unwrap_or(i64::MAX),
-        tv_nsec: i64::from(duration.subsec_nanos()),
-    }
-}
-
-fn no_such_process(error: &io::Error) -> bool {
-    // A process that ends while its file is being read answers ESRCH.
-    error.kind() == io::ErrorKind::NotFound
-        || error.raw_os_error() == Some(Errno::SRCH.raw_os_error())
 }
 
 /// State and start time of a process, from `/proc/<pid>/stat`.
@@ -253,6 +180,7 @@ fn parse_stat(line: &[u8]) -> Option<(char, u64)> {
 mod tests {
     use super::super::super::testing_state::{Helper, soon};
     use super::*;
+    use crate::runtime::clock;
 
     #[test]
     fn what_is_no_node_is_never_signalled() {
@@ -304,14 +232,5 @@ mod tests {
         assert!(process.wait_gone(soon()));
         assert!(!process.is_alive());
         assert_eq!(process.signal(Signal::KILL), Signalled::Gone);
-    }
-
-    #[test]
-    fn looking_again_and_again_sees_the_end_too() {
-        let helper = Helper::cat();
-        let process = helper.process();
-        assert!(!process.watch(clock::now().monotonic));
-        assert_eq!(process.signal(Signal::TERM), Signalled::Sent);
-        assert!(process.watch(soon()));
     }
 }
