@@ -321,7 +321,7 @@ fn a_network_in_the_foreground_stops_when_its_reader_leaves() {
         "{first:?}"
     );
     // The reader is gone. The next event finds that out.
-    wait_for("the network to end, which runs for nobody", || {
+    wait_for("the network without a reader to end", || {
         let _ = lab.run("send-message 1 hello");
         child.try_wait().unwrap().is_some()
     });

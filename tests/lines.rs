@@ -25,7 +25,7 @@ fn feed(lab: &Lab, line: &str, input: &[u8]) -> Run {
     finish(child)
 }
 
-/// Writes lines until nobody reads them any more.
+/// Writes lines until the reader is gone.
 fn feed_for_good(mut stdin: ChildStdin) -> JoinHandle<()> {
     let feed = move || while stdin.write_all(&b"apple\n".repeat(100)).is_ok() {};
     thread::Builder::new().name("feed".into()).spawn(feed).unwrap()

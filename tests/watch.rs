@@ -13,7 +13,7 @@ use harness::{Lab, Lines, finish, wait_for};
 use rustix::process::Signal;
 use serde_json::Value;
 
-/// Somebody who watches, and sees JSON.
+/// A `watch-network --json` and the lines that it prints.
 struct Watcher {
     child: Child,
     lines: Lines,

@@ -224,7 +224,7 @@ impl Run {
 pub(crate) fn finish(child: Child) -> Run {
     let pid = child.id();
     let Some(output) = try_within(PATIENCE, move || child.wait_with_output()) else {
-        // Nobody has waited for it yet, so the number is still its own.
+        // It was not waited for yet, so the number is still its own.
         signal(i32::try_from(pid).unwrap(), Signal::KILL);
         panic!("a command did not end within {PATIENCE:?}");
     };
@@ -258,7 +258,7 @@ pub(crate) fn make_directory() -> PathBuf {
 }
 
 /// Takes a block of ports that no other test has, and no other program either. The first port stays
-/// bound: that is how other tests know, whoever runs them and wherever their files are.
+/// bound: so tests of other users, or with files elsewhere, know of it as well.
 fn reserve_ports() -> (u16, UdpSocket) {
     let first = u16::try_from(std::process::id() % u32::from(BLOCKS)).unwrap();
     let blocks = (0..BLOCKS).map(|offset| (first + offset) % BLOCKS);

@@ -16,7 +16,8 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 /// How often a test looks whether it is so. Looking takes time from the nodes that are looked at.
 const LOOK_INTERVAL: Duration = Duration::from_millis(5);
 
-/// Looks again and again until `look` finds nothing amiss; gives the time that this took.
+/// Looks again and again until `look` finds nothing amiss, and gives the time that this took. The
+/// error says what it saw instead.
 #[track_caller]
 pub(crate) fn wait_until(
     what: &str,
@@ -47,7 +48,7 @@ pub(crate) fn try_within<T: Send + 'static>(
     act: impl FnOnce() -> T + Send + 'static,
 ) -> Option<T> {
     let (tell, told) = bounded(1);
-    // Nobody listens any more when it comes too late.
+    // A result that comes too late is dropped.
     let act = move || drop(tell.send(act()));
     thread::Builder::new().name("act".into()).spawn(act).unwrap();
     told.recv_timeout(within).ok()

@@ -1,7 +1,7 @@
 //! Chromium without a window, driven over the WebDriver protocol (W3C) by chromedriver.
 //!
 //! A [`Browser`] has a profile of its own, writes down what it fetches and complains of, and
-//! ends with its driver, also when the test fails. It speaks English, whoever runs the tests.
+//! ends with its driver, also when the test fails. It speaks English wherever the tests run.
 
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::harness::{Lines, PATIENCE, wait_for};
 
-/// Runs as root, in a container, without a graphics card, and calls nobody.
+/// For root, in a container, without a graphics card, and without calls to other machines.
 const FLAGS: [&str; 11] = [
     "--headless",
     "--no-sandbox",
@@ -27,7 +27,7 @@ const FLAGS: [&str; 11] = [
     "--hide-scrollbars",
 ];
 
-/// What keys are called on the wire.
+/// The names of keys in the protocol.
 pub(crate) const ARROW_LEFT: &str = "\u{e012}";
 pub(crate) const ARROW_RIGHT: &str = "\u{e014}";
 pub(crate) const HOME: &str = "\u{e011}";
