@@ -56,7 +56,7 @@ pub struct Hello {
     pub token: Token,
 }
 
-/// What one may ask of a node.
+/// A question or an order to a node.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Request {
     /// Are you there? Answered by [`Response::Ready`]. A node that `start-network` spawned ends
@@ -93,7 +93,7 @@ pub enum Request {
     SetFaults(Vec<FaultRule>),
     /// By what rules do you mistreat what you send?
     Faults,
-    /// Pass these texts on, in this order: as many as there is room for.
+    /// Pass these texts on, in this order: as many as the send window lets in.
     SendMany {
         /// The texts.
         texts: Vec<String>,
@@ -102,12 +102,12 @@ pub enum Request {
     },
 }
 
-/// What a node answers.
+/// The answer of a node.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Response {
     /// To [`Request::Confirm`].
     Ready {
-        /// Who answers.
+        /// The node that answers.
         node: NodeId,
         /// Its process.
         pid: u32,
@@ -135,11 +135,11 @@ pub enum Response {
         at: u64,
         /// What.
         event: Event,
-        /// Events lost since the last one because this subscriber was slow.
+        /// The number of events lost since the last one, because this subscriber was slow.
         lost: u64,
     },
-    /// To [`Request::Subscribe`]: so many events were lost since the last one told, because this
-    /// subscriber was slow. Said where no event follows that could say so.
+    /// To [`Request::Subscribe`]: this number of events was lost since the last one told,
+    /// because this subscriber was slow. Said where no event follows that could say so.
     Lost(u64),
     /// The token is wrong; the connection ends.
     NotAllowed,
@@ -150,7 +150,7 @@ pub enum Response {
     /// To [`Request::SendMany`].
     SentMany {
         /// The names of those that were accepted: the first texts of the request. Fewer than
-        /// all where there was no room for more, or one was refused.
+        /// all where the send window let in no more, or one was refused.
         ids: Vec<MessageId>,
         /// Why the text after these was refused.
         refused: Option<Refused>,

@@ -27,7 +27,6 @@ mod launcher;
 mod members;
 mod node_config;
 mod relink;
-mod ring;
 mod state;
 #[cfg(test)]
 mod testing_state;
@@ -49,8 +48,6 @@ pub const CONTROL_TIMEOUT: Duration = Duration::from_secs(5);
 /// What a spawned `gossip run-node --launched` reads from its standard input (bincode, whole).
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct NodeSpec {
-    /// The network's name, for logs.
-    pub network: String,
     /// What the protocol is built from.
     pub config: Config,
     /// The UDP address; the control port has the same number on loopback.
@@ -221,28 +218,13 @@ impl StateDir {
         Self(path.to_owned())
     }
 
-    /// Where it is.
-    #[must_use]
-    pub fn path(&self) -> &Path {
-        &self.0
-    }
-
-    /// The log of a node, which is there while its network is.
-    ///
-    /// # Errors
-    ///
-    /// If the name cannot be a network's.
-    pub fn log_file(&self, name: &str, node: NodeId) -> Result<PathBuf, Error> {
-        Ok(self.network(name)?.log_file(node))
-    }
-
     /// Starts a network; returns when every node answers. On failure, or when `interrupted`
     /// becomes true, nothing is left running, and nothing of the state.
     ///
     /// # Errors
     ///
-    /// Whatever can be known beforehand (topology, ports, what the system allows, a network of
-    /// the same name) is found before anything is started.
+    /// All that can be known beforehand (topology, ports, limits of the system, a network of the
+    /// same name) is found before anything is started.
     pub fn start(
         &self,
         spec: &StartSpec,
@@ -262,7 +244,8 @@ impl StateDir {
         let nodes = node_config::configs(&graph, &addrs, key, spec.seed, &spec.settings);
         let program = &spec.program;
         let mut launcher = launcher::Launcher { dir: &dir, program, interrupted, progress };
-        let started = allowance::check_ports(&addrs).and_then(|()| {
+        let free = addrs.iter().try_for_each(|addr| ports::check_free(*addr));
+        let started = free.and_then(|()| {
             let (nodes, children) = launcher.launch(&nodes)?;
             let record = Record {
                 kind: Some(spec.kind),
@@ -272,14 +255,14 @@ impl StateDir {
                 nodes,
                 ..Record::new(&spec.name, key)
             };
-            // Before anything is confirmed: whatever happens from here on, `stop` finds it.
+            // Before any node confirms, so that `stop` finds them all if something fails from here on.
             dir.write(&record)?;
             launcher.confirm(&record.nodes, &key)?;
             children.let_go();
             Ok(record)
         });
         if started.is_err() {
-            // Why the start failed is what a person needs to know, not what came after.
+            // A person needs to know why the start failed, not what came after.
             let _ = dir.remove(&lock);
         }
         started
@@ -327,7 +310,7 @@ impl StateDir {
 }
 
 impl Record {
-    /// A node, whatever state it is in.
+    /// A node in any state.
     ///
     /// # Errors
     ///
@@ -335,7 +318,7 @@ impl Record {
     pub fn find(&self, node: NodeId) -> Result<&NodeRecord, Error> {
         let found = self.nodes.iter().find(|record| record.node == node);
         let known = || Some((self.nodes.first()?.node, self.nodes.last()?.node));
-        found.ok_or_else(|| Error::UnknownNode { node, known: known() })
+        found.ok_or_else(|| Error::UnknownNode(node, known()))
     }
 
     /// A node that is up.

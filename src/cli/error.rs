@@ -30,7 +30,7 @@ enum Kind {
     Misused,
     /// It was right, and yet it did not work.
     Failed,
-    /// Whoever read our output has left (`| head`): no failure at all.
+    /// The reader of our output has left (`| head`): no failure at all.
     ReaderLeft,
 }
 
@@ -61,18 +61,13 @@ impl Error {
         if network == "default" {
             return self;
         }
-        let about_a_network = |words: &str| {
-            words.starts_with("gossip ")
-                && !["--network", "--help", "list-networks"].iter().any(|word| words.contains(word))
-        };
-        let complete = self.next.split('`').map(|part| {
-            if about_a_network(part) {
-                format!("{part} --network {network}")
-            } else {
-                part.to_owned()
-            }
+        let complete = ["--network", "--help", "list-networks"];
+        let parts = self.next.split('`').map(|part| {
+            let lacks_it =
+                part.starts_with("gossip ") && !complete.iter().any(|word| part.contains(word));
+            if lacks_it { format!("{part} --network {network}") } else { part.to_owned() }
         });
-        self.next = complete.collect::<Vec<_>>().join("`");
+        self.next = parts.collect::<Vec<_>>().join("`");
         self
     }
 
@@ -106,15 +101,13 @@ impl Error {
 
     /// Our own output could not be written.
     pub(super) fn output(error: &io::Error) -> Self {
-        let failed = Self::failed(
-            "cannot write the result",
-            reason(error),
-            "see where stdout leads, and whether there is space left",
-        );
-        if error.kind() == io::ErrorKind::BrokenPipe {
-            return Self { kind: Kind::ReaderLeft, ..failed };
+        let left = error.kind() == io::ErrorKind::BrokenPipe;
+        Self {
+            kind: if left { Kind::ReaderLeft } else { Kind::Failed },
+            what: "cannot write the result".into(),
+            why: reason(error),
+            next: "see where stdout leads, and whether there is space left".into(),
         }
-        failed
     }
 
     /// A file that the command line names could not be used.

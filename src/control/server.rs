@@ -111,7 +111,7 @@ fn connection(
     let service = Arc::clone(service);
     let named = thread::Builder::new().name("connection".into()).stack_size(STACK_BYTES);
     named.spawn(move || {
-        // Whatever ends it, the connection closes, and the client says so.
+        // It ends the same way for any reason: the connection closes, and the client says so.
         let _ = serve(&mut stream, token, service.as_ref());
         drop(open);
     })?;
@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stranger_who_drips_bytes_is_cut_off() {
+    fn a_stranger_that_drips_bytes_is_cut_off() {
         let (_guard, addr, _) = start();
         let mut stream = TcpStream::connect(addr).unwrap();
         stream.set_nodelay(true).unwrap();

@@ -48,24 +48,25 @@ pub(super) fn each(
 
 fn work(asked: &Receiver<Question>, to_answer: &Sender<Answer>, token: Token, timeout: Duration) {
     for (node, addr, request) in asked {
-        let response = one(addr, &token, &request, timeout);
+        let client = Client::connect(ports::control_addr(addr), &token, timeout);
+        let response = client.and_then(|mut client| client.ask(&request));
         if to_answer.send((node, response)).is_err() {
             return;
         }
     }
 }
 
-/// Asks one node, given its UDP address.
-pub(super) fn one(
-    addr: SocketAddr,
-    token: &Token,
-    request: &Request,
-    timeout: Duration,
-) -> Result<Response, client::Error> {
-    Client::connect(ports::control_addr(addr), token, timeout)?.ask(request)
-}
-
 impl Record {
+    /// Asks one node, given its UDP address.
+    pub(super) fn ask(
+        &self,
+        addr: SocketAddr,
+        request: &Request,
+        timeout: Duration,
+    ) -> Result<Response, client::Error> {
+        Client::connect(ports::control_addr(addr), &Token::of(&self.key), timeout)?.ask(request)
+    }
+
     /// Has each node do something; names those that did not.
     pub(super) fn tell_each(&self, questions: Vec<Question>) -> Result<Vec<NodeId>, Error> {
         let answers = each(questions, Token::of(&self.key), CONTROL_TIMEOUT)?;

@@ -132,7 +132,7 @@ impl StateDir {
         let (record, resumed) = self.signal_node(name, node, Signal::CONT)?;
         // It goes on in any case; one that does not answer has other troubles.
         let faults = Request::SetFaults(record.fault_rules());
-        let _ = asking::one(resumed.addr, &Token::of(&record.key), &faults, ASK_TIMEOUT);
+        let _ = record.ask(resumed.addr, &faults, ASK_TIMEOUT);
         Ok(())
     }
 
@@ -263,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_asked_is_signalled_and_who_is_not_ours_is_not() {
+    fn nodes_that_cannot_be_asked_are_signalled_and_bystanders_are_not() {
         let temp = TempDir::new();
         let (polite, stubborn, paused) = (Helper::cat(), Helper::stubborn(), Helper::cat());
         let bystander = Helper::cat();
@@ -325,7 +325,7 @@ mod tests {
         assert!(matches!(again, Err(Error::NodeRemoved(NodeId(1)))));
         let unknown = state.remove_node("default", NodeId(3));
         let known = Some((NodeId(1), NodeId(2)));
-        assert!(matches!(unknown, Err(Error::UnknownNode { known: found, .. }) if found == known));
+        assert!(matches!(unknown, Err(Error::UnknownNode(_, found)) if found == known));
         let report = state.stop("default", &mut |_| {}).unwrap();
         assert_eq!(report.signalled, ids(&[2]));
         assert!(report.gone.is_empty());

@@ -29,14 +29,9 @@ pub enum Error {
     /// A network of this name runs already, with this number of nodes up.
     #[error("network {0} is running already")]
     AlreadyRunning(String, u32),
-    /// The network has no node of this number.
-    #[error("there is no node {node}")]
-    UnknownNode {
-        /// The number.
-        node: NodeId,
-        /// The lowest and the highest number it has.
-        known: Option<(NodeId, NodeId)>,
-    },
+    /// The network has no node of this number, but only those between two others, if any.
+    #[error("there is no node {0}")]
+    UnknownNode(NodeId, Option<(NodeId, NodeId)>),
     /// The node's process, which had this number, is gone.
     #[error("node {0} is down")]
     NodeDown(NodeId, u32),
@@ -86,14 +81,9 @@ pub enum Error {
     /// There is no such topology.
     #[error(transparent)]
     Topology(#[from] topology::Error),
-    /// The ports would go beyond 65535.
-    #[error("cannot give {} ports of their own", nodes_text(*nodes))]
-    Ports {
-        /// The origin asked for.
-        origin: u16,
-        /// The highest node number.
-        nodes: u32,
-    },
+    /// The ports from this origin on, for nodes up to this number, would go beyond 65535.
+    #[error("cannot give {} ports of their own", nodes_text(*.1))]
+    Ports(u16, u32),
     /// A port is taken.
     #[error("cannot use port {}", addr.port())]
     PortTaken {
@@ -105,13 +95,8 @@ pub enum Error {
         holder: Option<Holder>,
     },
     /// The system does not let us have a port.
-    #[error("cannot use port {}", addr.port())]
-    PortRefused {
-        /// Its address.
-        addr: SocketAddr,
-        /// What the system said.
-        source: io::Error,
-    },
+    #[error("cannot use port {}", .0.port())]
+    PortRefused(SocketAddr, #[source] io::Error),
     /// The system does not allow the processes of this number of nodes, because of this limit
     /// where it can be seen.
     #[error("cannot start {}", nodes_text(*.0))]
@@ -122,29 +107,16 @@ pub enum Error {
     /// This program could not be started as a node.
     #[error("cannot run {0}")]
     Spawn(PathBuf, #[source] io::Error),
-    /// A node ended while it was being started.
-    #[error("node {node} could not start")]
-    NodeDied {
-        /// Its number.
-        node: NodeId,
-        /// How it ended, where the system said.
-        status: Option<ExitStatus>,
-        /// The end of its log.
-        said: String,
-    },
+    /// A node ended while it was being started, with this status where the system told; its log
+    /// ends so.
+    #[error("node {0} could not start")]
+    NodeDied(NodeId, Option<ExitStatus>, String),
     /// A node could not start, and said why.
     #[error("node {0} could not start")]
     NodeFailed(NodeId, String),
-    /// A node did not say that it runs.
-    #[error("node {node} could not start")]
-    NotReady {
-        /// Its number.
-        node: NodeId,
-        /// How long it had.
-        within: Duration,
-        /// The end of its log.
-        said: String,
-    },
+    /// A node did not say within this time that it runs; its log ends so.
+    #[error("node {0} could not start")]
+    NotReady(NodeId, Duration, String),
     /// A node's control port gave no proper answer.
     #[error("node {0} did not answer")]
     Control(NodeId, #[source] client::Error),

@@ -16,7 +16,7 @@ pub const FAULTS_MAX: usize = 64;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Fault {
-    /// What some nodes send to some others is mistreated.
+    /// Datagrams from some nodes to some others are mistreated.
     Effect(FaultRule),
     /// Nothing passes between these groups of nodes, either way. A node in none of them is cut
     /// off from nobody.
@@ -100,7 +100,7 @@ impl StateDir {
     ) -> Result<(Vec<Fault>, Vec<NodeId>), Error> {
         let (dir, _lock, mut record) = self.lock_running(name)?;
         let faults = change(&mut record)?;
-        // Before any node is told, so that whatever happens from here on, `heal` finds it.
+        // Before any node is told, so that `heal` finds the fault if something fails from here on.
         dir.write(&record)?;
         let rules = record.fault_rules();
         let nodes = record.nodes.iter().filter(|node| record.is_running(node));
@@ -169,7 +169,7 @@ mod tests {
         let helper = Helper::cat();
         remember(&state, &record("default", &[helper.process()]));
         let unknown = state.inject_fault("default", partition(&[&[(1, 1)], &[(2, 2)]]));
-        assert!(matches!(unknown, Err(Error::UnknownNode { node: NodeId(2), .. })), "{unknown:?}");
+        assert!(matches!(unknown, Err(Error::UnknownNode(NodeId(2), _))), "{unknown:?}");
         assert!(state.load("default").unwrap().faults.is_empty());
     }
 

@@ -42,7 +42,7 @@ const CONFIRM_WITHIN_PER_NODE: Duration = Duration::from_millis(40);
 /// How long one node may take to confirm.
 const CONFIRM_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How often an interruption is looked out for.
+/// How often the launcher looks whether it was interrupted.
 const INTERRUPT_INTERVAL: Duration = Duration::from_millis(50);
 
 /// How long a process that closed its standard output without an answer may take to end.
@@ -54,7 +54,7 @@ const ANSWER_BYTES_MAX: usize = 64 << 10;
 /// How much of a node's log is shown when it could not start.
 const SAID_LINES_MAX: usize = 5;
 
-/// What it takes to start nodes.
+/// All that starting nodes needs.
 pub(super) struct Launcher<'a> {
     pub(super) dir: &'a NetworkDir,
     pub(super) program: &'a Path,
@@ -79,8 +79,8 @@ struct Starting {
 }
 
 impl Launcher<'_> {
-    /// Starts a process for each node, and returns when all say that they run. What was started
-    /// before something failed ends with the children.
+    /// Starts a process for each node, and returns when all say that they run. Where something
+    /// fails, the processes started before end with the children.
     pub(super) fn launch(
         &mut self,
         nodes: &[(Config, SocketAddr)],
@@ -141,7 +141,7 @@ impl Launcher<'_> {
             }
             Ok(_) => Err(Error::Impostor(node.node, ports::control_addr(node.addr))),
             Err(_) if !node.process.is_alive() => {
-                Err(Error::NodeDied { node: node.node, status: None, said: self.said(node.node) })
+                Err(Error::NodeDied(node.node, None, self.said(node.node)))
             }
             Err(source) => Err(Error::Control(node.node, source)),
         }
@@ -156,7 +156,6 @@ impl Launcher<'_> {
     ) -> Result<(Child, ChildStdout), Error> {
         let log = self.dir.open_log(config.node)?;
         let spec = codec::encode(&NodeSpec {
-            network: self.dir.name().to_owned(),
             config: config.clone(),
             listen: *addr,
             confirm_within: confirm_within(total),
@@ -167,7 +166,7 @@ impl Launcher<'_> {
         // nodes could not let one another go first (`runtime::step_back`).
         let spawned = Command::new(self.program)
             .process_group(0)
-            // It reads no more than the first two: the name is for people who look for it.
+            // It reads no more than the first two: the name is for people who look for the process.
             .args(["run-node", "--launched", "--network", self.dir.name()])
             .stdin(spec)
             .stdout(Stdio::piped())
@@ -186,7 +185,7 @@ impl Launcher<'_> {
         }
     }
 
-    /// What is known of a node that answered.
+    /// The record of a node that answered.
     fn started(
         &self,
         one: &Starting,
@@ -219,7 +218,7 @@ impl Launcher<'_> {
             process.wait_gone(clock::now().monotonic + LAST_BREATH);
         }
         let status = child.try_wait().ok().flatten();
-        // What ends the launcher may have reached the node first: all of a service, say.
+        // A signal that ends the launcher may have reached the node first: all of a service, say.
         let interrupting = [Signal::INT, Signal::TERM, Signal::HUP].map(Signal::as_raw);
         let signal = status.and_then(|status| status.signal());
         if signal.is_some_and(|signal| interrupting.contains(&signal))
@@ -227,7 +226,7 @@ impl Launcher<'_> {
         {
             return Error::Interrupted;
         }
-        Error::NodeDied { node, status, said: self.said(node) }
+        Error::NodeDied(node, status, self.said(node))
     }
 
     fn said(&self, node: NodeId) -> String {
@@ -246,7 +245,7 @@ impl Launcher<'_> {
         let now = clock::now().monotonic;
         let Some(late) = starting.iter().find(|one| one.deadline <= now) else { return Ok(()) };
         let node = nodes[late.index].0.node;
-        Err(Error::NotReady { node, within: READY_WITHIN, said: self.said(node) })
+        Err(Error::NotReady(node, READY_WITHIN, self.said(node)))
     }
 }
 
@@ -321,7 +320,7 @@ mod tests {
     use super::super::{Settings, node_config};
     use super::*;
 
-    /// Says in its log who it is, takes its instructions, and is ready: `Started::Ready`. Then
+    /// Says in its log which process it is, takes its instructions, and is ready: `Started::Ready`. Then
     /// it stays until it is ended.
     const READY: &str = r"echo $$ >&2; cat > /dev/null; printf '\000'; kill -STOP $$";
 
@@ -397,14 +396,14 @@ mod tests {
     #[test]
     fn a_node_that_dies_takes_the_others_with_it_and_its_last_words_are_kept() {
         let temp = TempDir::new();
-        // Whichever comes second finds the first one's mark. All by the shell itself: a process
+        // The node that comes second finds the first one's mark. All by the shell itself: a process
         // of the script's own would outlive it.
         let text = format!(
             "set -C; true 2> /dev/null > '{}' || {{ echo $$ >&2; echo 'no air' >&2; exit 3; }}; {READY}",
             temp.path().join("mark").display()
         );
         match launch(&temp, &text, 4, &mut |_, _| {}) {
-            Err(Error::NodeDied { status: Some(status), said, .. }) => {
+            Err(Error::NodeDied(_, Some(status), said)) => {
                 assert_eq!(status.code(), Some(3));
                 assert!(said.ends_with("no air"), "{said}");
             }
@@ -414,11 +413,11 @@ mod tests {
     }
 
     #[test]
-    fn what_answers_rubbish_is_ended() {
+    fn a_process_that_answers_rubbish_is_ended() {
         let temp = TempDir::new();
         let text = r"echo $$ >&2; printf '\377\377'; exec 1>&-; kill -STOP $$";
         let launched = launch(&temp, text, 2, &mut |_, _| {});
-        assert!(matches!(launched, Err(Error::NodeDied { .. })), "{launched:?}");
+        assert!(matches!(launched, Err(Error::NodeDied(..))), "{launched:?}");
         assert_none_left(&temp);
     }
 

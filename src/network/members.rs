@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
 use super::launcher::Launcher;
-use super::ring::Gap;
+use super::relink::Gap;
 use super::state::{LOCK_WITHIN, NetworkDir};
 use super::{Error, NodeRecord, ProcessId, Record, StateDir, node_config, ports};
 use crate::protocol::{Config, Incarnation, Key, NodeId, PeerAddr};
@@ -179,7 +179,7 @@ impl Record {
         let number = last.saturating_add(1);
         let origin = self.ports_origin;
         let port = u32::from(origin).checked_add(number).and_then(|port| port.try_into().ok());
-        let port: u16 = port.ok_or(Error::Ports { origin, nodes: number })?;
+        let port: u16 = port.ok_or(Error::Ports(origin, number))?;
         Ok((NodeId(number), SocketAddr::from(([127, 0, 0, 1], port))))
     }
 

@@ -27,8 +27,9 @@ pub(super) fn configs(
         neighbours.sort_unstable();
         let node = peer(at).node;
         let amount = settings.limits.sample_max;
-        let others = sample(addrs.len(), at, amount, sample_seed(seed, node, 1));
-        let sample = others.into_iter().map(peer).collect();
+        let others = draw(addrs.len() - 1, amount, sample_seed(seed, node, 1)).into_iter();
+        // The node itself is left out.
+        let sample = others.map(|other| peer(other + usize::from(other >= at))).collect();
         (self::config(node, 1, key, seed, neighbours, sample, settings), addrs[at])
     };
     (0..addrs.len()).map(config).collect()
@@ -72,13 +73,6 @@ fn derive(context: &str, seed: u64, node: NodeId, incarnation: Incarnation) -> u
     let mut bytes = [0; 8];
     hasher.finalize_xof().fill(&mut bytes);
     u64::from_le_bytes(bytes)
-}
-
-/// Up to `amount` of `count` nodes other than the one at `own`, drawn uniformly.
-// To be replaced by the function of `topology`.
-fn sample(count: usize, own: usize, amount: usize, seed: u64) -> Vec<usize> {
-    let others = draw(count - 1, amount, seed);
-    others.into_iter().map(|at| if at < own { at } else { at + 1 }).collect()
 }
 
 /// Up to `amount` of the numbers below `count`, drawn uniformly, each at most once.

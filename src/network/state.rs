@@ -1,4 +1,4 @@
-//! The state directory: what is remembered of a network, and who may change it.
+//! The state directory: the records of networks, and the locks of commands that change them.
 //!
 //! One directory per network: `network.json`, `lock`, and `logs/`. The record is written whole
 //! to a file beside it and renamed, so that a reader sees the old one or the new one. Readers
@@ -240,7 +240,7 @@ impl NetworkDir {
                 }
             }
             // The command that held it may have removed the network, and this file with it: then
-            // what was waited for guards nothing any more.
+            // the lock guards nothing any more.
             if is_at(&file, &path) {
                 // At worst (on a full disk, say) a command that waits in vain is not told by whom.
                 let _ = sign(&file);
@@ -268,7 +268,7 @@ impl NetworkDir {
         Ok(())
     }
 
-    /// Forgets what an earlier network of this name left behind, and keeps the directory.
+    /// Removes the remains of an earlier network of this name, and keeps the directory.
     pub(super) fn clear(&self) -> Result<(), Error> {
         let path = self.path.join("logs");
         let empty = || {

@@ -103,7 +103,7 @@ impl Drop for Helper {
 
 /// A record of nodes 1, 2, … with these processes, and nothing behind their control ports.
 pub(super) fn record(name: &str, processes: &[ProcessId]) -> Record {
-    // Nobody listens at a port that was just given back; and whoever might has no such key.
+    // Nobody listens at a port that was just given back; and a process that might has no such key.
     let port = || UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let node = |(index, process): (usize, &ProcessId)| NodeRecord {
         node: NodeId(index as u32 + 1),

@@ -15,7 +15,7 @@ impl From<E> for Error {
         let kind = match error {
             E::Topology(error) => return error.into(),
             E::Control(node, error) => return Self::no_answer(node, &error),
-            E::Name(_) | E::Ports { .. } => Kind::Misused,
+            E::Name(_) | E::Ports(..) => Kind::Misused,
             _ => Kind::Failed,
         };
         Self { kind, what: error.to_string(), why: why(&error), next: next(&error) }
@@ -31,7 +31,7 @@ fn why(error: &E) -> String {
         }
         E::AlreadyRunning(_, 1) => "1 of its nodes is up".into(),
         E::AlreadyRunning(_, up) => format!("{up} of its nodes are up"),
-        E::UnknownNode { known, .. } => numbers(*known),
+        E::UnknownNode(_, known) => numbers(*known),
         E::NodeDown(_, pid) => format!("its process {pid} is gone"),
         E::NodeRemoved(_) => "it was removed".into(),
         E::NodePaused(_) => "its process is stopped where it was, and answers nothing".into(),
@@ -47,23 +47,23 @@ fn why(error: &E) -> String {
         }
         E::Locked(_, holder) => format!("another command works on it{}", after(": ", holder)),
         E::Topology(error) => error.to_string(),
-        E::Ports { origin, nodes } => {
+        E::Ports(origin, nodes) => {
             format!("ports end at 65535, and {origin} + {nodes} is beyond")
         }
         E::PortTaken { addr, transport, holder } => {
             format!("{transport} port {addr} is taken{}", after(" by ", holder))
         }
-        E::PortRefused { addr, source } => {
+        E::PortRefused(addr, source) => {
             format!("the system refuses {addr}: {}", reason(source))
         }
         E::TooManyProcesses(_, None) => "the system allows no more processes".into(),
         E::TooManyProcesses(_, Some(limit)) => limit.to_string(),
         E::TooFewFiles(files) => files.to_string(),
-        E::NodeDied { status, said, .. } => {
+        E::NodeDied(_, status, said) => {
             format!("its process ended{}{}", after(": ", status), log_end(said))
         }
         E::NodeFailed(_, reason) => reason.clone(),
-        E::NotReady { within, said, .. } => {
+        E::NotReady(_, within, said) => {
             format!("it was not ready within {}{}", time_text::span(*within), log_end(said))
         }
         E::Control(_, error) => error.to_string(),
@@ -102,7 +102,7 @@ fn next(error: &E) -> String {
         E::NoPeers(_) => "`gossip show-network` shows its nodes".into(),
         E::TooManyFaults(_) => "`gossip heal-network` removes them all".into(),
         E::ByHand(_) => "start this one by hand, too: `gossip run-node --help`".into(),
-        E::UnknownNode { .. } => nodes.into(),
+        E::UnknownNode(..) => nodes.into(),
         E::NodeDown(node, _) | E::NodeRemoved(node) => {
             format!("`gossip start-node {node}` brings it back; {nodes}")
         }
@@ -126,16 +126,16 @@ fn next(error: &E) -> String {
         }
         E::Topology(error) => Error::from(error.clone()).next,
         E::Control(node, error) => Error::no_answer(*node, error).next,
-        E::Ports { .. } => "lower --ports-origin or --num-nodes".into(),
+        E::Ports(..) => "lower --ports-origin or --num-nodes".into(),
         E::PortTaken { .. } => {
             format!("{ports}, or stop who has it; `gossip list-networks` shows our own")
         }
-        E::PortRefused { .. } => format!("{ports}: those below 1024 are for privileged programs"),
+        E::PortRefused(..) => format!("{ports}: those below 1024 are for privileged programs"),
         E::TooManyProcesses(..) => "lower --num-nodes, or raise that limit".into(),
         E::TooFewFiles(files) => format!("`ulimit -n {}` raises that limit", files.needed),
         E::Spawn(..) => "see whether the program is still there, and may be run".into(),
-        E::NodeDied { .. } | E::NodeFailed(..) | E::Interrupted => nothing.into(),
-        E::NotReady { .. } => format!("{nothing}, with fewer nodes if this machine is too busy"),
+        E::NodeDied(..) | E::NodeFailed(..) | E::Interrupted => nothing.into(),
+        E::NotReady(..) => format!("{nothing}, with fewer nodes if this machine is too busy"),
         E::System(..) => "see what the system is short of, and try again".into(),
     }
 }
@@ -196,8 +196,8 @@ mod tests {
             E::NoHome,
             E::NotRunning("ring".into()),
             E::AlreadyRunning("ring".into(), 1),
-            E::UnknownNode { node, known: Some((NodeId(1), NodeId(4))) },
-            E::UnknownNode { node, known: None },
+            E::UnknownNode(node, Some((NodeId(1), NodeId(4)))),
+            E::UnknownNode(node, None),
             E::NodeDown(node, 9),
             E::NodeRemoved(node),
             E::NodePaused(node),
@@ -209,16 +209,16 @@ mod tests {
             E::StateStays { name: "ring".into(), ended: 1, path: path(), source: source() },
             E::Locked("ring".into(), holder()),
             E::Topology(crate::topology::Error::NoNodes),
-            E::Ports { origin: 65_000, nodes: 1_000 },
+            E::Ports(65_000, 1_000),
             E::PortTaken { addr, transport: Transport::Udp, holder: holder() },
-            E::PortRefused { addr, source: source() },
+            E::PortRefused(addr, source()),
             E::TooManyProcesses(9, Some(limit)),
             E::TooManyProcesses(9, None),
             TooFewFiles { needed: 60, limit: 50 }.into(),
             E::Spawn("gossip".into(), source()),
-            E::NodeDied { node, status: None, said: said() },
+            E::NodeDied(node, None, said()),
             E::NodeFailed(node, "no socket".into()),
-            E::NotReady { node, within: Duration::from_secs(20), said: String::new() },
+            E::NotReady(node, Duration::from_secs(20), String::new()),
             E::Control(node, crate::control::client::Error::Busy(addr)),
             E::Impostor(node, addr),
             E::Interrupted,
@@ -241,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn a_port_that_is_taken_is_named_and_so_is_who_has_it() {
+    fn a_port_that_is_taken_is_named_and_so_is_its_holder() {
         let holder = Some(Holder { pid: 9, command: "nginx".into() });
         let addr = "127.0.0.1:7007".parse().unwrap();
         let error = Error::from(E::PortTaken { addr, transport: Transport::Tcp, holder });

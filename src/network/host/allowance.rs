@@ -16,7 +16,7 @@ use crate::network::{Error, ProcessLimit, TooFewFiles};
 /// system counts each of them as it counts processes.
 const TASKS_PER_NODE: u64 = 4;
 
-/// How many starting nodes are waited for at a time. Each costs the launcher two pipes, so this
+/// How many starting nodes are waited for at a time. Each costs the launcher a pipe, so this
 /// bounds its open files, whatever the number of nodes.
 const WINDOW: u64 = 64;
 
@@ -27,15 +27,10 @@ const FILES_BESIDE: u64 = 48;
 pub(in crate::network) fn addresses(origin: u16, nodes: u32) -> Result<Vec<SocketAddr>, Error> {
     let last = u64::from(origin) + u64::from(nodes);
     if last > u64::from(u16::MAX) {
-        return Err(Error::Ports { origin, nodes });
+        return Err(Error::Ports(origin, nodes));
     }
     let ports = (1..=nodes).filter_map(|node| u16::try_from(u32::from(origin) + node).ok());
     Ok(ports.map(|port| SocketAddr::from(([127, 0, 0, 1], port))).collect())
-}
-
-/// Tries out every port.
-pub(in crate::network) fn check_ports(addrs: &[SocketAddr]) -> Result<(), Error> {
-    addrs.iter().try_for_each(|addr| ports::check_free(*addr))
 }
 
 /// How many starting nodes may be waited for at a time, given how many files may be open.
@@ -45,7 +40,7 @@ pub(in crate::network) fn window() -> Result<usize, Error> {
 }
 
 fn window_within(limit: u64, open: u64) -> Result<usize, Error> {
-    // While a process is started, both ends of its two pipes are open, and its log.
+    // While a process is started, both ends of its pipe are open, its instructions and its log.
     let spare = limit.saturating_sub(open.saturating_add(FILES_BESIDE));
     match usize::try_from((spare / 2).min(WINDOW)) {
         Ok(window) if window > 0 => Ok(window),
@@ -53,8 +48,8 @@ fn window_within(limit: u64, open: u64) -> Result<usize, Error> {
     }
 }
 
-/// Sees to it that this process may have so many more files open, as far as the system lets it
-/// raise that limit by itself.
+/// Sees to it that this process may have `more` files open, as far as the system lets it raise
+/// that limit by itself.
 ///
 /// # Errors
 ///
@@ -77,7 +72,7 @@ fn open_files() -> u64 {
     fs::read_dir("/proc/self/fd").map_or(3, |files| files.count() as u64)
 }
 
-/// Whether the system has room for so many nodes.
+/// Whether the system has room for this number of nodes.
 pub(in crate::network) fn check_processes(nodes: u32) -> Result<(), Error> {
     let needed = u64::from(nodes) * TASKS_PER_NODE;
     let limits = [user_limit(), kernel_limit("pid_max"), kernel_limit("threads-max")];
@@ -172,7 +167,7 @@ mod tests {
         assert_eq!(last, [SocketAddr::from(([127, 0, 0, 1], 65_535))]);
         for (origin, nodes) in [(65_535, 1), (65_000, 536), (7_000, u32::MAX)] {
             let error = addresses(origin, nodes).unwrap_err();
-            assert!(matches!(error, Error::Ports { .. }), "{error}");
+            assert!(matches!(error, Error::Ports(..)), "{error}");
         }
         assert_eq!(addresses(65_000, 535).unwrap().len(), 535);
     }

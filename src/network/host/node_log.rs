@@ -1,4 +1,4 @@
-//! What nodes have to say goes to a log beside the state, and never grows beyond a limit.
+//! The logs of nodes, which lie beside the state and never grow beyond a limit.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -8,13 +8,13 @@ use std::path::Path;
 /// The most bytes in one log.
 pub const LOG_BYTES_MAX: u64 = 1 << 20;
 
-/// What a full log begins again with.
+/// The first line of a log that was full and begins again.
 const BEGUN_AGAIN: &[u8] = b"(the log was full and begins again here)\n";
 
 /// Writes to a log that begins again when it is full.
 ///
-/// The file must be open for appending, as a launched node's standard error is: then whoever
-/// else writes to it, a panic say, writes after what is there now. A terminal or a pipe is
+/// The file must be open for appending, as a launched node's standard error is: then a panic, say,
+/// that is written to it past this value comes after what is there. A terminal or a pipe is
 /// written to as it is.
 #[derive(Debug)]
 pub struct CappedLog {

@@ -1,4 +1,4 @@
-//! Ports: whether they can be had, and who has them instead.
+//! Ports: whether they are free, and which process has them otherwise.
 
 use std::fs;
 use std::io;
@@ -27,7 +27,7 @@ pub(in crate::network) fn check_free(addr: SocketAddr) -> Result<(), Error> {
 pub(in crate::network) fn taken(addr: SocketAddr) -> Error {
     match check_free(addr) {
         Err(error) => error,
-        // Whoever it was has gone meanwhile.
+        // The process that had it is gone by now.
         Ok(()) => Error::PortTaken { addr, transport: Transport::Udp, holder: None },
     }
 }
@@ -38,7 +38,7 @@ fn refused(addr: SocketAddr, transport: Transport, bound: io::Result<()>) -> Res
         Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
             Err(Error::PortTaken { addr, transport, holder: holder(addr, transport) })
         }
-        Err(source) => Err(Error::PortRefused { addr, source }),
+        Err(source) => Err(Error::PortRefused(addr, source)),
     }
 }
 
@@ -60,7 +60,7 @@ pub(in crate::network) fn holder(addr: SocketAddr, transport: Transport) -> Opti
     Holder::of(pids.into_iter().find(|pid| has_file(*pid, &links))?)
 }
 
-/// The inodes of the sockets in a table of the system's that stand in the way of `addr`.
+/// The inodes of the sockets in one of the system's tables that stand in the way of `addr`.
 fn inodes_at(table: &str, addr: SocketAddr) -> Vec<u64> {
     let rows = table.lines().skip(1);
     let rows = rows.filter_map(|row| {

@@ -87,7 +87,6 @@ impl ProcessId {
 
     /// Waits until the process has stopped; false if it has not, or is gone, at the deadline.
     pub(in crate::network) fn wait_stopped(&self, deadline: Monotonic) -> bool {
-        // Nothing can be waited on for this, and it takes microseconds.
         wait_until(deadline, || self.is_stopped() || !self.is_alive()) && self.is_stopped()
     }
 
@@ -104,8 +103,8 @@ impl ProcessId {
             Err(_) => None,
         };
         match self.look() {
-            // A record can be edited, or come from a backup: whatever it says, only what runs as
-            // a node is signalled.
+            // A record can be edited, or come from a backup: only a process that runs as a node
+            // is signalled.
             Ok(true) if runs_a_node(self.pid) => {}
             Ok(false) => return Signalled::Gone,
             _ => return Signalled::Refused,
@@ -183,7 +182,7 @@ mod tests {
     use crate::runtime::clock;
 
     #[test]
-    fn what_is_no_node_is_never_signalled() {
+    fn a_process_that_is_no_node_is_never_signalled() {
         let bystander = Helper::command(&mut std::process::Command::new("cat"));
         assert_eq!(bystander.process().signal(Signal::KILL), Signalled::Refused);
         assert!(bystander.process_is_alive());
