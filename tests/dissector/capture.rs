@@ -1,4 +1,4 @@
-//! `scripts/capture`: it captures what it says, and says what is missing where it cannot.
+//! `scripts/capture` captures the ports that it names, and says what is missing if it cannot.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -11,10 +11,10 @@ use crate::tshark::Tshark;
 const SCRIPTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts");
 /// A tshark that lists its protocols.
 const KNOWS_GOSSIP: &str = r#"[ "$1" = -G ] && printf 'Gossip\tGOSSIP\tgossip\n' && exit"#;
-/// What the script itself calls.
+/// The programs that the script itself calls.
 const ITS_TOOLS: [&str; 8] = ["bash", "dirname", "grep", "head", "id", "realpath", "cat", "sed"];
 
-/// A directory for the `PATH` in which nothing is found but what was put there.
+/// A directory for the `PATH`, with only those programs in it that a test puts there.
 struct Place {
     directory: PathBuf,
 }
@@ -41,7 +41,7 @@ impl Place {
         self
     }
 
-    /// A tool that says what it was told, and then does as told here.
+    /// Adds a tool that runs `ends`, and then prints its arguments.
     fn with_tool(self, name: &str, ends: &str) -> Self {
         let path = self.directory.join(name);
         fs::write(&path, format!("#!/bin/sh\n{ends}\necho {name} \"$@\"\n")).unwrap();
@@ -49,7 +49,7 @@ impl Place {
         self
     }
 
-    /// Runs the script there.
+    /// Runs the script with this `PATH`.
     fn capture(&self, lab: &Lab, arguments: &[&str]) -> Run {
         self.run(lab, &format!("{SCRIPTS}/capture"), arguments)
     }
@@ -90,7 +90,7 @@ fn a_network_is_captured_on_its_ports() {
 
         let live = script("--live --network other seen.pcapng -- -c 5");
         if live.stderr.contains("does not run") {
-            // A tshark from 4.4 on, and nobody but root may capture here.
+            // From version 4.4 on, tshark runs no scripts for root, and only root may capture here.
             live.fails("live, as root");
             return;
         }
@@ -112,7 +112,7 @@ fn a_network_that_does_not_run_has_no_ports() {
 }
 
 #[test]
-fn it_takes_the_tool_that_is_there() {
+fn the_first_tool_that_is_installed_is_used() {
     let lab = Lab::new();
     let said = |place: &Place, arguments: &[&str]| {
         let arguments = [&["--ports", "7001-7016"], arguments].concat();
@@ -138,7 +138,7 @@ fn it_takes_the_tool_that_is_there() {
 }
 
 #[test]
-fn what_is_missing_is_said() {
+fn a_missing_tool_right_or_program_is_named() {
     let lab = Lab::new();
     let place = Place::new(&lab);
     let ports = ["--ports", "7001-7016"];
@@ -165,7 +165,7 @@ fn what_is_missing_is_said() {
     let place = place.with_tool("tshark", "");
     let live = place.capture(&lab, &[ports.as_slice(), &["--live"]].concat()).fails("no scripts");
     assert!(live.starts_with("error: cannot show datagrams while capturing them\n"), "{live}");
-    // Elsewhere there is no build beside the script. It looks in the directory above its own.
+    // A copy of the script elsewhere has no build in the directory above its own.
     let elsewhere = lab.directory().join("scripts/capture");
     fs::create_dir(elsewhere.parent().unwrap()).unwrap();
     fs::copy(format!("{SCRIPTS}/capture"), &elsewhere).unwrap();
@@ -186,7 +186,7 @@ fn wrong_arguments_are_misuse() {
     }
     let help = place.capture(&lab, &["--help"]).ok("--help");
     assert!(
-        help.starts_with("Captures what ") && help.contains("  scripts/capture --live"),
+        help.starts_with("Captures the datagrams ") && help.contains("  scripts/capture --live"),
         "{help}"
     );
 }

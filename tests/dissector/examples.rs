@@ -1,4 +1,4 @@
-//! What the dissector says of the examples in `docs/wire-format.md`.
+//! The dissector's words for the examples in `docs/wire-format.md`.
 
 use crate::harness::Lab;
 use crate::tshark::{PORT, Pcap, ip, udp};
@@ -21,7 +21,7 @@ const BANANA: &str = "00 08 01 01 fd15cd853dfe9c9717 03 00 01 01 08 06 62616e616
 const RELAYED: &str = "00 08 01 01 fd15cd853dfe9c9717 03 00 02 02 08 09 06 62616e616e61";
 const HAVE: &str = "01 01 08 01 01 00";
 
-/// Frames of node 9, and what the Info column says of them after "node 9".
+/// Frames of node 9, and the words of the Info column for them after "node 9".
 const SENTENCES: [(&str, &str); 27] = [
     (RELAYED, "passes on 8.1 “banana”, hop 2 (8 ➜ 9)"),
     (
@@ -76,11 +76,11 @@ fn the_info_column_reads_like_a_sentence() {
         SENTENCES.iter().map(|(_, says)| format!("node 9 {says}")).collect();
     datagrams.push(from(8, BANANA));
     expected.push("node 8 sends its 8.1 “banana”".into());
-    // What could drive a terminal is shown, and does not.
+    // Characters that could drive a terminal are escaped.
     let text = "1b5b326a e280ae 61 c285";
     datagrams.push(datagram(&format!("00 09 01 01 00 01 00 01 01 09 0a {text}")));
     expected.push("node 9 sends its 9.1 “\\x1b[2j\\u202ea\\x85”".into());
-    // Much is cut.
+    // Long texts and long lists are cut.
     datagrams
         .push(datagram(&format!("00 09 01 01 00 01 00 01 01 09 fb2c01 {}", "c3a4".repeat(150))));
     expected.push(format!("node 9 sends its 9.1 “{}…”", "ä".repeat(40)));
@@ -91,7 +91,7 @@ fn the_info_column_reads_like_a_sentence() {
 }
 
 #[test]
-fn what_is_wrong_is_said() {
+fn a_malformed_datagram_is_flagged_with_the_reason() {
     let lab = Lab::new();
     let mut other = datagram("09");
     other[2] = 2;
@@ -125,19 +125,19 @@ fn what_is_wrong_is_said() {
     assert_eq!(tshark.fields("gossip.malformed", &["frame.number"]).len(), wrong.len());
 }
 
-/// Copies of one message are linked; what an error quotes is none, nor is what was dropped.
+/// A datagram that an ICMP error quotes is no copy, nor is one that nodes drop.
 #[test]
 fn copies_of_a_message_lead_to_the_first() {
     let lab = Lab::new();
     let mut pcap = Pcap::new();
     pcap.datagram(PORT, &from(8, BANANA));
     pcap.datagram(PORT, &datagram(&format!("{RELAYED} 11")));
-    // Port unreachable, and the datagram that was not wanted.
+    // "Port unreachable", which quotes the datagram that caused it.
     let mut unreachable = vec![3, 3, 0, 0, 0, 0, 0, 0];
     unreachable.extend(udp(PORT, &datagram(RELAYED)));
     pcap.packet(&ip(1, &unreachable), usize::MAX);
     pcap.datagram(PORT, &datagram(&format!("{HAVE} {RELAYED}")));
-    // The same id a nanosecond later: a message of another network.
+    // The same id, sent a nanosecond later: a message of another network.
     pcap.datagram(PORT, &datagram(&RELAYED.replace("fd15", "fd16")));
     pcap.datagram(PORT, &datagram(RELAYED));
     let tshark = pcap.into_tshark(lab.directory());
@@ -158,7 +158,7 @@ fn copies_of_a_message_lead_to_the_first() {
             "6 3 1  5.000000000 5.876543211",
         ]
     );
-    // Read twice, each copy also leads to the next.
+    // If the capture is read twice, each copy also leads to the next.
     assert_eq!(
         rows(&tshark.option(&["-2"])),
         [
@@ -171,7 +171,7 @@ fn copies_of_a_message_lead_to_the_first() {
 }
 
 #[test]
-fn what_the_capture_cut_short_is_not_malformed() {
+fn a_datagram_that_the_capture_cut_short_is_not_malformed() {
     let lab = Lab::new();
     let mut pcap = Pcap::new();
     for captured in [46, 56, 62, 69] {
@@ -191,7 +191,7 @@ fn what_the_capture_cut_short_is_not_malformed() {
     assert!(tshark.fields("gossip.malformed", &["frame.number"]).is_empty());
 }
 
-/// RX has ports 7001 to 7009. There, ours comes first, and RX still gets its own.
+/// Wireshark gives ports 7001 to 7009 to RX. The dissector is asked first there, and hands RX its own.
 #[test]
 fn ports_of_other_protocols_are_shared() {
     let lab = Lab::new();

@@ -1,7 +1,7 @@
 //! The Wireshark dissector and the script that captures: `scripts/gossip.lua`, `scripts/capture`.
 //!
-//! What the dissector says is compared with what the program itself says: its source, its parser,
-//! and its nodes.
+//! The dissector's output is compared with the program itself: its source, its parser, and its
+//! nodes.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 

@@ -1,5 +1,5 @@
 //! Ten thousand datagrams, sound, altered and cut short: the dissector flags those that a node
-//! would drop, no others, and fails on none.
+//! would drop and no others, and survives all of them.
 
 use gossip::protocol::{MAGIC, fuzzing};
 use rand::rngs::Xoshiro256PlusPlus;
@@ -34,7 +34,7 @@ fn over_ipv6() -> Vec<u8> {
 fn altered(dice: &mut Xoshiro256PlusPlus) -> Vec<u8> {
     let mut bytes = some_datagram(dice);
     for _ in 0..dice.random_range(1..=2) {
-        // What comes after the magic and before the tag is of more interest than these.
+        // Mistakes between the magic and the tag are of more interest than mistakes in these two.
         let all = dice.random_bool(0.1);
         let (first, last) =
             if all { (0, bytes.len()) } else { (2, bytes.len().saturating_sub(16)) };
@@ -45,7 +45,7 @@ fn altered(dice: &mut Xoshiro256PlusPlus) -> Vec<u8> {
         match dice.random_range(0..6) {
             0 => bytes.truncate(at),
             1 => bytes[at] ^= 1 << dice.random_range(0..8),
-            // The marks of longer numbers, and what is just below and above.
+            // The marks of longer numbers, and the bytes just below and above them.
             2 => bytes[at] = dice.random_range(248..=255),
             3 => bytes[at] = dice.random_range(0..20),
             4 => {
@@ -62,7 +62,7 @@ fn odd_text(dice: &mut Xoshiro256PlusPlus) -> Vec<u8> {
     let mut one_of = |bytes: &[u8]| bytes[dice.random_range(0..bytes.len())];
     let mut bytes = MAGIC.to_vec();
     bytes.extend([1, 9, 1, 0, 8, 1, 1, 0, 1, 0, 2, 2, 8, 9]);
-    // The first and the last of what may begin a character, and of what may go on with it.
+    // The first and the last byte that may begin a character, and that may continue it.
     let length = one_of(&[1, 2, 3, 3, 4, 4]);
     bytes.push(length);
     bytes.push(one_of(&[0x7f, 0x80, 0xc1, 0xc2, 0xdf, 0xe0, 0xed, 0xef, 0xf0, 0xf4, 0xf5]));
@@ -90,7 +90,7 @@ fn odd_path(dice: &mut Xoshiro256PlusPlus) -> Vec<u8> {
     bytes
 }
 
-/// Each number as large as can be, in each place.
+/// The largest number, in each place.
 fn huge(at: usize, length: u8) -> Vec<u8> {
     let mut bytes = MAGIC.to_vec();
     bytes.extend([1, 9, 1, 1]);
@@ -108,7 +108,7 @@ fn corpus() -> Vec<Vec<u8>> {
     while corpus.len() < DATAGRAMS {
         let datagram =
             if dice.random_bool(0.3) { some_datagram(&mut dice) } else { altered(&mut dice) };
-        // An empty one is no datagram: nodes wake themselves by it.
+        // Nodes wake themselves with an empty datagram.
         if !datagram.is_empty() {
             corpus.push(datagram);
         }
@@ -116,7 +116,7 @@ fn corpus() -> Vec<Vec<u8>> {
     corpus
 }
 
-/// Fails with the first few datagrams that are judged otherwise than by a node.
+/// Fails with the first few datagrams on which dissector and node differ.
 #[track_caller]
 fn assert_flags(flags: &[Vec<String>], corpus: &[Vec<u8>]) {
     assert_eq!(flags.len(), corpus.len());
@@ -139,13 +139,13 @@ fn malformed_datagrams_are_flagged_and_no_others() {
     let sound = corpus.iter().filter(|bytes| fuzzing::is_sound(bytes)).count();
     assert!((DATAGRAMS / 5..DATAGRAMS / 2).contains(&sound), "{sound} sound ones");
     let tshark = Pcap::of(&corpus).into_tshark(lab.directory());
-    // Known by their magic.
+    // The magic tells which are ours.
     let known: Vec<Vec<u8>> =
         corpus.iter().filter(|bytes| bytes.starts_with(&MAGIC)).cloned().collect();
     assert!(known.len() < DATAGRAMS);
     assert_flags(&tshark.fields("gossip", &["gossip.malformed"]), &known);
-    // Told that all of them are ours, it flags the others too. This is the whole tree of each, in
-    // both passes.
+    // If it is told that all of them are ours, it flags the others, too. Both passes build the whole
+    // tree of each.
     let told = tshark.option(&["-d", &format!("udp.port=={PORT},gossip")]);
     let tree = told.read(&["-2", "-V", "-O", "gossip"]);
     let flagged = tree.matches("[Expert Info (Error/Malformed): Malformed: ").count();

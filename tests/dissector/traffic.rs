@@ -1,5 +1,5 @@
-//! Real traffic: every kind of frame, captured by `scripts/capture` where nobody else sends, and
-//! read by the dissector. What it says is what the nodes say.
+//! Real traffic: `scripts/capture` captures every kind of frame where no other program sends, and the
+//! dissector reads it. Its fields are compared with what the nodes report.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
@@ -15,7 +15,7 @@ use crate::namespace;
 use crate::tshark::Tshark;
 
 const NODES: u64 = 8;
-/// A random 3-regular graph of so many nodes.
+/// The links of a random 3-regular graph of that many nodes.
 const LINKS: u64 = NODES * 3 / 2;
 const KINDS: u32 = 17;
 
@@ -25,7 +25,8 @@ fn fields_of_every_kind_of_frame_are_what_the_nodes_report() {
     namespace::inside(name, || {
         let lab = Lab::new();
         let capture = Capture::start(&lab);
-        // Nobody asks after a message because the machine is busy: each copy is one of the flood.
+        // Long timeouts: no node asks about a message because the machine is busy, so each copy is one of
+        // the flood.
         let patient = "--timing ack-timeout-min=1500ms";
         lab.start(&format!("random 3 --num-nodes {NODES} --seed 3 {patient}"));
         capture.until_it_runs();
@@ -51,7 +52,7 @@ struct Capture {
 }
 
 impl Capture {
-    /// Before there is a network to ask for its ports.
+    /// Starts before there is a network to ask for its ports.
     fn start(lab: &Lab) -> Self {
         let home = lab.directory().to_owned();
         let file = home.join("traffic.pcapng");
@@ -70,12 +71,12 @@ impl Capture {
         fs::read_to_string(self.home.join("said")).unwrap()
     }
 
-    /// From when the tool names its file, nothing is missed.
+    /// Waits until the tool names its file; it misses nothing from then on.
     fn until_it_runs_at_all(&self) {
         wait_for("the capture to begin", || self.said().contains("File: "));
     }
 
-    /// Until the first datagrams are in the file.
+    /// Waits until the first datagrams are in the file.
     fn until_it_runs(&self) {
         let length = || fs::metadata(&self.file).map_or(0, |data| data.len());
         wait_for("datagrams to be captured", || length() > 2_000);
@@ -92,7 +93,7 @@ impl Capture {
         rows.iter().flat_map(|row| numbers(&row[0])).collect()
     }
 
-    /// Until there is at least one frame of each of these kinds.
+    /// Waits until there is at least one frame of each of these kinds.
     fn until(&self, kinds: &[u32], again: impl Fn()) {
         let deadline = clock::now().monotonic + PATIENCE;
         loop {
@@ -123,7 +124,7 @@ fn numbers(values: &str) -> Vec<u32> {
         .collect()
 }
 
-/// Until each node has heard what its neighbours' neighbours are.
+/// Waits until each node knows the neighbours of its neighbours.
 fn until_links_are_told(lab: &Lab) {
     lab.until("show-network", |said| {
         let nodes = said["nodes"].as_array().unwrap();
@@ -149,7 +150,7 @@ struct Sent {
     reported: Value,
 }
 
-/// Sends some from several nodes, one after the other, and waits until everybody has every copy.
+/// Sends messages from several nodes, one after the other, and waits until all copies have arrived.
 fn send_messages(lab: &Lab) -> BTreeMap<String, Sent> {
     let long = "long ".repeat(1_000);
     let texts = ["banana", "ünï ➜ “quoted”, a \\ and a \"", &long, "a,b;c\u{7}d"];
@@ -174,7 +175,7 @@ fn total(shown: &Value, counter: &str) -> u64 {
     shown["totals"]["counters"][counter].as_u64().unwrap()
 }
 
-/// What the nodes say while nothing is going on.
+/// What the nodes report while the network is quiet.
 struct Reports {
     /// In seconds since 1970.
     at: f64,
@@ -193,7 +194,7 @@ impl Reports {
                 let id = message["id"].as_str().unwrap().to_owned();
                 let known: Vec<Vec<u64>> =
                     serde_json::from_value(message["paths"].clone()).unwrap();
-                // That it wrote the message itself is a path that nobody sent.
+                // The origin's own path was never sent.
                 let sent = known.into_iter().filter(|path| path.len() > 1);
                 paths.insert((node, id), sent.collect());
             }
@@ -202,13 +203,13 @@ impl Reports {
         Self { at: nanoseconds as f64 / 1e9, shown, paths }
     }
 
-    /// A filter for what was captured up to then.
+    /// A filter for the packets captured up to then.
     fn before(&self, filter: &str) -> String {
         format!("{filter} && frame.time_epoch < {:.6}", self.at)
     }
 
-    /// Each copy of a message in the capture is what its origin reports and what its receiver
-    /// does, and there are as many as can be.
+    /// Each copy of a message in the capture agrees with what its origin and its receiver report, and
+    /// the number of copies is the greatest that the relays limit allows.
     fn assert_copies(&self, tshark: &Tshark, messages: &BTreeMap<String, Sent>) {
         let mut taken: BTreeMap<(u64, String), Vec<Vec<u64>>> = BTreeMap::new();
         let mut copies: BTreeMap<&str, u64> = BTreeMap::new();
@@ -248,7 +249,8 @@ impl Reports {
         }
     }
 
-    /// As many frames as the nodes counted, of the kinds that are not sent while nothing goes on.
+    /// The capture has as many frames as the nodes counted, of the kinds that a quiet network does not
+    /// send.
     fn assert_counted(&self, tshark: &Tshark) {
         let rumors = tshark.fields(&self.before("gossip.rumor"), &["frame.number"]);
         assert_eq!(rumors.len() as u64, total(&self.shown, "rumor_datagrams_sent"));
@@ -267,7 +269,7 @@ impl Reports {
         }
     }
 
-    /// What each node told of its links last is what it reports.
+    /// The links that each node told last are those that it reports.
     fn assert_neighbours(&self, lab: &Lab, tshark: &Tshark) {
         let fields = ["gossip.sender", "gossip.neighbours.peer", "gossip.neighbours.peer.port"];
         let told: BTreeMap<u32, (Vec<u32>, Vec<u32>)> = tshark
@@ -334,7 +336,7 @@ impl Rumor {
         self.text("path").split(" ➜ ").map(|node| node.parse().unwrap()).collect()
     }
 
-    /// As the program writes times.
+    /// A time, written as the program writes it.
     fn sent_at(&self) -> String {
         let months = "JanFebMarAprMayJunJulAugSepOctNovDec";
         let shown = self.text("sent_at").strip_suffix(" UTC").unwrap().replace(',', "");
@@ -363,13 +365,13 @@ fn assert_addresses(lab: &Lab, tshark: &Tshark) {
     assert!(known > 100, "{known} known");
 }
 
-/// Does to the network what makes nodes say everything they can, until all of it was captured.
+/// Treats the network so that nodes send every kind of frame, until all kinds were captured.
 fn provoke_every_kind(lab: &Lab, capture: &Capture) {
     let peer = lab.json("list-peers 8")["peers"][0]["node"].to_string();
     let silent = format!("inject-faults --from 8 --to {peer} --loss 100%");
-    // What is done first, what again and again, and the frames that come of it.
+    // The command to begin with, the one to repeat, and the frames that they lead to.
     let stages: [(&[&str], &[&str], &[u32]); 4] = [
-        // Silent for one neighbour and not for the others: asked directly and through others.
+        // A node that is silent for one neighbour only is probed directly and through others.
         (&[&silent], &[], &[11, 12, 13, 14]),
         (&["heal-network", "inject-faults --loss 40%"], &["send-message 4 lossy"], &[1, 2, 3]),
         (&["heal-network", "remove-node 8", "start-node 8"], &[], &[5, 6, 10]),

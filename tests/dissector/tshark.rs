@@ -52,7 +52,7 @@ impl Pcap {
         self.packets += 1;
     }
 
-    /// Writes it down, and gives what reads it.
+    /// Writes the file, and returns a tshark that reads it.
     pub(crate) fn into_tshark(self, directory: &Path) -> Tshark {
         let file = directory.join("written.pcap");
         fs::write(&file, self.bytes).unwrap();
@@ -77,7 +77,7 @@ pub(crate) fn udp(port: u16, payload: &[u8]) -> Vec<u8> {
     ip(17, &datagram)
 }
 
-/// Reads one capture. It has a home of its own, so that what plugins a user has installed, the
+/// Reads one capture. It has a home of its own, so that plugins which a user has installed, the
 /// dissector among them, do not matter.
 pub(crate) struct Tshark {
     home: PathBuf,
@@ -95,7 +95,7 @@ impl Tshark {
         self
     }
 
-    /// What it says with these arguments; there is no Lua error in it.
+    /// Its output with these arguments, in which there is no Lua error.
     #[track_caller]
     pub(crate) fn read(&self, arguments: &[&str]) -> String {
         let run = self.run(arguments);
@@ -114,8 +114,8 @@ impl Tshark {
     fn run(&self, arguments: &[&str]) -> Run {
         let dissector = concat!("lua_script:", env!("CARGO_MANIFEST_DIR"), "/scripts/gossip.lua");
         let mut tshark = Command::new("tshark");
-        // From Wireshark 4.4 on, root's scripts are not run. In a user namespace where nobody is
-        // anybody, root is not root, and its files are still its own.
+        // From Wireshark 4.4 on, root's scripts are not run. In a user namespace without a mapping of
+        // users, root is not root, and its files are still its own.
         if rustix::process::geteuid().is_root() {
             tshark = Command::new("unshare");
             tshark.args(["--user", "tshark"]);
