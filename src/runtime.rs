@@ -330,8 +330,6 @@ impl Runtime {
         if !self.queue.take_waiting() {
             return false;
         }
-        // Who asks is to see what came in before.
-        self.node.record_passed_on();
         for _ in 0..COMMANDS_PER_TURN {
             match self.commands.try_recv() {
                 Ok(Command::Ask(Request::Send { text, relays }, reply)) => {

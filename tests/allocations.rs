@@ -86,8 +86,6 @@ impl Table {
             let out = &mut self.outputs[to as usize - 1];
             let info = measure(|| {
                 node.receive_alone(now, addr(from), &bytes, out, &mut |_| ());
-                // What was passed on is recorded when the node is woken next.
-                node.record_passed_on();
                 node.flush(now, out);
             });
             if to == WATCHED {

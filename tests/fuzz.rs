@@ -74,12 +74,3 @@ fn a_node_keeps_its_promises_under_any_input() {
         protocol::fuzzing::node(&data)
     });
 }
-
-#[test]
-fn twins() {
-    fuzz("twins", 2_000, |dice| {
-        let mut data = vec![0; dice.random_range(0..20_000)];
-        dice.fill_bytes(&mut data);
-        protocol::fuzzing::twins(&data)
-    });
-}

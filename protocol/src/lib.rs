@@ -7,8 +7,7 @@
 //! What a datagram meets on its way: `wire` takes it apart, [`Node::receive`] hands its frames
 //! to one `on_…` method each, in the order of the table there; a rumor goes through `relay` to
 //! `flood` and `store`; whatever answers, goes to `outbox`, which packs and seals it. A message that
-//! came alone takes a shortcut, [`Node::receive_alone`]: it goes on at once, and is recorded when the
-//! node is woken next, see `unrecorded`.
+//! came alone takes a shortcut, [`Node::receive_alone`]: it is sent on before it is recorded.
 //!
 //! Deliberately absent: any account of the whole network. A node knows its neighbours, theirs,
 //! and a small random sample.
@@ -27,7 +26,6 @@ mod report;
 #[doc(hidden)]
 pub mod testing;
 mod time;
-mod unrecorded;
 
 pub use config::{Config, Key, Limits, RELAYS_MAX, Timing, UDP_PAYLOAD_BYTES_MAX};
 pub use datagram::codec;

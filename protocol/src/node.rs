@@ -25,7 +25,6 @@ use crate::report::{
 };
 use crate::time::timers::{self, Due, Trickle};
 use crate::time::{Monotonic, Now};
-use crate::unrecorded::Unrecorded;
 
 /// How often a node that leaves looks whether it may end.
 const LEAVING_TICK: Duration = Duration::from_millis(10);
@@ -64,8 +63,6 @@ pub struct Node {
     pub(crate) tells_messages: bool,
     /// The sequence number of the last message that started here.
     pub(crate) sequence: u64,
-    /// The message that was passed on last, if it is yet to be recorded.
-    pub(crate) unrecorded: Rare<Unrecorded>,
 }
 
 impl Node {
@@ -106,7 +103,6 @@ impl Node {
             events: Vec::new(),
             tells_messages: true,
             sequence: 0,
-            unrecorded: Rare::default(),
             config: Settings::from(config),
         };
         let until = now.monotonic + node.config.timing.first_contact_timeout;
@@ -129,10 +125,6 @@ impl Node {
     /// its first copies are flushed to `out` and handed to `send` before anything else is done: each
     /// node on the way waits for that. `send` is called once at most; it may clear the datagrams, but
     /// not the events. What it leaves is there with the next [`Node::flush`].
-    ///
-    /// Where messages are not told, one that was sent on so may be recorded later: with the next
-    /// datagram, command or tick, for which [`Node::deadline`] says the time, or by
-    /// [`Node::record_passed_on`]. Until then it is not among what the node is asked for.
     pub fn receive_alone(
         &mut self,
         now: Now,
@@ -151,7 +143,6 @@ impl Node {
         bytes: &[u8],
         at_once: AtOnce<'_>,
     ) {
-        self.record_passed_on();
         self.doubt_itself(now);
         self.counters.datagrams_received += 1;
         self.counters.bytes_received += bytes.len() as u64;
@@ -206,7 +197,6 @@ impl Node {
 
     /// Does what is due.
     pub fn tick(&mut self, now: Now) {
-        self.record_passed_on();
         self.doubt_itself(now);
         let in_flight = self.ack_due.take_if_over(now.monotonic);
         if in_flight {
@@ -234,7 +224,7 @@ impl Node {
     /// When the driver owes the next [`Node::tick`]; `None`: never. May be early, never late.
     #[must_use]
     pub fn deadline(&self) -> Option<Monotonic> {
-        let all = [self.due.earliest(), self.ack_due.earliest(), self.unrecorded.due()];
+        let all = [self.due.earliest(), self.ack_due.earliest()];
         all.into_iter().flatten().min()
     }
 
@@ -257,8 +247,6 @@ impl Node {
 
     /// Gives back the memory that is kept for the next flush. For who drives very many nodes.
     pub fn release_buffers(&mut self) {
-        self.record_passed_on();
-        self.unrecorded = Rare::default();
         debug_assert!(self.outbox.is_empty(), "what waits is packed first");
         self.outbox = Rare::default();
         self.events = Vec::new();
@@ -292,7 +280,6 @@ impl Node {
     /// Replaces the rules by which this node mistreats what it sends; those that are about
     /// other senders are left out. None: no faults.
     pub fn set_faults(&mut self, rules: &[FaultRule]) {
-        self.record_passed_on();
         let mine = rules.iter().filter(|rule| rule.concerns_sender(self.config.node));
         let mine: Vec<FaultRule> = mine.cloned().collect();
         if self.faults.rules() != mine {
@@ -304,7 +291,6 @@ impl Node {
     /// holds a copy of the text, which is a waste where nobody listens.
     pub fn tell_messages(&mut self, tell: bool) {
         if tell != self.tells_messages {
-            self.record_passed_on();
             self.tells_messages = tell;
         }
     }
@@ -325,7 +311,6 @@ impl Node {
 
     /// Marks messages as shown, once they were.
     pub fn mark_shown(&mut self, ids: &[MessageId]) {
-        self.record_passed_on();
         self.store.mark_shown(ids);
     }
 

@@ -25,7 +25,6 @@ impl Node {
     ///
     /// [`Refused`] says why not; nothing changed then but a counter.
     pub fn send(&mut self, now: Now, text: &str, relays: u8) -> Result<MessageId, Refused> {
-        self.record_passed_on();
         if let Err(refused) = self.check(text, relays) {
             if matches!(refused, Refused::TooLong { .. }) {
                 self.counters.limit_text_refused += 1;
@@ -117,9 +116,6 @@ impl Node {
                 self.flush(now, out);
                 if !out.datagrams.is_empty() {
                     send(out);
-                    if self.may_record_later(rumor, arrived) {
-                        return self.record_later(now, from, rumor, flooded);
-                    }
                 }
             }
             self.deliver(now, from, rumor, flooded, arrived);
@@ -502,7 +498,6 @@ mod tests {
                 other.node(2).flush(now, &mut out);
                 prop_assert_eq!(said(&mut out), expected);
             }
-            tables[1].node(2).record_passed_on();
             let [one, other] = tables.map(|mut table| table.node(2).status());
             prop_assert_eq!(one.messages, other.messages);
             prop_assert_eq!(one.unread, other.unread);

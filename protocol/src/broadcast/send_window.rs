@@ -104,7 +104,6 @@ impl Node {
     /// after each.
     #[must_use]
     pub fn send_window(&mut self, now: Now) -> usize {
-        self.record_passed_on();
         self.window.begin(now.monotonic, self.send_window_max());
         let in_flight = self.first_in_flight();
         if now.monotonic < self.window.none_until || self.is_much(in_flight, LAG_PART) {

@@ -364,7 +364,6 @@ impl Node {
 
     /// Links up with these peers, in addition to those it has.
     pub fn link(&mut self, now: Now, peers: &[PeerAddr]) {
-        self.record_passed_on();
         let until = now.monotonic + self.config.timing.first_contact_timeout;
         let me = self.config.node;
         for addr in peers.iter().filter(|peer| peer.node != me) {
@@ -387,7 +386,6 @@ impl Node {
 
     /// Has these neighbours and no others, once the new links stand.
     pub fn rewire(&mut self, now: Now, peers: &[PeerAddr]) {
-        self.record_passed_on();
         let kept = |node: NodeId| peers.iter().any(|peer| peer.node == node);
         self.overlay.retiring.clear();
         for peer in self.peers.iter_mut().filter(|peer| !kept(peer.addr.node)) {
@@ -424,7 +422,6 @@ impl Node {
     /// Begins to leave: the neighbours close ranks at once, and what they don't have yet is
     /// given to them before [`Node::has_left`] turns true, or until a deadline.
     pub fn leave(&mut self, now: Now) {
-        self.record_passed_on();
         if self.leaving.is_some() {
             return;
         }

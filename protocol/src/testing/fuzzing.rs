@@ -20,11 +20,6 @@ use crate::report::{Event, MessageQuery, Which};
 use crate::time::{Monotonic, Now, Wall};
 use crate::{Node, Outputs};
 
-mod twins;
-
-use twins::Role;
-pub use twins::twins;
-
 const KEY: Key = Key([7; 32]);
 /// The node under test.
 const ME: u32 = 1;
@@ -208,7 +203,6 @@ struct Lab {
     delivered: BTreeSet<MessageId>,
     /// Bytes that went in since the last look.
     fed: usize,
-    role: Role,
 }
 
 impl Lab {
@@ -236,7 +230,7 @@ impl Lab {
         let now = Now { monotonic: Monotonic(dice.odd_number()), wall: Wall(dice.odd_number()) };
         let node = Node::new(config, now);
         let (out, delivered) = <(Outputs, BTreeSet<MessageId>)>::default();
-        Self { node, now, out, delivered, fed: 0, role: Role::Single }
+        Self { node, now, out, delivered, fed: 0 }
     }
 
     /// One thing happens.
@@ -259,12 +253,7 @@ impl Lab {
 
     fn receive(&mut self, from: SocketAddr, bytes: &[u8]) {
         self.fed += bytes.len();
-        let among_others = match self.role {
-            Role::Single => bytes.len().is_multiple_of(2),
-            Role::Elder => true,
-            Role::Younger(_) => false,
-        };
-        if among_others {
+        if bytes.len().is_multiple_of(2) {
             self.node.receive(self.now, from, bytes);
         } else {
             self.node.receive_alone(self.now, from, bytes, &mut self.out, &mut |_| ());
@@ -284,9 +273,6 @@ impl Lab {
             self.now.monotonic = self.now.monotonic + time;
         }
         self.now.wall = Wall(self.now.wall.0.wrapping_add(dice.odd_number()));
-        if let Role::Younger(now) = self.role {
-            self.now = now;
-        }
         let is_due = self.node.deadline().is_some_and(|at| at <= self.now.monotonic);
         if dice.flag() && !is_due {
             return;
@@ -329,9 +315,7 @@ impl Lab {
             }
             180..200 => {
                 let rules = dice.several(2, Dice::rule);
-                // What chance did to one of two would not befall the other.
-                let rules = if self.role == Role::Single { &*rules } else { &[] };
-                self.node.set_faults(rules);
+                self.node.set_faults(&rules);
             }
             200..205 => self.node.link(self.now, &peers(dice)),
             205..210 => self.node.rewire(self.now, &peers(dice)),
