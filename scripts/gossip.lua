@@ -164,13 +164,14 @@ end, function(reader)
   return NSTime.new((ns / second):tonumber(), (ns % second):tonumber())
 end)
 
--- A string. Wireshark ends strings at a zero byte, so that byte is shown as a symbol.
+-- A payload, shown as a text. Nodes carry any bytes; the program sends UTF-8. Wireshark ends strings at
+-- a zero byte, so that byte is shown as a symbol.
 local text = leaf(ProtoField.string, function(reader)
   local length = reader:length()
   local from = reader:take(length)
   local value = reader.bytes:sub(from + 1, from + length)
   if value == "" then refuse("an empty text, at byte %d", from) end
-  if not is_utf8(value) then refuse("a text that is not UTF-8, at byte %d", from) end
+  if not is_utf8(value) then value = value:gsub("[\128-\255]", "\xef\xbf\xbd") end
   return (value:gsub("%z", "␀"))
 end)
 

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::control::Token;
 use crate::control::client::Client;
-use crate::protocol::{Config, Incarnation, Key, Limits, NodeId, PeerAddr, Timing};
+use crate::protocol::{Config, FaultRule, Incarnation, Key, Limits, NodeId, PeerAddr, Timing};
 use crate::runtime::clock;
 use crate::topology::{self, Kind};
 
@@ -50,6 +50,8 @@ pub const CONTROL_TIMEOUT: Duration = Duration::from_secs(5);
 pub struct NodeSpec {
     /// What the protocol is built from.
     pub config: Config,
+    /// How the node mistreats what it sends.
+    pub faults: Vec<FaultRule>,
     /// The UDP address; the control port has the same number on loopback.
     pub listen: SocketAddr,
     /// The node ends by itself unless its control port is asked to confirm within this time.
@@ -243,7 +245,8 @@ impl StateDir {
         let key = random_key()?;
         let nodes = node_config::configs(&graph, &addrs, key, spec.seed, &spec.settings);
         let program = &spec.program;
-        let mut launcher = launcher::Launcher { dir: &dir, program, interrupted, progress };
+        let mut launcher =
+            launcher::Launcher { dir: &dir, program, faults: &[], interrupted, progress };
         let free = addrs.iter().try_for_each(|addr| ports::check_free(*addr));
         let started = free.and_then(|()| {
             let (nodes, children) = launcher.launch(&nodes)?;

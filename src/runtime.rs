@@ -25,19 +25,18 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use rustix::net::{RecvFlags, SendFlags};
 
 use crate::control::{Request, Response, Token, server};
-use crate::protocol::{Config, Event, Monotonic, Node, Now, Outputs, Wall};
+use crate::protocol::{
+    Config, Event, FaultCounts, FaultRule, Faults, Monotonic, Node, Now, Outputs, Wall,
+};
 
 mod admission;
 pub mod clock;
 mod command_queue;
-mod read_timeout;
 mod subscribers;
 
 use admission::{Admission, Texts};
-use clock::Clock;
 pub use command_queue::Stopper;
 use command_queue::{Command, CommandQueue};
-use read_timeout::ReadTimeout;
 use subscribers::Subscribers;
 
 /// What a node asks the system for: a burst of some 5,000 small datagrams. The default of most
@@ -45,14 +44,14 @@ use subscribers::Subscribers;
 pub const RECEIVE_BUFFER_BYTES: usize = 4 << 20;
 /// The most datagrams taken in before what they caused is sent.
 const DRAIN_MAX: usize = 64;
-/// So many datagrams in a row may be taken to have come alone before there is a look for more.
-const LONE_MAX: u8 = 8;
 /// The most commands served between two looks at the socket.
 const COMMANDS_PER_TURN: usize = 16;
 /// The most commands that wait.
 const COMMANDS_MAX: usize = 256;
 /// The longest wait, where nothing is due.
 const WAIT_MAX: Duration = Duration::from_secs(60);
+/// The least read timeout: what is due sooner is not worth an exact timer.
+const LEAST_TIMEOUT: Duration = Duration::from_millis(1);
 /// How long to let a socket rest that does nothing but fail.
 const REST_AFTER_ERROR: Duration = Duration::from_millis(1);
 
@@ -61,6 +60,8 @@ const REST_AFTER_ERROR: Duration = Duration::from_millis(1);
 pub struct Options {
     /// The protocol's part.
     pub config: Config,
+    /// How the node mistreats what it sends, from its first datagram on.
+    pub faults: Vec<FaultRule>,
     /// The UDP address to bind. The control port has the same number on loopback.
     pub listen: SocketAddr,
     /// Whether `on_event` of [`Runtime::run`] is told of messages, too: accepted and delivered.
@@ -91,6 +92,8 @@ pub struct Runtime {
     local: SocketAddr,
     receive_buffer_bytes: u64,
     node: Node,
+    /// The stage between the node and the socket.
+    faults: Faults,
     number: crate::protocol::NodeId,
     queue: Arc<CommandQueue>,
     commands: Receiver<Command>,
@@ -101,21 +104,15 @@ pub struct Runtime {
     /// Answers that go out after what the questions led to.
     replies: Vec<(Sender<Response>, Response)>,
     confirm_by: Option<Monotonic>,
-    read_timeout: ReadTimeout,
-    /// Datagrams that came alone since there was last a look for more.
-    lone: u8,
+    /// The read timeout that the socket has, and whether the last wait ended with it.
+    read_timeout: Duration,
+    timed_out: bool,
     /// A message that came alone was passed on to several in this turn.
     fanned_out: bool,
-    clock: Clock,
+    /// Whether to let other nodes go first then.
+    yields: bool,
     state: State,
     _control: server::Accepting,
-}
-
-/// Datagrams handed to the socket, and those of them that it refused.
-#[derive(Clone, Copy, Debug, Default)]
-struct Sent {
-    datagrams: u64,
-    refused: u64,
 }
 
 /// How far the loop has come.
@@ -149,12 +146,15 @@ impl Runtime {
             .map_err(io("start the control thread"))?;
         socket.set_read_timeout(Some(WAIT_MAX)).map_err(io("set a read timeout"))?;
         let now = clock::now();
+        let mut faults = Faults::new(&options.config);
+        faults.set(&options.faults);
         Ok(Self {
             socket,
             local,
             receive_buffer_bytes,
             number: options.config.node,
-            node: Node::new(options.config, now),
+            node: Node::new(&options.config, now),
+            faults,
             queue,
             commands,
             subscribers: Subscribers::default(),
@@ -162,10 +162,10 @@ impl Runtime {
             admission: Admission::default(),
             replies: Vec::new(),
             confirm_by: options.confirm_within.map(|within| now.monotonic + within),
-            read_timeout: ReadTimeout::default(),
-            lone: 0,
+            read_timeout: WAIT_MAX,
+            timed_out: false,
             fanned_out: false,
-            clock: Clock::default(),
+            yields: options.confirm_within.is_some(),
             state: State::Running,
             _control: control,
         })
@@ -199,34 +199,33 @@ impl Runtime {
     pub fn run(mut self, on_event: &mut dyn FnMut(Wall, &Event)) -> Result<(), Error> {
         let mut buffer = vec![0; 1 << 16];
         let mut out = Outputs::default();
-        let mut now = self.clock.now();
+        let mut now = clock::now();
         while self.state != State::Ended {
             self.node.tell_messages(self.tell_messages || !self.subscribers.is_empty());
             now = self.receive(now, &mut buffer, &mut out);
             if self.serve() {
-                now = self.clock.now();
+                now = clock::now();
             }
             self.admission.open(now, &mut self.node, &mut self.replies);
             if self.node.deadline().is_some_and(|deadline| deadline <= now.monotonic) {
                 self.node.tick(now);
             }
-            self.node.flush(now, &mut out);
-            let sent = send(&self.socket, &out);
-            self.node.count_socket_errors(sent.refused, 0);
-            // Whoever is answered wakes up, and takes time that the copies would wait for.
+            self.flush(now, &mut out);
+            // A caller that is answered wakes up, and takes time that the copies would wait for.
             self.reply();
             for event in &out.events {
                 on_event(now.wall, event);
             }
             self.subscribers.tell(now.wall, &mut out.events);
             out.clear();
-            if std::mem::take(&mut self.fanned_out) {
+            if std::mem::take(&mut self.fanned_out) && self.yields {
                 step_back();
             }
             if self.confirm_by.is_some_and(|by| by <= now.monotonic) {
                 return Err(Error::NotConfirmed);
             }
-            if self.state == State::Leaving && self.node.has_left(now) {
+            let has_left = self.node.has_left(now) && !self.faults.holds_any();
+            if self.state == State::Leaving && has_left {
                 self.state = State::Ended;
             }
         }
@@ -234,27 +233,22 @@ impl Runtime {
         Ok(())
     }
 
-    /// Waits for a datagram, until something is due or a little longer, and takes it in; says when
-    /// that was. It was `before` just now.
+    /// Takes in what has come, or waits for a datagram until something is due; says when that was.
+    /// It was `before` just now.
     ///
-    /// One that was waited for came alone, and is dealt with at once: no look for another stands
-    /// between a message and its copies. One that was there already shows that the node is
-    /// behind; then all that wait are taken in, so that what they lead to shares datagrams, and
-    /// so on until none waits. Where none did, each look is for nothing: the next few are left out.
+    /// Datagrams that were there already show that the node is behind: all of them are taken in, so
+    /// that what they lead to shares datagrams. One that was waited for came alone. Its message is sent
+    /// on at once.
     fn receive(&mut self, before: Now, buffer: &mut [u8], out: &mut Outputs) -> Now {
-        if self.lone == 0 {
-            let mut take_in = || self.take_in(RecvFlags::DONTWAIT, buffer, None);
-            let waiting = (0..DRAIN_MAX).map_while(|_| take_in()).last();
-            if let Some(now) = waiting {
-                return now;
-            }
+        let mut take_in = || self.take_in(RecvFlags::DONTWAIT, buffer, None);
+        if let Some(now) = (0..DRAIN_MAX).map_while(|_| take_in()).last() {
+            return now;
         }
         let flags = self.arm(before.monotonic);
         // What need not be waited for shares datagrams with whatever else this turn has to send.
         let came = self.take_in(flags, buffer, flags.is_empty().then_some(out));
-        self.read_timeout.rang = came.is_none() && flags.is_empty();
-        self.lone = if came.is_none() { 0 } else { (self.lone + 1) % LONE_MAX };
-        came.unwrap_or_else(|| self.clock.now())
+        self.timed_out = came.is_none() && flags.is_empty();
+        came.unwrap_or_else(clock::now)
     }
 
     /// Takes in one datagram, and says when; `None` if there was none. Where it comes alone, its
@@ -267,7 +261,7 @@ impl Runtime {
     ) -> Option<Now> {
         match rustix::net::recvfrom(&self.socket, &mut *buffer, flags) {
             Ok((bytes, _, from)) => {
-                let now = self.clock.now();
+                let now = clock::now();
                 let from = from.and_then(|from| SocketAddr::try_from(from).ok());
                 if let Some(from) = from.filter(|from| bytes > 0 || !self.queue.is_self(*from)) {
                     let bytes = &buffer[..bytes];
@@ -292,34 +286,47 @@ impl Runtime {
         }
     }
 
-    /// Takes in a datagram that came alone. A new message is sent on at once.
+    /// Takes in a datagram that came alone. A new message is sent on before it is recorded.
     fn take_in_alone(&mut self, now: Now, from: SocketAddr, bytes: &[u8], out: &mut Outputs) {
-        let mut refused = 0;
-        let Self { node, socket, fanned_out, .. } = self;
+        let (mut faults_did, mut refused) = (FaultCounts::default(), 0);
+        let Self { node, socket, faults, fanned_out, .. } = self;
         node.receive_alone(now, from, bytes, out, &mut |out| {
-            let sent = send(socket, out);
-            *fanned_out = sent.datagrams > 1;
-            refused = sent.refused;
-            out.clear_datagrams();
+            faults_did = faults.treat(now.monotonic, out);
+            *fanned_out = out.datagrams().count() > 1;
+            refused = send(socket, out);
         });
+        node.count_faults(faults_did);
         node.count_socket_errors(refused, 0);
     }
 
-    /// Sets the read timeout for what is due next, if the one that is set does not do.
+    /// Sends what the node has to send, after the stage of faults had its way with it.
+    fn flush(&mut self, now: Now, out: &mut Outputs) {
+        self.node.flush(out);
+        let counts = self.faults.treat(now.monotonic, out);
+        self.node.count_faults(counts);
+        let refused = send(&self.socket, out);
+        self.node.count_socket_errors(refused, 0);
+    }
+
+    /// Sets the read timeout, if the one that is set would end too late, or ended for nothing.
+    ///
+    /// Setting it is a system call, so a wait may end late by a tenth of itself.
     fn arm(&mut self, now: Monotonic) -> RecvFlags {
         if self.queue.has_waiting() {
             return RecvFlags::DONTWAIT;
         }
-        let others = self.confirm_by.into_iter().chain(self.admission.deadline());
-        let due = self.node.deadline().into_iter().chain(others).min();
+        let others = [self.faults.deadline(), self.confirm_by, self.admission.deadline()];
+        let due = others.into_iter().chain([self.node.deadline()]).flatten().min();
         let wait = due.map_or(WAIT_MAX, |due| due.since(now)).min(WAIT_MAX);
         if wait.is_zero() {
             return RecvFlags::DONTWAIT;
         }
-        if let Some(timeout) = self.read_timeout.set(now, wait)
-            && self.socket.set_read_timeout(Some(timeout)).is_err()
-        {
-            self.read_timeout = ReadTimeout::default();
+        let too_late = self.read_timeout > (wait + wait / 10).max(LEAST_TIMEOUT);
+        if too_late || self.timed_out {
+            let timeout = wait.max(LEAST_TIMEOUT);
+            if self.socket.set_read_timeout(Some(timeout)).is_ok() {
+                self.read_timeout = timeout;
+            }
         }
         RecvFlags::empty()
     }
@@ -350,7 +357,7 @@ impl Runtime {
                     self.node.tell_messages(true);
                 }
                 Ok(Command::Stop) => {
-                    let now = self.clock.now();
+                    let now = clock::now();
                     self.leave(now);
                 }
                 Err(_) => return true,
@@ -371,7 +378,7 @@ impl Runtime {
 
     /// Answers one question.
     fn answer(&mut self, request: Request) -> Response {
-        let now = self.clock.now();
+        let now = clock::now();
         match request {
             Request::Confirm => {
                 self.confirm_by = None;
@@ -402,10 +409,10 @@ impl Runtime {
                 Response::Done
             }
             Request::SetFaults(rules) => {
-                self.node.set_faults(&rules);
+                self.faults.set(&rules);
                 Response::Done
             }
-            Request::Faults => Response::Faults(self.node.faults().to_vec()),
+            Request::Faults => Response::Faults(self.faults.rules().to_vec()),
             // Handled by the connection's thread, and by the admission.
             Request::Subscribe | Request::Send { .. } | Request::SendMany { .. } => Response::Done,
         }
@@ -418,15 +425,15 @@ impl Runtime {
     }
 }
 
-/// Hands datagrams to the socket, and counts them. What it refuses is lost, like any other datagram.
-fn send(socket: &UdpSocket, out: &Outputs) -> Sent {
-    let mut sent = Sent::default();
-    for (to, bytes) in out.datagrams() {
-        let outcome = rustix::net::sendto(socket, bytes, SendFlags::empty(), &to);
-        sent.datagrams += 1;
-        sent.refused += u64::from(outcome.is_err());
-    }
-    sent
+/// Hands datagrams to the socket and forgets them. Says how many it refused: these are lost, like any
+/// other datagram.
+fn send(socket: &UdpSocket, out: &mut Outputs) -> u64 {
+    let refused = out
+        .datagrams()
+        .filter(|(to, bytes)| rustix::net::sendto(socket, bytes, SendFlags::empty(), to).is_err())
+        .count();
+    out.clear_datagrams();
+    refused as u64
 }
 
 /// Lets others on this processor go first, once a message that came alone is passed on to several.

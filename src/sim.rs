@@ -293,9 +293,10 @@ impl Simulation {
         let Self { members, out, checker, network, queue, trace, at: time, .. } = self;
         let member = &mut members[at];
         let Some(node) = member.node.as_mut() else { return };
-        node.flush(now, out);
+        node.flush(out);
         node.release_buffers();
-        let ended = member.leaving && node.has_left(now);
+        let has_left = member.leaving && node.has_left(now);
+        let ended = !member.treat(now, out) && has_left;
         for event in &out.events {
             trace.happens(*time, members[at].id, event);
             checker.on_event(*time, &mut members[at], event);
@@ -366,7 +367,11 @@ impl Simulation {
         let member = &mut self.members[at];
         assert!(member.life == Life::Up, "node {node} is not up");
         let now = member.now(self.at);
-        let id = member.node.as_mut().expect("a node that is up").send(now, text, relays)?;
+        let id = member.node.as_mut().expect("a node that is up").send_anyway(
+            now,
+            text.as_bytes(),
+            relays,
+        )?;
         self.checker.accepted(self.at, &mut self.members[at], (id, text, relays));
         self.drive(at, |_, _, _| ());
         Ok(id)

@@ -154,7 +154,7 @@ impl Trace {
     pub fn of(network: &str, id: MessageId, mut said: Vec<Said>, faults: &Faults) -> Option<Self> {
         said.sort_by_key(|said| said.node);
         let any = said.iter().find_map(held)?;
-        let (text, sent_at, relays) = (any.text.clone(), any.sent_at, any.relays);
+        let (text, sent_at, relays) = (any.text().into_owned(), any.sent_at, any.relays);
         let overlay = Overlay::of(&said, &[], faults);
         let origin = id.origin.node;
         let distances = overlay.distances(&[origin]);

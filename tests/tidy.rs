@@ -19,7 +19,8 @@ const PURE: [&str; 7] = ["codec", "metrics", "picture", "protocol", "sim", "spre
 const PROTOCOL: &str = "protocol/src";
 
 /// What that package may depend on: nothing that reads a clock, opens a socket, starts a thread.
-const PROTOCOL_DEPENDENCIES: [&str; 5] = ["bincode", "blake3", "rand", "serde", "smallvec"];
+const PROTOCOL_DEPENDENCIES: [&str; 6] =
+    ["bincode", "blake3", "rand", "serde", "smallvec", "thiserror"];
 
 /// What a module may use of ours; the arrows in `src/lib.rs`.
 const ARROWS: [(&str, &[&str]); 11] = [
@@ -40,6 +41,20 @@ const ARROWS: [(&str, &[&str]); 11] = [
             "spread", "topology",
         ],
     ),
+];
+
+/// What a part of the protocol's package may use of the others. Membership and broadcast know nothing
+/// of each other; only the node, and what is for tests, know both.
+const PARTS: [(&str, &[&str]); 9] = [
+    ("ids", &[]),
+    ("time", &[]),
+    ("config", &["ids"]),
+    ("report", &["config", "ids", "time"]),
+    ("datagram", &["config", "ids", "report", "time"]),
+    ("effects", &["config", "datagram", "ids", "report"]),
+    ("faults", &["config", "datagram", "ids", "time"]),
+    ("membership", &["config", "datagram", "effects", "ids", "report", "time"]),
+    ("broadcast", &["config", "datagram", "effects", "ids", "report", "time"]),
 ];
 
 /// Words that stand for sockets, threads, clocks, output, files, hidden dice and locks.
@@ -223,6 +238,34 @@ fn dependencies_point_one_way() {
         }
     }
     assert_none("arrows that turn round", &found);
+}
+
+#[test]
+fn parts_of_the_protocol_know_only_what_is_below_them() {
+    let mut found = Vec::new();
+    let mut seen = BTreeSet::new();
+    for source in sources(PROTOCOL) {
+        let below = source.path.strip_prefix(root().join(PROTOCOL)).unwrap();
+        let first = below.iter().next().unwrap().to_str().unwrap();
+        let part = first.trim_end_matches(".rs").to_owned();
+        let Some((name, allowed)) = PARTS.iter().find(|(name, _)| *name == part) else {
+            assert!(
+                ["benching", "lib", "node", "testing"].contains(&&*part),
+                "{part} is in no arrow"
+            );
+            continue;
+        };
+        seen.insert(*name);
+        let code = source.code();
+        for used in code.split("crate::").skip(1) {
+            let target = words(used).next().unwrap_or_default();
+            if target != part && !allowed.contains(&target) {
+                found.push(format!("{} uses {target}", source.path.display()));
+            }
+        }
+    }
+    assert_eq!(seen.len(), PARTS.len(), "a part is gone: {seen:?}");
+    assert_none("parts that know too much", &found);
 }
 
 #[test]

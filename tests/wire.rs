@@ -89,7 +89,7 @@ impl Bench {
             [8, 10].map(|node| PeerAddr { node: NodeId(node), addr: addr(node) }).to_vec();
         config.limits_mut().packed_datagram_bytes_max = 1;
         change(&mut config);
-        Self { node: Node::new(config, at(0)), out: Outputs::default(), now: 0 }
+        Self { node: Node::new(&config, at(0)), out: Outputs::default(), now: 0 }
     }
 
     /// Feeds a datagram from the address of its sender, and gives the datagrams sent in answer.
@@ -105,7 +105,7 @@ impl Bench {
     }
 
     fn flushed(&mut self) -> Vec<(SocketAddr, Vec<u8>)> {
-        self.node.flush(at(self.now), &mut self.out);
+        self.node.flush(&mut self.out);
         self.out.datagrams().map(|(to, bytes)| (to, bytes.to_vec())).collect()
     }
 
@@ -254,22 +254,32 @@ mod golden {
         let mut bench = Bench::new();
         assert_eq!(bench.feed(8, &datagram(8, RUMOR)), [(addr(10), datagram(9, RELAYED))]);
         let told = std::mem::take(&mut bench.out.events);
-        let delivered = |event: &Event| matches!(event, Event::Delivered { text, hops: 1, .. } if text == "banana");
+        let delivered = |event: &Event| matches!(event, Event::Delivered { payload, hops: 1, .. } if payload == b"banana");
         assert!(told.iter().any(delivered), "{told:?}");
     }
 
     #[test]
     fn a_message_that_starts_here_goes_to_all_neighbours() {
         let mut bench = Bench::new();
-        bench.node.send(at(0), "banana", 3).unwrap();
+        bench.node.send(at(0), b"banana", 3).unwrap();
         let rumor = datagram(9, "00 09 01 01 fd15cd853dfe9c9717 03 00 01 01 09 06 62616e616e61");
         assert_eq!(bench.sent(), [(addr(8), rumor.clone()), (addr(10), rumor)]);
     }
 
     #[test]
+    fn a_payload_of_any_bytes_is_passed_on() {
+        let mut bench = Bench::new();
+        let any = |text: &str| text.replace("62616e616e61", "00ff80c32861");
+        assert_eq!(
+            bench.feed(8, &datagram(8, &any(RUMOR))),
+            [(addr(10), datagram(9, &any(RELAYED)))]
+        );
+    }
+
+    #[test]
     fn large_numbers_take_more_bytes() {
         let mut bench = Bench::with(|config| config.node = NodeId(70_000));
-        bench.node.send(at(0), &"x".repeat(300), 1).unwrap();
+        bench.node.send(at(0), &[b'x'; 300], 1).unwrap();
         let (_, sent) = bench.sent().swap_remove(0);
         let mut expected = hex("67c5 01 fc70110100 01");
         expected

@@ -22,7 +22,7 @@ pub fn encode(text: &str, to: &mut Vec<u8>) {
         repaired: false,
         hops: 8,
         path: &nodes,
-        text,
+        payload: text.as_bytes(),
     };
     codec::encode_into(&Frame::Rumor(rumor), to);
 }

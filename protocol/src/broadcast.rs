@@ -1,8 +1,161 @@
-//! Broadcast: what goes over the links.
+//! Broadcast: what goes over the links, and what is kept.
+//!
+//! It knows links and nodes by number, and no address. Membership's decisions reach it as
+//! [`LinkChange`]s. Its own frames go to the outbox, by the receiver's number.
+//!
+//! | File | What it does |
+//! |---|---|
+//! | `strategy` | decides who gets a copy of a message, one file for each strategy |
+//! | `relay` | takes a copy in, delivers it, passes it on |
+//! | `acks` | what is in flight, what acknowledges it, asking about what did not come back |
+//! | `repair` | asks for what is missing, and sends what others ask for |
+//! | `reconcile` | compares notes: summaries, listings, offers |
+//! | `send_window` | how many more messages may start here |
+//! | `back_pressure` | asks all nodes to hold back where a neighbour lags behind |
+//! | `store` | the messages held, and the ids of all that were ever known |
+//! | `links`, `exchange` | what is noted of each link and each peer |
 
-pub(crate) mod reconcile;
-pub(crate) mod relay;
-pub(crate) mod repair;
-pub(crate) mod send_window;
+use crate::effects::Effects;
+use crate::ids::link::{LinkChange, LinkState};
+use crate::ids::{MessageId, NodeId};
+use crate::time::timers::Due;
+use crate::time::{Monotonic, Now};
+use back_pressure::BackPressureState;
+use exchange::Exchanges;
+use links::Links;
+use reconcile::Recent;
+use repair::Repair;
+use send_window::SendWindow;
+use store::Store;
+
+mod acks;
+mod back_pressure;
+pub(crate) mod exchange;
+pub(crate) mod links;
+mod reconcile;
+mod relay;
+mod repair;
+mod send_window;
 pub(crate) mod store;
 pub(crate) mod strategy;
+
+pub(crate) use relay::check;
+pub(crate) use send_window::window_max;
+
+/// The half of a node that decides what goes over the links.
+#[derive(Debug)]
+pub(crate) struct Broadcast {
+    pub(crate) store: Store,
+    pub(crate) links: Links,
+    pub(crate) exchanges: Exchanges,
+    pub(crate) repair: Repair,
+    recent: Recent,
+    window: SendWindow,
+    back_pressure: BackPressureState,
+    /// When anything is due but messages in flight.
+    due: Due,
+    /// When to look after messages in flight: one that is acknowledged in time need not wake anybody.
+    ack_due: Due,
+    /// Whether events of messages are told, which hold the payload.
+    tells_messages: bool,
+    /// The sequence number of the last message that started here.
+    sequence: u64,
+    /// Something was missing somewhere: heartbeats, and summaries with them, should come sooner.
+    out_of_step: bool,
+}
+
+impl Broadcast {
+    pub(crate) fn new() -> Self {
+        Self {
+            store: Store::default(),
+            links: Links::default(),
+            exchanges: Exchanges::default(),
+            repair: Repair::default(),
+            recent: Recent::default(),
+            window: SendWindow::default(),
+            back_pressure: BackPressureState::default(),
+            due: Due::never(),
+            ack_due: Due::never(),
+            tells_messages: true,
+            sequence: 0,
+            out_of_step: false,
+        }
+    }
+
+    /// Membership changed a link.
+    pub(crate) fn on_link_change(&mut self, now: Now, change: LinkChange) {
+        match change {
+            LinkChange::Up(link) => {
+                let before = self.links.up(link);
+                if before == Some(LinkState::Silent) && link.state == LinkState::Alive {
+                    // What waited for it is due, and senders wait for it again.
+                    self.due.at(now.monotonic);
+                    self.store.look_again();
+                }
+            }
+            LinkChange::Down(node) => self.links.down(node),
+            LinkChange::Gone(node) => {
+                self.links.down(node);
+                self.exchanges.remove(node);
+                self.stop_asking(now, node);
+            }
+        }
+    }
+
+    /// Does what is due. `heartbeat` says that membership just did.
+    pub(crate) fn tick(&mut self, fx: &mut Effects, now: Now, heartbeat: bool) {
+        let is_due = self.due.take_if_over(now.monotonic);
+        if self.ack_due.take_if_over(now.monotonic) || is_due || heartbeat {
+            self.ask_about_in_flight(fx, now);
+        }
+        if is_due {
+            self.ask_again(fx, now);
+            self.send_replies(fx, now);
+            self.note_end_of_back_pressure(now);
+        }
+    }
+
+    /// When the next tick is due.
+    pub(crate) fn deadline(&self) -> Option<Monotonic> {
+        let all = [self.due.earliest(), self.ack_due.earliest()];
+        all.into_iter().flatten().min()
+    }
+
+    /// Whether summaries should come sooner; asked once for each time.
+    pub(crate) fn take_out_of_step(&mut self) -> bool {
+        std::mem::take(&mut self.out_of_step)
+    }
+
+    /// Says whether events of messages are told.
+    pub(crate) fn tell_messages(&mut self, tell: bool) {
+        self.tells_messages = tell;
+    }
+
+    /// How many messages are known to exist and not here yet.
+    pub(crate) fn missing(&self) -> u64 {
+        // A hostile member may offer more ids than there are numbers.
+        let offered = |range: u64, more: u64| range.saturating_add(more).saturating_add(1);
+        let all = self.exchanges.iter();
+        let offers =
+            all.map(|peer| peer.offers.ids().iter().fold(0, |sum, r| offered(sum, r.more)));
+        offers.max().unwrap_or(0).saturating_add(self.repair.wanted() as u64)
+    }
+
+    /// The messages that are in flight to a neighbour, and how long its copies take to come back.
+    pub(crate) fn in_flight_to(&self, node: NodeId) -> (u32, Option<std::time::Duration>) {
+        let link = self.links.to(node).map(|record| &record.in_flight);
+        link.map_or((0, None), |in_flight| (in_flight.messages, in_flight.smoothed))
+    }
+
+    /// Whether a message is held.
+    pub(crate) fn holds(&self, id: MessageId) -> bool {
+        self.store.get(id).is_some()
+    }
+
+    /// Gives back the memory that is kept for the next messages.
+    pub(crate) fn release_buffers(&mut self) {
+        for record in self.links.iter_mut().filter(|record| record.in_flight.messages == 0) {
+            record.in_flight.pending = std::collections::VecDeque::new();
+        }
+    }
+}

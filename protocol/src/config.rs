@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::faults::FaultRule;
 use crate::ids::{Incarnation, NodeId, PeerAddr};
 
 /// The secret that a network's members share. Datagrams without its tag are dropped.
@@ -41,8 +40,6 @@ pub struct Config {
     pub limits: Arc<Limits>,
     /// When it acts.
     pub timing: Arc<Timing>,
-    /// How it mistreats what it sends, from its first datagram on.
-    pub faults: Vec<FaultRule>,
 }
 
 impl Config {
@@ -58,7 +55,6 @@ impl Config {
             sample: Vec::new(),
             limits: Arc::default(),
             timing: Arc::default(),
-            faults: Vec::new(),
         }
     }
 
@@ -83,10 +79,76 @@ pub(crate) struct Settings {
     pub(crate) timing: Arc<Timing>,
 }
 
-impl From<Config> for Settings {
-    fn from(config: Config) -> Self {
-        let Config { node, incarnation, key, limits, timing, .. } = config;
+impl Settings {
+    pub(crate) fn of(config: &Config) -> Self {
+        let Config { node, incarnation, key, limits, timing, .. } = config.clone();
         Self { node, incarnation, key, limits, timing }
+    }
+}
+
+/// Why a configuration makes no sense. Fields are named as in [`Limits`] and [`Timing`].
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ConfigError {
+    /// The number 0 is never a node.
+    #[error("a node's number is 1 or more")]
+    NodeZero,
+    /// No incarnation is 0: that stands for a peer not heard from yet.
+    #[error("an incarnation is 1 or more")]
+    IncarnationZero,
+    /// A limit of zero leaves nothing to work with.
+    #[error("{limit} is zero")]
+    Zero {
+        /// The limit.
+        limit: &'static str,
+    },
+    /// A limit is larger than datagrams, or arithmetic, allow.
+    #[error("{limit} is {value}, and {most} is the most")]
+    TooLarge {
+        /// The limit.
+        limit: &'static str,
+        /// Its value.
+        value: u64,
+        /// The largest that is accepted.
+        most: u64,
+    },
+    /// A text that is accepted would not fit what is retained.
+    #[error("text_bytes_max is {text_bytes_max} and retained_bytes_max {retained_bytes_max}")]
+    TextNotRetained {
+        /// [`Limits::text_bytes_max`].
+        text_bytes_max: usize,
+        /// [`Limits::retained_bytes_max`].
+        retained_bytes_max: usize,
+    },
+    /// The least of an interval is longer than its most.
+    #[error("{least} is {low:?}, longer than {most}, {high:?}")]
+    Order {
+        /// The interval that must not be the longer one.
+        least: &'static str,
+        /// Its value.
+        low: Duration,
+        /// The interval that must not be the shorter one.
+        most: &'static str,
+        /// Its value.
+        high: Duration,
+    },
+}
+
+impl Config {
+    /// Whether a node can be built from this. A node that was built from anything else does not
+    /// panic, but need not do what it should.
+    ///
+    /// # Errors
+    ///
+    /// The first [`ConfigError`] found.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        if self.node == NodeId(0) {
+            return Err(ConfigError::NodeZero);
+        }
+        if self.incarnation == 0 {
+            return Err(ConfigError::IncarnationZero);
+        }
+        self.limits.validate()?;
+        self.timing.validate()
     }
 }
 
@@ -106,8 +168,8 @@ pub struct Limits {
     /// The largest datagram made by packing several frames together. One frame alone may exceed
     /// it. On a real network, the path MTU less 28 (IPv4) or 48 (IPv6).
     pub packed_datagram_bytes_max: usize,
-    /// With so many messages on their way to some neighbour that is not suspected, the node takes
-    /// in no more texts: whoever hands them in waits.
+    /// The most messages in flight to any neighbour that is not suspected: the largest send window.
+    /// More keep a fast network busy; fewer have a sender wait sooner. 64 to 1,024 is sane.
     pub in_flight_max: usize,
     /// The most nodes on a path; a longer one is cut in its middle.
     pub path_nodes_max: usize,
@@ -138,7 +200,7 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            text_bytes_max: 60_000,
+            text_bytes_max: TEXT_BYTES_MAX,
             packed_datagram_bytes_max: 8_192,
             in_flight_max: 256,
             path_nodes_max: 1_024,
@@ -157,6 +219,53 @@ impl Default for Limits {
     }
 }
 
+/// The longest text that a datagram carries beside headers, tag and a path.
+const TEXT_BYTES_MAX: usize = 60_000;
+
+/// No other limit is beyond this, so that two may be multiplied.
+const LIMIT_MAX: usize = u32::MAX as usize;
+
+impl Limits {
+    /// Whether a node can work with these.
+    ///
+    /// # Errors
+    ///
+    /// The first [`ConfigError`] found.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        let all = [
+            ("text_bytes_max", self.text_bytes_max, TEXT_BYTES_MAX),
+            ("packed_datagram_bytes_max", self.packed_datagram_bytes_max, UDP_PAYLOAD_BYTES_MAX),
+            ("in_flight_max", self.in_flight_max, LIMIT_MAX),
+            ("path_nodes_max", self.path_nodes_max, LIMIT_MAX),
+            ("paths_max", self.paths_max, LIMIT_MAX),
+            ("messages_max", self.messages_max, LIMIT_MAX),
+            ("retained_bytes_max", self.retained_bytes_max, usize::MAX),
+            ("id_ranges_max", self.id_ranges_max, LIMIT_MAX),
+            ("neighbours_max", self.neighbours_max, LIMIT_MAX),
+            ("sample_max", self.sample_max, LIMIT_MAX),
+            ("wanted_per_peer_max", self.wanted_per_peer_max, LIMIT_MAX),
+            ("repair_reply_bytes_max", self.repair_reply_bytes_max, LIMIT_MAX),
+            ("repair_replies_max", self.repair_replies_max, LIMIT_MAX),
+            ("contacts_max", self.contacts_max, LIMIT_MAX),
+            ("delayed_datagrams_max", self.delayed_datagrams_max, LIMIT_MAX),
+        ];
+        for (limit, value, most) in all {
+            if value == 0 {
+                return Err(ConfigError::Zero { limit });
+            }
+            if value > most {
+                let (value, most) = (value as u64, most as u64);
+                return Err(ConfigError::TooLarge { limit, value, most });
+            }
+        }
+        let Self { text_bytes_max, retained_bytes_max, .. } = *self;
+        if text_bytes_max > retained_bytes_max {
+            return Err(ConfigError::TextNotRetained { text_bytes_max, retained_bytes_max });
+        }
+        Ok(())
+    }
+}
+
 /// When a node acts by itself. All intervals are measured on the monotonic clock.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Timing {
@@ -167,14 +276,14 @@ pub struct Timing {
     /// Messages that arrived within this time are listed in a summary by id, so that a message
     /// under way does not look like one that is missing.
     pub recent_window: Duration,
-    /// The least time a message may stay in_flight on a link before it is asked about.
+    /// The least time a message may stay in flight on a link before it is asked about.
     pub ack_timeout_min: Duration,
     /// The most.
     pub ack_timeout_max: Duration,
-    /// What a link's settle time is taken to be until it has been measured. Lowered meanwhile
-    /// by each message that turns out to be lost.
+    /// How long a copy is assumed to take to come back over a link until that was measured. Each
+    /// message that turns out to be lost lowers it meanwhile.
     pub ack_time_initial: Duration,
-    /// The least time before an in_flight message is asked about again; grows after a few times.
+    /// The least time before a message in flight is asked about again; grows after a few times.
     pub ack_retry_min: Duration,
     /// The most.
     pub ack_retry_max: Duration,
@@ -196,7 +305,7 @@ pub struct Timing {
     pub stand_in_timeout: Duration,
     /// A link given up is not taken up again for this long unless its other end asks anew.
     pub unlinked_memory: Duration,
-    /// How long a node that leaves waits for its messages to settle.
+    /// How long a node that leaves waits for the acknowledgement of its messages.
     pub leave_timeout: Duration,
     /// A node whose own tick came this late doubts itself, not others.
     pub late_tick: Duration,
@@ -206,6 +315,33 @@ pub struct Timing {
     pub dead_probe_interval_max: Duration,
     /// How often a node compares notes with a random node that is not its neighbour.
     pub shuffle_interval: Duration,
+}
+
+impl Timing {
+    /// Whether a node can work with these.
+    ///
+    /// # Errors
+    ///
+    /// The first [`ConfigError`] found.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        let pairs = [
+            ("summary_interval_min", self.summary_interval_min),
+            ("summary_interval_max", self.summary_interval_max),
+            ("ack_timeout_min", self.ack_timeout_min),
+            ("ack_timeout_max", self.ack_timeout_max),
+            ("ack_retry_min", self.ack_retry_min),
+            ("ack_retry_max", self.ack_retry_max),
+            ("dead_probe_interval_min", self.dead_probe_interval_min),
+            ("dead_probe_interval_max", self.dead_probe_interval_max),
+        ];
+        for pair in pairs.chunks_exact(2) {
+            let [(least, low), (most, high)] = [pair[0], pair[1]];
+            if low > high {
+                return Err(ConfigError::Order { least, low, most, high });
+            }
+        }
+        Ok(())
+    }
 }
 
 impl Default for Timing {
@@ -234,5 +370,35 @@ impl Default for Timing {
             dead_probe_interval_max: Duration::from_secs(30),
             shuffle_interval: Duration::from_secs(6),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn validated(change: impl Fn(&mut Config)) -> Result<(), ConfigError> {
+        let mut config = Config::new(NodeId(1), Key([1; 32]), 1);
+        change(&mut config);
+        config.validate()
+    }
+
+    #[test]
+    fn the_defaults_make_sense() {
+        assert_eq!(validated(|_| ()), Ok(()));
+    }
+
+    #[test]
+    fn a_contradiction_is_named() {
+        let refused = |change: fn(&mut Config)| validated(change).unwrap_err().to_string();
+        assert_eq!(refused(|c| c.node = NodeId(0)), "a node's number is 1 or more");
+        assert_eq!(refused(|c| c.incarnation = 0), "an incarnation is 1 or more");
+        assert_eq!(refused(|c| c.limits_mut().paths_max = 0), "paths_max is zero");
+        let most = "text_bytes_max is 60001, and 60000 is the most";
+        assert_eq!(refused(|c| c.limits_mut().text_bytes_max += 1), most);
+        let retained = "text_bytes_max is 60000 and retained_bytes_max 9";
+        assert_eq!(refused(|c| c.limits_mut().retained_bytes_max = 9), retained);
+        let order = "ack_retry_min is 40ms, longer than ack_retry_max, 1ms";
+        assert_eq!(refused(|c| c.timing_mut().ack_retry_max = Duration::from_millis(1)), order);
     }
 }

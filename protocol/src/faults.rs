@@ -1,20 +1,22 @@
-//! The fault lab: a node mistreats what it sends, so that no experiment needs root.
+//! Faults on purpose: a stage between a node and the network, so that no experiment needs root.
 //!
-//! Applied to finished datagrams at the flush, drawn from the node's own generator, held back by
-//! the node's own deadlines: so processes and simulator have the same faults from the same code.
-//! Without rules there is nothing here to pay for.
+//! The node knows nothing of it. Its driver puts the stage behind the flush: it drops, delays,
+//! doubles or changes finished datagrams. Processes and simulator use this same code. Without rules
+//! it does nothing and costs nothing.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::ops::Range;
 use std::time::Duration;
 
-use rand::{Rng, RngExt};
+use rand::rngs::Xoshiro256PlusPlus;
+use rand::{Rng, RngExt, SeedableRng};
 use serde::{Deserialize, Serialize};
 
-use crate::ids::NodeId;
-use crate::rare::Nothing;
+use crate::config::Config;
+use crate::datagram::outbox::Outputs;
+use crate::ids::{NodeId, PeerAddr};
 use crate::time::Monotonic;
-use crate::time::timers::{self, Due};
+use crate::time::timers;
 
 /// A set of nodes as ranges of numbers, both ends included; none means all.
 pub type NodeRanges = Vec<(u32, u32)>;
@@ -69,19 +71,6 @@ fn covers(ranges: &[(u32, u32)], node: NodeId) -> bool {
     ranges.is_empty() || ranges.iter().any(|(first, last)| (*first..=*last).contains(&node.0))
 }
 
-/// What became of one datagram.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct Fate {
-    /// Copies to be sent now; the bytes follow.
-    pub(crate) send_now: u8,
-    /// The bytes, where they were changed.
-    pub(crate) changed: Option<Vec<u8>>,
-    /// Something was done to it.
-    pub(crate) touched: bool,
-    /// A delayed copy found no room.
-    pub(crate) overflowed: bool,
-}
-
 /// What is to become of one datagram that is not lost.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Decision {
@@ -119,81 +108,117 @@ pub fn decide(
     Some(decided)
 }
 
-/// The rules of one node, and the datagrams it holds back.
-#[derive(Debug, Default)]
-pub(crate) struct FaultLab {
+/// What a stage did so far, to be counted at its node: see
+/// [`Node::count_faults`](crate::Node::count_faults).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FaultCounts {
+    /// Datagrams dropped, delayed, doubled or changed.
+    pub applied: u64,
+    /// Delayed datagrams dropped, because too many are held back.
+    pub overflowed: u64,
+}
+
+/// The stage: one node's rules, and the datagrams it holds back.
+///
+/// A driver hands it what each flush of the node gave, and sends what is left. The stage is due at
+/// [`Faults::deadline`].
+#[derive(Debug)]
+pub struct Faults {
+    node: NodeId,
     rules: Vec<FaultRule>,
-    held: BTreeMap<(Monotonic, u64), (SocketAddr, Vec<u8>)>,
+    held: BTreeMap<(Monotonic, u64), (PeerAddr, Vec<u8>)>,
+    held_max: usize,
+    /// Datagrams held back so far, which keeps those of one instant in order.
     count: u64,
+    rng: Xoshiro256PlusPlus,
 }
 
-impl Nothing for FaultLab {
-    const NOTHING: &'static Self = &Self { rules: Vec::new(), held: BTreeMap::new(), count: 0 };
-}
+impl Faults {
+    /// A stage without rules behind the node of this configuration. What it does follows from the
+    /// same seed, and it holds back up to
+    /// [`Limits::delayed_datagrams_max`](crate::Limits::delayed_datagrams_max) datagrams.
+    #[must_use]
+    pub fn new(config: &Config) -> Self {
+        // Other numbers than those that the node itself draws.
+        let rng = Xoshiro256PlusPlus::seed_from_u64(config.seed.rotate_left(32) ^ 1);
+        Self {
+            node: config.node,
+            rules: Vec::new(),
+            held: BTreeMap::new(),
+            held_max: config.limits.delayed_datagrams_max,
+            count: 0,
+            rng,
+        }
+    }
 
-impl FaultLab {
-    /// Replaces the rules. What is held back already stays so.
-    pub(crate) fn set(&mut self, rules: Vec<FaultRule>) {
-        self.rules = rules;
+    /// Replaces the rules. Those about other senders are left out. What is held back stays so.
+    pub fn set(&mut self, rules: &[FaultRule]) {
+        let mine = rules.iter().filter(|rule| rule.concerns_sender(self.node));
+        self.rules = mine.cloned().collect();
     }
 
     /// The rules in force.
-    pub(crate) fn rules(&self) -> &[FaultRule] {
+    #[must_use]
+    pub fn rules(&self) -> &[FaultRule] {
         &self.rules
     }
 
     /// Whether anything is held back.
-    pub(crate) fn holds_any(&self) -> bool {
+    #[must_use]
+    pub fn holds_any(&self) -> bool {
         !self.held.is_empty()
     }
 
-    /// Whether there is nothing to do: no rule, and nothing held back.
-    pub(crate) fn is_idle(&self) -> bool {
-        self.rules.is_empty() && self.held.is_empty()
+    /// When the next datagram that is held back is due.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Monotonic> {
+        self.held.first_key_value().map(|((at, _), _)| *at)
     }
 
-    /// Decides over one datagram; a copy to be sent later is kept here.
-    pub(crate) fn treat(
+    /// Mistreats the datagrams of a flush, and adds those whose delay is over before them.
+    pub fn treat(&mut self, now: Monotonic, out: &mut Outputs) -> FaultCounts {
+        let mut counts = FaultCounts::default();
+        if self.rules.is_empty() && self.held.is_empty() {
+            return counts;
+        }
+        let treated = std::mem::take(&mut out.datagrams);
+        while let Some(first) = self.held.first_entry().filter(|first| first.key().0 <= now) {
+            let (to, bytes) = first.remove();
+            out.push(to, &bytes);
+        }
+        for (to, range) in treated {
+            self.treat_one(now, to, range, out, &mut counts);
+        }
+        counts
+    }
+
+    fn treat_one(
         &mut self,
         now: Monotonic,
-        to: (NodeId, SocketAddr),
-        bytes: &[u8],
-        held_max: usize,
-        rng: &mut impl Rng,
-    ) -> Fate {
-        let rules = self.rules.iter().filter(|rule| rule.concerns_receiver(to.0));
-        let Some(decided) = decide(rules.map(|rule| rule.effect), bytes, rng) else {
-            return Fate { touched: true, ..Fate::default() };
+        to: PeerAddr,
+        range: Range<usize>,
+        out: &mut Outputs,
+        counts: &mut FaultCounts,
+    ) {
+        let rules = self.rules.iter().filter(|rule| rule.concerns_receiver(to.node));
+        let bytes = &out.bytes[range.clone()];
+        let decided = decide(rules.map(|rule| rule.effect), bytes, &mut self.rng);
+        let Some(Decision { copies, delay, changed }) = decided else {
+            counts.applied += 1;
+            return;
         };
-        let Decision { copies, delay, changed } = decided;
-        let mut fate = Fate { changed, ..Fate::default() };
-        fate.touched = copies > 1 || !delay.is_zero() || fate.changed.is_some();
-        if delay.is_zero() {
-            fate.send_now = copies;
-            return fate;
-        }
+        counts.applied += u64::from(copies > 1 || !delay.is_zero() || changed.is_some());
         for _ in 0..copies {
-            if self.held.len() >= held_max {
-                fate.overflowed = true;
-                continue;
+            match &changed {
+                _ if !delay.is_zero() && self.held.len() >= self.held_max => counts.overflowed += 1,
+                _ if !delay.is_zero() => {
+                    self.count += 1;
+                    let bytes = changed.clone().unwrap_or_else(|| out.bytes[range.clone()].into());
+                    self.held.insert((now + delay, self.count), (to, bytes));
+                }
+                Some(changed) => out.push(to, changed),
+                None => out.datagrams.push((to, range.clone())),
             }
-            self.count += 1;
-            let bytes = fate.changed.clone().unwrap_or_else(|| bytes.to_vec());
-            self.held.insert((now + delay, self.count), (to.1, bytes));
-        }
-        fate
-    }
-
-    /// Takes out a datagram whose delay is over.
-    pub(crate) fn release(&mut self, now: Monotonic) -> Option<(SocketAddr, Vec<u8>)> {
-        let first = self.held.first_entry()?;
-        (first.key().0 <= now).then(|| first.remove())
-    }
-
-    /// Notes when the next one is to be released.
-    pub(crate) fn note_due(&self, due: &mut Due) {
-        if let Some(((at, _), _)) = self.held.first_key_value() {
-            due.at(*at);
         }
     }
 }
@@ -206,56 +231,75 @@ fn happens(probability: f64, rng: &mut impl Rng) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use rand::SeedableRng;
-    use rand::rngs::Xoshiro256PlusPlus;
 
-    fn lab(effect: Effect) -> FaultLab {
-        let mut lab = FaultLab::default();
-        lab.set(vec![FaultRule { from: vec![], to: vec![(2, 4)], effect }]);
-        lab
+    fn empty() -> Faults {
+        let mut config = Config::new(NodeId(1), crate::Key([7; 32]), 1);
+        config.limits_mut().delayed_datagrams_max = 3;
+        Faults::new(&config)
     }
 
-    fn treat(lab: &mut FaultLab, to: u32, rng: &mut Xoshiro256PlusPlus) -> Fate {
-        let to = (NodeId(to), SocketAddr::from(([127, 0, 0, 1], 7000)));
-        lab.treat(Monotonic(0), to, b"datagram", 3, rng)
+    fn stage(effect: Effect) -> Faults {
+        let mut stage = empty();
+        stage.set(&[FaultRule { from: vec![], to: vec![(2, 4)], effect }]);
+        stage
     }
+
+    /// What is sent of one datagram to this node at this time, and what is counted.
+    fn treat(stage: &mut Faults, to: u32, now: Monotonic) -> (Vec<Vec<u8>>, FaultCounts) {
+        let mut out = Outputs::default();
+        let addr = ([127, 0, 0, 1], 7000).into();
+        if to > 0 {
+            out.push(PeerAddr { node: NodeId(to), addr }, b"datagram");
+        }
+        let counts = stage.treat(now, &mut out);
+        (out.datagrams().map(|(_, bytes)| bytes.to_vec()).collect(), counts)
+    }
+
+    const START: Monotonic = Monotonic(0);
 
     #[test]
     fn a_share_of_what_goes_to_the_named_nodes_is_lost() {
-        let mut rng = Xoshiro256PlusPlus::seed_from_u64(1);
-        let mut lab = lab(Effect { loss: 0.2, ..Effect::default() });
-        let lost = (0..10_000).filter(|_| treat(&mut lab, 3, &mut rng).send_now == 0).count();
+        let mut stage = stage(Effect { loss: 0.2, ..Effect::default() });
+        let lost = (0..10_000).filter(|_| treat(&mut stage, 3, START).0.is_empty()).count();
         assert!((1_800..2_200).contains(&lost), "{lost}");
-        assert!((0..100).all(|_| treat(&mut lab, 5, &mut rng).send_now == 1));
+        assert!((0..100).all(|_| treat(&mut stage, 5, START).0.len() == 1));
+    }
+
+    #[test]
+    fn rules_about_other_senders_are_left_out() {
+        let mut stage = empty();
+        let effect = Effect { loss: 1.0, ..Effect::default() };
+        stage.set(&[FaultRule { from: vec![(2, 9)], to: vec![], effect }]);
+        assert!(stage.rules().is_empty());
+        assert_eq!(
+            treat(&mut stage, 2, START),
+            (vec![b"datagram".to_vec()], FaultCounts::default())
+        );
     }
 
     #[test]
     fn delayed_datagrams_come_out_in_time_and_within_the_limit() {
-        let mut rng = Xoshiro256PlusPlus::seed_from_u64(1);
         let delay = Duration::from_millis(50);
-        let mut lab = lab(Effect { delay, ..Effect::default() });
+        let mut stage = stage(Effect { delay, ..Effect::default() });
         for _ in 0..3 {
-            assert_eq!(treat(&mut lab, 2, &mut rng).send_now, 0);
+            let counts = FaultCounts { applied: 1, overflowed: 0 };
+            assert_eq!(treat(&mut stage, 2, START), (vec![], counts));
         }
-        assert!(treat(&mut lab, 2, &mut rng).overflowed);
-        let mut due = Due::never();
-        lab.note_due(&mut due);
-        assert_eq!(due.earliest(), Some(Monotonic(0) + delay));
-        assert!(lab.release(Monotonic(0)).is_none());
-        lab.set(vec![]);
-        let after = Monotonic(0) + delay;
-        assert_eq!(std::iter::from_fn(|| lab.release(after)).count(), 3);
-        assert!(lab.is_idle());
+        assert_eq!(treat(&mut stage, 2, START).1.overflowed, 1);
+        assert_eq!(stage.deadline(), Some(START + delay));
+        stage.set(&[]);
+        assert_eq!(treat(&mut stage, 0, START).0.len(), 0, "they are held back all the same");
+        assert_eq!(treat(&mut stage, 0, START + delay).0.len(), 3);
+        assert!(!stage.holds_any());
     }
 
     #[test]
     fn datagrams_are_doubled_and_bits_flipped() {
-        let mut rng = Xoshiro256PlusPlus::seed_from_u64(1);
-        let mut lab = lab(Effect { duplicate: 1.0, corrupt: 1.0, ..Effect::default() });
-        let fate = treat(&mut lab, 2, &mut rng);
-        assert_eq!(fate.send_now, 2);
-        let changed = fate.changed.unwrap();
-        let flipped: u32 = changed.iter().zip(b"datagram").map(|(a, b)| (a ^ b).count_ones()).sum();
+        let mut stage = stage(Effect { duplicate: 1.0, corrupt: 1.0, ..Effect::default() });
+        let (sent, _) = treat(&mut stage, 2, START);
+        assert_eq!(sent.len(), 2);
+        assert_eq!(sent[0], sent[1]);
+        let flipped: u32 = sent[0].iter().zip(b"datagram").map(|(a, b)| (a ^ b).count_ones()).sum();
         assert_eq!(flipped, 1);
     }
 }

@@ -9,6 +9,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 pub(crate) mod by_origin;
+pub(crate) mod link;
 pub(crate) mod numbers;
 pub(crate) mod set;
 
@@ -66,16 +67,9 @@ impl fmt::Display for MessageId {
 }
 
 /// The text is not a message id.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a message id looks like 8.1, or 8.1@2 for the second start of node 8")]
 pub struct ParseIdError;
-
-impl fmt::Display for ParseIdError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a message id looks like 8.1, or 8.1@2 for the second start of node 8")
-    }
-}
-
-impl std::error::Error for ParseIdError {}
 
 impl FromStr for MessageId {
     type Err = ParseIdError;

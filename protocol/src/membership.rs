@@ -1,8 +1,190 @@
-//! Membership: who is linked to whom.
+//! Membership: who is linked to whom, and who is alive.
+//!
+//! It knows peers and their addresses, and no message. What it decides reaches broadcast as a list
+//! of [`LinkChange`]s, which [`Node`](crate::Node) hands over: a link is up, down, or gone.
+//!
+//! | File | What it decides |
+//! |---|---|
+//! | `peers` | the table of peers, and how each stands |
+//! | `liveness` | who is suspected, probed, declared dead |
+//! | `overlay` | heartbeats; links made, given up, closed over the dead |
+//! | `sample` | random other nodes, by Cyclon's shuffle |
+//! | `partition` | whether the overlay has fallen into components |
+//! | `peer_list` | lists of peers in little memory |
 
-pub(crate) mod liveness;
-pub(crate) mod overlay;
-pub(crate) mod partition;
-pub(crate) mod peer_list;
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+
+use crate::config::Config;
+use crate::effects::Effects;
+use crate::ids::link::{Link, LinkChange, LinkState, Sender};
+use crate::ids::{NodeId, PeerAddr};
+use crate::report::PeerInfo;
+use crate::time::timers::{self, Due, Trickle};
+use crate::time::{Monotonic, Now};
+use overlay::Overlay;
+use partition::PartitionDetection;
+use peers::{Peer, Peers, Standing};
+use sample::Sample;
+
+mod liveness;
+mod overlay;
+mod partition;
+mod peer_list;
 pub(crate) mod peers;
-pub(crate) mod sample;
+mod sample;
+
+/// The half of a node that decides who is linked to whom.
+#[derive(Debug)]
+pub(crate) struct Membership {
+    pub(crate) peers: Peers,
+    overlay: Overlay,
+    pub(crate) sample: Sample,
+    partition: PartitionDetection,
+    /// When heartbeats go out.
+    trickle: Trickle,
+    due: Due,
+    /// Told to leave: until when the node stays at most.
+    leaving: Option<Monotonic>,
+    /// What broadcast is yet to be told.
+    changes: Vec<LinkChange>,
+    /// Peers that were sent a heartbeat or a shuffle, and are yet to be sent a summary.
+    greeted: Vec<NodeId>,
+}
+
+impl Membership {
+    /// The neighbours and the sample that a node begins with.
+    pub(crate) fn new(config: &Config, fx: &mut Effects, now: Now) -> Self {
+        let timing = &config.timing;
+        let shuffle_in =
+            timers::between(&mut fx.rng, std::time::Duration::ZERO, timing.shuffle_interval);
+        let mut membership = Self {
+            peers: Peers::default(),
+            overlay: Overlay::new(config.neighbours.len()),
+            sample: Sample::new(&config.sample, now.monotonic + shuffle_in),
+            partition: PartitionDetection::new(fx.me(), now.monotonic),
+            trickle: Trickle::start(now.monotonic, timing.summary_interval_min),
+            due: Due::never(),
+            leaving: None,
+            changes: Vec::new(),
+            greeted: Vec::new(),
+        };
+        let until = now.monotonic + timing.first_contact_timeout;
+        for peer in &config.neighbours {
+            let standing = Standing::Joining { until };
+            membership.peers.ensure(*peer, standing, now.monotonic).original = true;
+            membership.tell_link(peer.node);
+        }
+        membership.due.at(membership.trickle.next());
+        membership
+    }
+
+    /// Does what is due; false if nothing is.
+    pub(crate) fn tick(&mut self, fx: &mut Effects, now: Now) -> bool {
+        if !self.due.take_if_over(now.monotonic) {
+            return false;
+        }
+        self.check_liveness(fx, now);
+        self.beat(fx, now);
+        self.pass_component_on(fx, now, None);
+        self.shuffle(fx, now);
+        if let Some(until) = self.leaving {
+            self.due.at(until.max(now.monotonic + LEAVING_TICK));
+        }
+        true
+    }
+
+    /// When the next tick is due.
+    pub(crate) fn deadline(&self) -> Option<Monotonic> {
+        self.due.earliest()
+    }
+
+    /// Takes out what broadcast is to be told, in order.
+    pub(crate) fn take_changes(&mut self) -> Vec<LinkChange> {
+        std::mem::take(&mut self.changes)
+    }
+
+    /// Takes out the peers that a summary is due to.
+    pub(crate) fn take_greeted(&mut self) -> Vec<NodeId> {
+        std::mem::take(&mut self.greeted)
+    }
+
+    /// The peer as broadcast knows it.
+    pub(crate) fn sender(&self, node: NodeId) -> Option<Sender> {
+        self.peers.get(node).map(|peer| Sender { node, link: peer.link })
+    }
+
+    /// Where a peer is.
+    pub(crate) fn addr_of(&self, node: NodeId) -> Option<SocketAddr> {
+        self.peers.get(node).map(|peer| peer.addr.addr)
+    }
+
+    /// Until when the node stays at most, if it was told to leave.
+    pub(crate) fn leaving(&self) -> Option<Monotonic> {
+        self.leaving
+    }
+
+    /// Something is out of step: heartbeats come more often for a while.
+    pub(crate) fn hurry(&mut self, fx: &mut Effects, now: Now) {
+        let min = fx.config.timing.summary_interval_min;
+        self.trickle.reset(now.monotonic, min, &mut fx.rng);
+        self.due.at(self.trickle.next());
+    }
+
+    /// How many different nodes this one knows of, itself not counted.
+    pub(crate) fn known_nodes(&self, me: NodeId) -> u64 {
+        let peers = self.peers.iter().map(|peer| peer.addr);
+        let theirs = self.peers.iter().flat_map(|peer| peer.neighbours.iter());
+        let all = peers.chain(theirs).chain(self.sample.iter()).map(|peer: PeerAddr| peer.node);
+        let all: BTreeSet<NodeId> = all.collect();
+        all.len() as u64 - u64::from(all.contains(&me))
+    }
+
+    /// The neighbours as people see them, past ones included; what is in flight to each, broadcast
+    /// knows.
+    pub(crate) fn neighbours(&self) -> Vec<PeerInfo> {
+        let info = |peer: &Peer| {
+            Some(PeerInfo {
+                node: peer.addr.node,
+                addr: peer.addr.addr,
+                state: peer.state()?,
+                neighbours: peer.neighbours.to_vec(),
+                in_flight: 0,
+                ack_time_us: None,
+            })
+        };
+        self.peers.iter().filter_map(info).collect()
+    }
+
+    /// Gives back the memory that is kept for what broadcast is told next.
+    pub(crate) fn release_buffers(&mut self) {
+        debug_assert!(self.changes.is_empty(), "broadcast is told first");
+        self.changes = Vec::new();
+        self.greeted = Vec::new();
+    }
+
+    /// Tells broadcast how the link to a peer is now.
+    fn tell_link(&mut self, node: NodeId) {
+        let Some(peer) = self.peers.get(node) else { return };
+        let state = match peer.standing {
+            Standing::Joining { .. } if peer.original => Some(LinkState::Joining),
+            Standing::Alive => Some(LinkState::Alive),
+            Standing::Suspected { .. } => Some(LinkState::Silent),
+            _ => None,
+        };
+        self.changes.push(match (state, peer.standing) {
+            (Some(state), _) => LinkChange::Up(Link { id: peer.link, node, state }),
+            (None, Standing::Dead { .. } | Standing::Removed) => LinkChange::Gone(node),
+            (None, _) => LinkChange::Down(node),
+        });
+    }
+
+    /// Forgets a peer.
+    fn forget(&mut self, node: NodeId) {
+        self.peers.remove(node);
+        self.changes.push(LinkChange::Gone(node));
+    }
+}
+
+/// How often a node that leaves looks whether it may end.
+const LEAVING_TICK: std::time::Duration = std::time::Duration::from_millis(10);

@@ -1,117 +1,47 @@
 //! One node of the network: the doors in, and which part answers what.
+//!
+//! A datagram is opened here, its sender noted by membership, and each of its frames handed to one
+//! `on_…` method of membership or broadcast: the two `match`es below are the protocol's list of
+//! frames. After each frame, what membership changed about links is told to broadcast.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
-use std::time::Duration;
 
-use rand::SeedableRng;
-use rand::rngs::Xoshiro256PlusPlus;
-
-use crate::broadcast::reconcile::Recent;
-use crate::broadcast::repair::Repair;
-use crate::broadcast::send_window::SendWindow;
-use crate::broadcast::store::Store;
-use crate::config::{Config, Settings};
-use crate::datagram::outbox::{Outbox, Outputs, Packed};
-use crate::datagram::wire::{self, Dropped, Frame};
-use crate::faults::{FaultLab, FaultRule};
-use crate::ids::{MessageId, NodeId, Origin, PeerAddr};
-use crate::membership::overlay::Overlay;
-use crate::membership::partition::PartitionDetection;
-use crate::membership::peers::{Peer, Peers, Standing};
-use crate::rare::Rare;
+use crate::broadcast::{self, Broadcast};
+use crate::config::Config;
+use crate::datagram::outbox::Outputs;
+use crate::datagram::wire::{self, Dropped, Frame, Rumor};
+use crate::effects::Effects;
+use crate::faults::FaultCounts;
+use crate::ids::{MessageId, NodeId, PeerAddr};
+use crate::membership::Membership;
 use crate::report::{
-    Event, Holding, MessageInfo, MessagePage, MessageQuery, PeerInfo, Status, Tally,
+    Event, Holding, MessageInfo, MessagePage, MessageQuery, PeerInfo, Refused, Status,
 };
-use crate::time::timers::{self, Due, Trickle};
 use crate::time::{Monotonic, Now};
 
-/// How often a node that leaves looks whether it may end.
-const LEAVING_TICK: Duration = Duration::from_millis(10);
-
-/// Where the copies of a message that came alone go at once, and who sends them then; `None`: they
-/// wait for the flush.
-pub(crate) type AtOnce<'a> = Option<(&'a mut Outputs, &'a mut dyn FnMut(&mut Outputs))>;
-
-/// One node of the network.
+/// One node of the network. The [crate's documentation](crate) says how to drive it.
 #[derive(Debug)]
 pub struct Node {
-    pub(crate) config: Settings,
-    pub(crate) rng: Xoshiro256PlusPlus,
-    pub(crate) store: Store,
-    pub(crate) peers: Peers,
-    pub(crate) overlay: Overlay,
-    pub(crate) repair: Rare<Repair>,
-    pub(crate) recent: Recent,
-    /// When summaries and heartbeats go out.
-    pub(crate) trickle: Trickle,
-    /// When anything is due but messages that do not settle.
-    pub(crate) due: Due,
-    /// When to look after these: a message that settles in time need not wake anybody.
-    pub(crate) ack_due: Due,
-    /// Told to leave: until when to wait for messages to settle.
-    pub(crate) leaving: Option<Monotonic>,
-    /// Whether there is room for new texts.
-    pub(crate) window: SendWindow,
-    pub(crate) outbox: Rare<Outbox>,
-    pub(crate) faults: Rare<FaultLab>,
-    pub(crate) counters: Tally,
+    pub(crate) fx: Effects,
+    pub(crate) membership: Membership,
+    pub(crate) broadcast: Broadcast,
     /// The limits that were told to be hit.
-    pub(crate) limits_told: BTreeSet<&'static str>,
-    pub(crate) events: Vec<Event>,
-    /// Whether events of messages are told, which hold the text.
-    pub(crate) tells_messages: bool,
-    /// The sequence number of the last message that started here.
-    pub(crate) sequence: u64,
+    limits_told: BTreeSet<&'static str>,
 }
 
+/// Where the copies of a new message go before it is recorded, and what sends them.
+type AtOnce<'a> = (&'a mut Outputs, &'a mut dyn FnMut(&mut Outputs));
+
 impl Node {
-    /// A node that starts now.
+    /// A node that starts now. [`Config::validate`] says whether the configuration makes sense.
     #[must_use]
-    pub fn new(mut config: Config, now: Now) -> Self {
-        let mut rng = Xoshiro256PlusPlus::seed_from_u64(config.seed);
-        let timing = &config.timing;
-        let trickle = Trickle::start(now.monotonic, timing.summary_interval_min);
-        let shuffle_in = timers::between(&mut rng, Duration::ZERO, timing.shuffle_interval);
-        let overlay = Overlay::new(
-            config.neighbours.len(),
-            &config.sample,
-            now.monotonic + shuffle_in,
-            PartitionDetection::new(
-                Origin { node: config.node, incarnation: config.incarnation },
-                now.monotonic,
-            ),
-        );
-        let neighbours = std::mem::take(&mut config.neighbours);
-        let faults = std::mem::take(&mut config.faults);
-        let mut node = Self {
-            rng,
-            store: Store::default(),
-            peers: Peers::default(),
-            overlay,
-            repair: Rare::default(),
-            recent: Recent::default(),
-            trickle,
-            due: Due::never(),
-            ack_due: Due::never(),
-            leaving: None,
-            window: SendWindow::default(),
-            outbox: Rare::default(),
-            faults: Rare::default(),
-            counters: Tally::default(),
-            limits_told: BTreeSet::new(),
-            events: Vec::new(),
-            tells_messages: true,
-            sequence: 0,
-            config: Settings::from(config),
-        };
-        let until = now.monotonic + node.config.timing.first_contact_timeout;
-        for peer in neighbours {
-            node.peers.ensure(peer, Standing::Joining { until }, now.monotonic).original = true;
-        }
-        node.peers.relink();
-        node.set_faults(&faults);
-        node.due.at(node.trickle.next());
+    pub fn new(config: &Config, now: Now) -> Self {
+        let mut fx = Effects::new(config);
+        let membership = Membership::new(config, &mut fx, now);
+        let broadcast = Broadcast::new();
+        let mut node = Self { fx, membership, broadcast, limits_told: BTreeSet::new() };
+        node.tell_broadcast(now);
         node
     }
 
@@ -121,10 +51,10 @@ impl Node {
         self.take_in(now, from, bytes, None);
     }
 
-    /// As [`Node::receive`], for a datagram that came alone. If that is a new message and nothing else,
-    /// its first copies are flushed to `out` and handed to `send` before anything else is done: each
-    /// node on the way waits for that. `send` is called once at most; it may clear the datagrams, but
-    /// not the events. What it leaves is there with the next [`Node::flush`].
+    /// As [`Node::receive`], for a datagram that came alone. If that is a new message and nothing
+    /// else, its first copies are flushed to `out` and handed to `send` before the message is
+    /// recorded: each node on the way waits for that. `send` is called once at most. It may clear
+    /// the datagrams, but not the events; what it leaves is there with the next [`Node::flush`].
     pub fn receive_alone(
         &mut self,
         now: Now,
@@ -136,275 +66,335 @@ impl Node {
         self.take_in(now, from, bytes, Some((out, send)));
     }
 
-    pub(crate) fn take_in(
-        &mut self,
-        now: Now,
-        from: SocketAddr,
-        bytes: &[u8],
-        at_once: AtOnce<'_>,
-    ) {
-        self.doubt_itself(now);
-        self.counters.datagrams_received += 1;
-        self.counters.bytes_received += bytes.len() as u64;
+    fn take_in(&mut self, now: Now, from: SocketAddr, bytes: &[u8], at_once: Option<AtOnce<'_>>) {
+        self.membership.doubt_itself(&self.fx, now);
+        self.fx.counters.datagrams_received += 1;
+        self.fx.counters.bytes_received += bytes.len() as u64;
         if bytes.is_empty() {
-            self.counters.dropped_empty += 1;
+            self.fx.counters.dropped_empty += 1;
             return;
         }
-        let datagram = match wire::open(bytes, &self.config.key) {
+        let datagram = match wire::open(bytes, &self.fx.config.key) {
             Ok(datagram) => datagram,
             Err(reason) => return self.count_dropped(reason),
         };
-        if datagram.sender == self.config.node {
-            self.counters.dropped_own += 1;
+        if datagram.sender == self.fx.config.node {
+            self.fx.counters.dropped_own += 1;
             return;
         }
         let sender = PeerAddr { node: datagram.sender, addr: from };
-        if !self.hear(now, sender, datagram.incarnation) {
-            self.counters.dropped_stale += 1;
+        if !self.membership.hear(&mut self.fx, now, sender, datagram.incarnation) {
+            self.fx.counters.dropped_stale += 1;
             return;
         }
+        self.tell_broadcast(now);
         if let [Frame::Rumor(rumor)] = datagram.frames.as_slice() {
-            return self.on_rumor(now, sender.node, rumor, at_once);
+            self.on_rumor(now, sender.node, rumor, at_once);
+        } else {
+            for frame in &datagram.frames {
+                self.on_frame(now, sender.node, frame);
+                self.tell_broadcast(now);
+            }
         }
-        for frame in &datagram.frames {
-            self.on_frame(now, sender.node, frame);
-        }
+        self.send_summaries(now);
     }
 
     /// Hands a frame to its handler.
-    pub(crate) fn on_frame(&mut self, now: Now, from: NodeId, frame: &Frame<'_>) {
+    fn on_frame(&mut self, now: Now, from: NodeId, frame: &Frame<'_>) {
+        let Self { fx, membership, .. } = self;
         match frame {
+            Frame::Beat(beat) => membership.on_beat(fx, now, from, beat),
+            Frame::Neighbours(neighbours) => membership.on_neighbours(fx, from, neighbours),
+            Frame::Unlink => membership.on_unlink(fx, now, from),
+            Frame::Leave => membership.on_leave(fx, now, from),
+            Frame::Probe { on_behalf_of } => membership.on_probe(fx, from, *on_behalf_of),
+            Frame::Answer { on_behalf_of } => membership.on_answer(fx, from, *on_behalf_of),
+            Frame::ProbeFor { target } => membership.on_probe_for(fx, now, from, *target),
+            Frame::Vouch { node } => membership.on_vouch(fx, now, *node),
+            Frame::Shuffle { nodes, answer } => membership.on_shuffle(fx, from, nodes, *answer),
+            Frame::Component(component) => membership.on_component(fx, now, from, component),
             Frame::Rumor(rumor) => self.on_rumor(now, from, rumor, None),
-            Frame::Have(ids) => self.on_have(now, from, ids),
-            Frame::Got(ids) => self.on_got(from, ids),
-            Frame::Want(ids) => self.on_want(now, from, ids),
-            Frame::Summary(summary) => self.on_summary(now, from, summary),
-            Frame::Ranges(ranges) => self.on_ranges(now, from, ranges),
-            Frame::Offer(offer) => self.on_offer(now, from, offer),
-            Frame::Beat(beat) => self.on_beat(now, from, beat),
-            Frame::Neighbours(neighbours) => self.on_neighbours(from, neighbours),
-            Frame::Unlink => self.on_unlink(now, from),
-            Frame::Leave => self.on_leave(now, from),
-            Frame::Probe { on_behalf_of } => self.on_probe(from, *on_behalf_of),
-            Frame::Answer { on_behalf_of } => self.on_answer(from, *on_behalf_of),
-            Frame::ProbeFor { target } => self.on_probe_for(now, from, *target),
-            Frame::Vouch { node } => self.on_vouch(now, *node),
-            Frame::Shuffle { nodes, answer } => self.on_shuffle(from, nodes, *answer),
-            Frame::Component(root) => self.on_component(now, from, root),
-            Frame::BackPressure(back_pressure) => self.on_back_pressure(now, from, *back_pressure),
+            frame => self.on_broadcast_frame(now, from, frame),
+        }
+    }
+
+    /// Hands a frame that is about messages to its handler.
+    fn on_broadcast_frame(&mut self, now: Now, from: NodeId, frame: &Frame<'_>) {
+        let Some(from) = self.membership.sender(from) else { return };
+        let Self { fx, broadcast, .. } = self;
+        match frame {
+            Frame::Have(ids) => broadcast.on_have(fx, now, from, ids),
+            Frame::Got(ids) => broadcast.on_got(from, ids),
+            Frame::Want(ids) => broadcast.on_want(fx, now, from, ids),
+            Frame::Summary(summary) => broadcast.on_summary(fx, now, from, summary),
+            Frame::Ranges(ranges) => broadcast.on_ranges(fx, now, from, ranges),
+            Frame::Offer(offer) => broadcast.on_offer(fx, now, from, offer),
+            Frame::BackPressure(word) => broadcast.on_back_pressure(fx, now, from.node, *word),
+            _ => unreachable!("membership takes all other frames"),
+        }
+    }
+
+    /// Hands a copy of a message to broadcast, and has what it leads to sent at once, if told so.
+    fn on_rumor(&mut self, now: Now, from: NodeId, rumor: &Rumor<'_>, at_once: Option<AtOnce<'_>>) {
+        let Some(from) = self.membership.sender(from) else { return };
+        let Self { fx, membership, broadcast, .. } = self;
+        let Some((out, send)) = at_once else {
+            return broadcast.on_rumor(fx, now, from, rumor, None);
+        };
+        let mut send_now = |fx: &mut Effects| {
+            fx.flush(|node| membership.addr_of(node), out);
+            if !out.datagrams.is_empty() {
+                send(out);
+            }
+        };
+        broadcast.on_rumor(fx, now, from, rumor, Some(&mut send_now));
+    }
+
+    /// Tells broadcast what membership changed, and membership whether broadcast is out of step.
+    fn tell_broadcast(&mut self, now: Now) {
+        for change in self.membership.take_changes() {
+            self.broadcast.on_link_change(now, change);
+        }
+        if self.broadcast.take_out_of_step() {
+            self.membership.hurry(&mut self.fx, now);
+        }
+    }
+
+    /// Has broadcast send a summary to each peer that membership just greeted.
+    fn send_summaries(&mut self, now: Now) {
+        let greeted = self.membership.take_greeted();
+        if !greeted.is_empty() {
+            self.broadcast.send_summaries(&mut self.fx, now, &greeted);
         }
     }
 
     /// Does what is due.
     pub fn tick(&mut self, now: Now) {
-        self.doubt_itself(now);
-        let in_flight = self.ack_due.take_if_over(now.monotonic);
-        if in_flight {
-            self.ask_about_in_flight(now);
-        }
-        if !self.due.take_if_over(now.monotonic) {
-            return;
-        }
-        if !in_flight {
-            self.ask_about_in_flight(now);
-        }
-        self.ask_again(now);
-        self.send_replies(now);
-        self.check_liveness(now);
-        self.beat(now);
-        self.pass_component_on(now, None);
-        self.shuffle(now);
-        self.faults.note_due(&mut self.due);
-        self.note_end_of_back_pressure(now);
-        if let Some(until) = self.leaving {
-            self.due.at(until.max(now.monotonic + LEAVING_TICK));
+        self.membership.doubt_itself(&self.fx, now);
+        let heartbeat = self.membership.tick(&mut self.fx, now);
+        self.tell_broadcast(now);
+        self.send_summaries(now);
+        self.broadcast.tick(&mut self.fx, now, heartbeat);
+        self.tell_broadcast(now);
+        if heartbeat {
+            self.tell_limits();
         }
     }
 
     /// When the driver owes the next [`Node::tick`]; `None`: never. May be early, never late.
     #[must_use]
     pub fn deadline(&self) -> Option<Monotonic> {
-        let all = [self.due.earliest(), self.ack_due.earliest()];
+        let all = [self.membership.deadline(), self.broadcast.deadline()];
         all.into_iter().flatten().min()
     }
 
     /// Appends what is to be sent and told to `out`.
-    pub fn flush(&mut self, now: Now, out: &mut Outputs) {
-        out.events.append(&mut self.events);
-        let is_empty = self.outbox.is_empty();
-        if !is_empty {
-            self.outbox.pack(&self.config, out, &mut self.counters);
-        }
-        if !self.faults.is_idle() {
-            return self.flush_faulty(now, out);
-        }
-        if !is_empty {
-            for packed in self.outbox.take_packed() {
-                out.push(packed.to.addr, packed.range);
-            }
-        }
+    pub fn flush(&mut self, out: &mut Outputs) {
+        let Self { fx, membership, .. } = self;
+        fx.flush(|node| membership.addr_of(node), out);
     }
 
-    /// Gives back the memory that is kept for the next flush. For who drives very many nodes.
-    pub fn release_buffers(&mut self) {
-        debug_assert!(self.outbox.is_empty(), "what waits is packed first");
-        self.outbox = Rare::default();
-        self.events = Vec::new();
-        for peer in self.peers.iter_mut().filter(|peer| peer.in_flight.messages == 0) {
-            peer.in_flight.pending = VecDeque::new();
+    /// Accepts a message for all nodes, to be passed on in up to `relays` copies a link. From
+    /// now on it is delivered to every node that can be reached.
+    ///
+    /// # Errors
+    ///
+    /// [`Refused`] says why not; nothing changed then but a counter. [`Refused::Full`] is no
+    /// failure: offer the message again after the next datagram or tick.
+    pub fn send(&mut self, now: Now, payload: &[u8], relays: u8) -> Result<MessageId, Refused> {
+        self.check(payload, relays)?;
+        if self.broadcast.send_window(&self.fx, now) == 0 {
+            self.count_held_up();
+            return Err(Refused::Full);
         }
+        Ok(self.broadcast.send(&mut self.fx, now, payload, relays))
     }
 
-    /// As [`Node::flush`], with injected faults in force.
-    pub(crate) fn flush_faulty(&mut self, now: Now, out: &mut Outputs) {
-        let Self { faults, outbox, config, rng, counters, due, .. } = self;
-        while let Some((to, bytes)) = faults.release(now.monotonic) {
-            out.push_bytes(to, &bytes);
-        }
-        let held_max = config.limits.delayed_datagrams_max;
-        for Packed { to, range } in outbox.take_packed() {
-            let bytes = &out.bytes[range.clone()];
-            let fate = faults.treat(now.monotonic, (to.node, to.addr), bytes, held_max, rng);
-            counters.faults_applied += u64::from(fate.touched);
-            counters.limit_delayed_dropped += u64::from(fate.overflowed);
-            for _ in 0..fate.send_now {
-                match &fate.changed {
-                    Some(changed) => out.push_bytes(to.addr, changed),
-                    None => out.push(to.addr, range.clone()),
-                }
-            }
-        }
-        faults.note_due(due);
+    /// As [`Node::send`], whether the send window is open or not: for a driver whose caller has
+    /// waited long enough. What is sent so may push out messages that not every node has.
+    ///
+    /// # Errors
+    ///
+    /// As [`Node::send`], but for [`Refused::Full`].
+    pub fn send_anyway(
+        &mut self,
+        now: Now,
+        payload: &[u8],
+        relays: u8,
+    ) -> Result<MessageId, Refused> {
+        self.check(payload, relays)?;
+        Ok(self.broadcast.send(&mut self.fx, now, payload, relays))
     }
 
-    /// Replaces the rules by which this node mistreats what it sends; those that are about
-    /// other senders are left out. None: no faults.
-    pub fn set_faults(&mut self, rules: &[FaultRule]) {
-        let mine = rules.iter().filter(|rule| rule.concerns_sender(self.config.node));
-        let mine: Vec<FaultRule> = mine.cloned().collect();
-        if self.faults.rules() != mine {
-            self.faults.set(mine);
+    fn check(&mut self, payload: &[u8], relays: u8) -> Result<(), Refused> {
+        if self.is_leaving() {
+            return Err(Refused::Leaving);
         }
+        broadcast::check(&mut self.fx, payload, relays)
     }
 
-    /// Whether [`Event::Accepted`] and [`Event::Delivered`] are told, as they are at first. Each
-    /// holds a copy of the text, which is a waste where nobody listens.
-    pub fn tell_messages(&mut self, tell: bool) {
-        if tell != self.tells_messages {
-            self.tells_messages = tell;
-        }
-    }
-
-    /// The rules in force.
+    /// How many more messages [`Node::send`] takes now. Long messages close the window sooner, so
+    /// ask after each.
     #[must_use]
-    pub fn faults(&self) -> &[FaultRule] {
-        self.faults.rules()
+    pub fn send_window(&mut self, now: Now) -> usize {
+        self.broadcast.send_window(&self.fx, now)
+    }
+
+    /// How many messages the send window has room for while nothing is in flight: less than
+    /// [`Node::send_window_max`] until the network turns out to carry as much.
+    #[must_use]
+    pub fn send_window_now(&self) -> usize {
+        self.broadcast.send_window_size(&self.fx.config.limits)
+    }
+
+    /// The largest send window: [`Limits::in_flight_max`](crate::Limits::in_flight_max), or less
+    /// where few messages are retained.
+    #[must_use]
+    pub fn send_window_max(&self) -> usize {
+        broadcast::window_max(&self.fx.config.limits)
+    }
+
+    /// Messages that some neighbour, not a silent one, was sent and is not known to have.
+    #[must_use]
+    pub fn in_flight(&self) -> u64 {
+        self.broadcast.in_flight()
+    }
+
+    /// Counts a message, or several, that had to wait for the send window.
+    pub fn count_held_up(&mut self) {
+        self.fx.counters.limit_in_flight_held_up += 1;
+    }
+
+    /// Links up with these peers, in addition to those it has.
+    pub fn link(&mut self, now: Now, peers: &[PeerAddr]) {
+        self.membership.link(&mut self.fx, now, peers);
+        self.tell_broadcast(now);
+    }
+
+    /// Has these neighbours and no others, once the new links stand.
+    pub fn rewire(&mut self, now: Now, peers: &[PeerAddr]) {
+        self.membership.rewire(&mut self.fx, now, peers);
+        self.tell_broadcast(now);
+    }
+
+    /// Begins to leave: the neighbours close ranks at once. What they lack is sent to them
+    /// before [`Node::has_left`] turns true, or until a deadline.
+    pub fn leave(&mut self, now: Now) {
+        self.membership.leave(&mut self.fx, now);
+        self.tell_broadcast(now);
+    }
+
+    /// Whether the node was told to leave, and accepts no more messages.
+    #[must_use]
+    pub fn is_leaving(&self) -> bool {
+        self.membership.leaving().is_some()
     }
 
     /// Whether a node that was told to leave has done what it could, and may end.
     #[must_use]
     pub fn has_left(&self, now: Now) -> bool {
-        self.leaving.is_some_and(|until| {
-            until <= now.monotonic || (self.in_flight() == 0 && !self.faults.holds_any())
-        })
+        let leaving = self.membership.leaving();
+        leaving.is_some_and(|until| until <= now.monotonic || self.in_flight() == 0)
+    }
+
+    /// Whether [`Event::Accepted`] and [`Event::Delivered`] are told, as they are at first. Each
+    /// holds a copy of the payload, which is a waste where nobody listens.
+    pub fn tell_messages(&mut self, tell: bool) {
+        self.broadcast.tell_messages(tell);
     }
 
     /// Marks messages as shown, once they were.
     pub fn mark_shown(&mut self, ids: &[MessageId]) {
-        self.store.mark_shown(ids);
+        self.broadcast.store.mark_shown(ids);
     }
 
     /// A page of messages; see [`MessageQuery`]. Asking marks nothing as shown.
     #[must_use]
     pub fn messages(&self, query: &MessageQuery) -> MessagePage {
-        self.store.page(query, self.config.node)
+        self.broadcast.store.page(query, self.fx.config.node)
     }
 
     /// One message, as this node has it; `None` if it is not held.
     #[must_use]
     pub fn message(&self, id: MessageId) -> Option<MessageInfo> {
-        self.store.info(id, self.config.node)
+        self.broadcast.store.info(id, self.fx.config.node)
     }
 
     /// What this node can say of one message.
     #[must_use]
     pub fn holding(&self, id: MessageId) -> Holding {
-        self.store.holding(id, self.config.node)
+        self.broadcast.store.holding(id, self.fx.config.node)
     }
 
     /// The neighbours, past ones included.
     #[must_use]
     pub fn peers(&self) -> Vec<PeerInfo> {
-        let info = |peer: &Peer| {
-            Some(PeerInfo {
-                node: peer.addr.node,
-                addr: peer.addr.addr,
-                state: peer.state()?,
-                neighbours: peer.neighbours.to_vec(),
-                in_flight: peer.in_flight.messages,
-                ack_time_us: peer
-                    .in_flight
-                    .smoothed
-                    .map(|time| u64::try_from(time.as_micros()).unwrap_or(u64::MAX)),
-            })
-        };
-        self.peers.iter().filter_map(info).collect()
+        let mut peers = self.membership.neighbours();
+        for peer in &mut peers {
+            let (in_flight, ack_time) = self.broadcast.in_flight_to(peer.node);
+            peer.in_flight = in_flight;
+            let micros = |time: std::time::Duration| time.as_micros().try_into();
+            peer.ack_time_us = ack_time.map(|time| micros(time).unwrap_or(u64::MAX));
+        }
+        peers
     }
 
     /// The node's account of itself.
     #[must_use]
     pub fn status(&self) -> Status {
+        let Self { fx, membership, broadcast, .. } = self;
         Status {
-            node: self.config.node,
-            incarnation: self.config.incarnation,
+            node: fx.config.node,
+            incarnation: fx.config.incarnation,
             peers: self.peers(),
-            sample: self.overlay.sample.to_vec(),
-            known_nodes: self.known_nodes(),
-            messages: self.store.len() as u64,
-            unread: self.store.unread(),
-            retained_bytes: self.store.bytes() as u64,
-            known_messages: self.store.account().count,
-            missing: self.missing(),
-            limits: (*self.config.limits).clone(),
-            counters: self.counters.total(),
+            sample: membership.sample.to_vec(),
+            known_nodes: membership.known_nodes(fx.config.node),
+            messages: broadcast.store.len() as u64,
+            unread: broadcast.store.unread(),
+            retained_bytes: broadcast.store.bytes() as u64,
+            known_messages: broadcast.store.account().count,
+            missing: broadcast.missing(),
+            limits: (*fx.config.limits).clone(),
+            counters: fx.counters.clone(),
         }
     }
 
-    /// How many different nodes this one knows of.
-    pub(crate) fn known_nodes(&self) -> u64 {
-        let peers = self.peers.iter().map(|peer| peer.addr);
-        let theirs = self.peers.iter().flat_map(|peer| peer.neighbours.iter());
-        let sample = self.overlay.sample.iter();
-        let all: BTreeSet<NodeId> =
-            peers.chain(theirs).chain(sample).map(|peer| peer.node).collect();
-        all.len() as u64 - u64::from(all.contains(&self.config.node))
-    }
-
-    /// Tells of each limit that was hit for the first time.
-    pub(crate) fn tell_limits(&mut self) {
-        for (name, count) in self.counters.total().list() {
-            if name.starts_with("limit_") && count > 0 && self.limits_told.insert(name) {
-                self.events.push(Event::LimitHit { limit: name.into() });
-            }
-        }
+    /// Gives back the memory that is kept for the next flush. For drivers of very many nodes.
+    pub fn release_buffers(&mut self) {
+        self.fx.release_buffers();
+        self.membership.release_buffers();
+        self.broadcast.release_buffers();
     }
 
     /// Counts what the driver's socket could not do: lost, like any other datagram.
     pub fn count_socket_errors(&mut self, sending: u64, receiving: u64) {
-        if sending + receiving > 0 {
-            self.counters.send_errors += sending;
-            self.counters.receive_errors += receiving;
+        self.fx.counters.send_errors += sending;
+        self.fx.counters.receive_errors += receiving;
+    }
+
+    /// Counts what the stage of faults behind this node did.
+    pub fn count_faults(&mut self, counts: FaultCounts) {
+        self.fx.counters.faults_applied += counts.applied;
+        self.fx.counters.limit_delayed_dropped += counts.overflowed;
+    }
+
+    /// Tells of each limit that was hit for the first time.
+    fn tell_limits(&mut self) {
+        for (name, count) in self.fx.counters.list() {
+            if name.starts_with("limit_") && count > 0 && self.limits_told.insert(name) {
+                self.fx.events.push(Event::LimitHit { limit: name.into() });
+            }
         }
     }
 
     /// Counts a datagram that was dropped.
-    pub(crate) fn count_dropped(&mut self, reason: Dropped) {
-        let counter = match reason {
-            Dropped::Magic => &mut self.counters.dropped_magic,
-            Dropped::Version => &mut self.counters.dropped_version,
-            Dropped::Tag => &mut self.counters.dropped_tag,
-            Dropped::Malformed => &mut self.counters.dropped_malformed,
-        };
-        *counter += 1;
+    fn count_dropped(&mut self, reason: Dropped) {
+        let counters = &mut self.fx.counters;
+        *match reason {
+            Dropped::Magic => &mut counters.dropped_magic,
+            Dropped::Version => &mut counters.dropped_version,
+            Dropped::Tag => &mut counters.dropped_tag,
+            Dropped::Malformed => &mut counters.dropped_malformed,
+        } += 1;
     }
 }

@@ -1,21 +1,22 @@
 //! What a node tells of itself: answers to questions, events, counters. Plain values.
 
+use std::borrow::Cow;
 use std::net::SocketAddr;
-use std::ops::{Deref, DerefMut};
 
 use serde::{Deserialize, Serialize};
 
 use crate::config::{Limits, RELAYS_MAX};
 use crate::ids::{Incarnation, MessageId, NodeId, Path, PeerAddr};
-use crate::rare::{Nothing, Rare};
 use crate::time::Wall;
 
 /// Why a text was not accepted. Nothing changed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
 pub enum Refused {
     /// It has no characters.
+    #[error("the message is empty")]
     Empty,
     /// It is longer than a datagram carries.
+    #[error("the message has {bytes} bytes, and a datagram carries {bytes_max}")]
     TooLong {
         /// Its length in bytes.
         bytes: usize,
@@ -23,30 +24,20 @@ pub enum Refused {
         bytes_max: usize,
     },
     /// The relays limit is outside 1 to [`RELAYS_MAX`].
+    #[error("the relays limit is {relays}, and must be from 1 to {RELAYS_MAX}")]
     Relays {
         /// What was asked for.
         relays: u8,
     },
     /// The node is leaving the network.
+    #[error("the node is leaving the network")]
     Leaving,
+    /// The send window is closed: too much of what was sent before is still in flight, here or
+    /// somewhere in the network. Keep the message, and offer it again after the next datagram or
+    /// tick. Nothing is lost by waiting; to go on regardless would overrun the network.
+    #[error("the send window is closed")]
+    Full,
 }
-
-impl std::fmt::Display for Refused {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Empty => f.write_str("the message is empty"),
-            Self::TooLong { bytes, bytes_max } => {
-                write!(f, "the message has {bytes} bytes, and a datagram carries {bytes_max}")
-            }
-            Self::Relays { relays } => {
-                write!(f, "the relays limit is {relays}, and must be from 1 to {RELAYS_MAX}")
-            }
-            Self::Leaving => f.write_str("the node is leaving the network"),
-        }
-    }
-}
-
-impl std::error::Error for Refused {}
 
 /// Which messages to tell of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -84,8 +75,8 @@ pub struct MessagePage {
 pub struct MessageInfo {
     /// Its name.
     pub id: MessageId,
-    /// Its text.
-    pub text: String,
+    /// Its payload: what was handed to its origin.
+    pub payload: Vec<u8>,
     /// When its origin accepted it, by the origin's wall clock.
     pub sent_at: Wall,
     /// When the first copy arrived, by this node's wall clock.
@@ -108,6 +99,14 @@ pub struct MessageInfo {
     pub bytes_sent: u64,
     /// Copies received, the first included.
     pub copies_received: u32,
+}
+
+impl MessageInfo {
+    /// The payload as text. Bytes that are no UTF-8 are shown as such.
+    #[must_use]
+    pub fn text(&self) -> Cow<'_, str> {
+        String::from_utf8_lossy(&self.payload)
+    }
 }
 
 /// What a node can say of one message.
@@ -192,196 +191,133 @@ pub struct Status {
     pub counters: Counters,
 }
 
-/// Declares the counters once: the struct, their sum, their list by name, and the form in which
-/// a node keeps them.
+/// Declares the counters once: the struct, their sum, their list by name.
 macro_rules! counters {
-    (
-        often { $($(#[$often_doc:meta])* $often:ident,)* }
-        seldom { $($(#[$seldom_doc:meta])* $seldom:ident,)* }
-    ) => {
+    ($($(#[$doc:meta])* $name:ident,)*) => {
         /// What a node counts from its start on. All are totals.
         #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
         pub struct Counters {
-            $($(#[$often_doc])* pub $often: u64,)*
-            $($(#[$seldom_doc])* pub $seldom: u64,)*
+            $($(#[$doc])* pub $name: u64,)*
         }
 
         impl Counters {
             /// Adds another node's counts to these.
             pub fn add(&mut self, other: &Self) {
-                $(self.$often += other.$often;)*
-                $(self.$seldom += other.$seldom;)*
+                $(self.$name += other.$name;)*
             }
 
             /// Each counter with its name, in the order of declaration.
             #[must_use]
             pub fn list(&self) -> Vec<(&'static str, u64)> {
-                vec![
-                    $((stringify!($often), self.$often),)*
-                    $((stringify!($seldom), self.$seldom),)*
-                ]
+                vec![$((stringify!($name), self.$name),)*]
             }
-        }
-
-        /// [`Counters`] as a node keeps them: those that seldom count take no memory before. To add
-        /// zero to one of these would change nothing but that.
-        #[derive(Debug, Default)]
-        pub(crate) struct Tally {
-            $(pub(crate) $often: u64,)*
-            seldom: Rare<Seldom>,
-        }
-
-        impl Tally {
-            /// All of them.
-            pub(crate) fn total(&self) -> Counters {
-                Counters {
-                    $($often: self.$often,)*
-                    $($seldom: self.seldom.$seldom,)*
-                }
-            }
-        }
-
-        /// The counters that mostly stay at zero; each is reached as one of the [`Tally`].
-        #[derive(Debug, Default)]
-        pub(crate) struct Seldom {
-            $(pub(crate) $seldom: u64,)*
-        }
-
-        impl Nothing for Seldom {
-            const NOTHING: &'static Self = &Self { $($seldom: 0,)* };
         }
     };
 }
 
-#[cfg(test)]
-impl Tally {
-    /// Whether those that seldom count take no memory.
-    pub(crate) fn is_small(&self) -> bool {
-        self.seldom.is_untouched()
-    }
-}
-
-impl Deref for Tally {
-    type Target = Seldom;
-
-    fn deref(&self) -> &Seldom {
-        &self.seldom
-    }
-}
-
-impl DerefMut for Tally {
-    fn deref_mut(&mut self) -> &mut Seldom {
-        &mut self.seldom
-    }
-}
-
 counters! {
-    often {
-        /// Datagrams handed to the socket.
-        datagrams_sent,
-        /// Their bytes.
-        bytes_sent,
-        /// Datagrams that came in, whatever they held.
-        datagrams_received,
-        /// Their bytes.
-        bytes_received,
-        /// Flood copies sent.
-        rumors_sent,
-        /// Their bytes, as frames.
-        rumor_bytes_sent,
-        /// Datagrams sent that held at least one rumor.
-        rumor_datagrams_sent,
-        /// Copies received, repaired ones included.
-        rumors_received,
-        /// Copies received of messages already here.
-        rumors_duplicate,
-        /// Messages delivered: the first copy of each, and those that started here.
-        delivered,
-        /// Messages that started here.
-        accepted,
-        /// Rumors sent because they were asked for.
-        repairs_sent,
-        /// Rumors received because they were asked for.
-        repairs_received,
-        /// Datagrams sent that held only control frames.
-        control_datagrams_sent,
-        /// Their bytes.
-        control_bytes_sent,
-        /// Summaries sent.
-        summaries_sent,
-    }
-    seldom {
-        /// Summaries that differed from our own account.
-        summaries_differing,
-        /// Range listings sent.
-        ranges_sent,
-        /// Questions about in_flight messages sent.
-        haves_sent,
-        /// Requests for messages sent.
-        wants_sent,
-        /// Requests to take in no new texts for a moment, started here or passed on.
-        back_pressure_sent,
-        /// Probes sent, direct and through others.
-        probes_sent,
-        /// Neighbours that came under suspicion.
-        peers_suspected,
-        /// Neighbours declared dead.
-        peers_dead,
-        /// Dead peers that came back.
-        peers_returned,
-        /// Links made after the start.
-        links_made,
-        /// Links dropped while their other end lived.
-        links_dropped,
-        /// Dropped: empty, and not our own wake-up call.
-        dropped_empty,
-        /// Dropped: too short, or without our magic bytes.
-        dropped_magic,
-        /// Dropped: another version of the wire format.
-        dropped_version,
-        /// Dropped: the tag is not of this network's key.
-        dropped_tag,
-        /// Dropped: well tagged, but malformed.
-        dropped_malformed,
-        /// Dropped: claims to come from this very node.
-        dropped_own,
-        /// Dropped: from an earlier incarnation of its sender.
-        dropped_stale,
-        /// Rumors dropped: text or path beyond a limit of this node.
-        dropped_oversize,
-        /// Datagrams the socket refused to send: lost, like any other.
-        send_errors,
-        /// Errors of the socket while receiving.
-        receive_errors,
-        /// Datagrams dropped, delayed or changed by injected faults.
-        faults_applied,
-        /// Texts refused at submission.
-        limit_text_refused,
-        /// Times that texts handed in had to wait because of [`Limits::in_flight_max`].
-        limit_in_flight_held_up,
-        /// Messages evicted that a neighbour, not a silent one, was not known to have.
-        limit_in_flight_evicted,
-        /// Messages evicted by [`Limits::messages_max`].
-        limit_messages_evicted,
-        /// Messages evicted by [`Limits::retained_bytes_max`].
-        limit_bytes_evicted,
-        /// Paths not kept because of [`Limits::paths_max`].
-        limit_paths_dropped,
-        /// Paths cut in their middle.
-        limit_paths_cut,
-        /// Messages and offers refused by [`Limits::id_ranges_max`].
-        limit_ranges_refused,
-        /// Links refused by [`Limits::neighbours_max`].
-        limit_neighbours_refused,
-        /// Requests cut short by [`Limits::repair_replies_max`].
-        limit_repair_replies_cut,
-        /// Control frames that found no room among what is sent at once.
-        limit_control_dropped,
-        /// Peers forgotten by [`Limits::contacts_max`].
-        limit_contacts_dropped,
-        /// Delayed datagrams dropped by [`Limits::delayed_datagrams_max`].
-        limit_delayed_dropped,
-    }
+    /// Datagrams handed to the socket.
+    datagrams_sent,
+    /// Their bytes.
+    bytes_sent,
+    /// Datagrams that came in, whatever they held.
+    datagrams_received,
+    /// Their bytes.
+    bytes_received,
+    /// Flood copies sent.
+    rumors_sent,
+    /// Their bytes, as frames.
+    rumor_bytes_sent,
+    /// Datagrams sent that held at least one rumor.
+    rumor_datagrams_sent,
+    /// Copies received, repaired ones included.
+    rumors_received,
+    /// Copies received of messages already here.
+    rumors_duplicate,
+    /// Messages delivered: the first copy of each, and those that started here.
+    delivered,
+    /// Messages that started here.
+    accepted,
+    /// Rumors sent because they were asked for.
+    repairs_sent,
+    /// Rumors received because they were asked for.
+    repairs_received,
+    /// Datagrams sent that held only control frames.
+    control_datagrams_sent,
+    /// Their bytes.
+    control_bytes_sent,
+    /// Summaries sent.
+    summaries_sent,
+    /// Summaries that differed from our own account.
+    summaries_differing,
+    /// Range listings sent.
+    ranges_sent,
+    /// Questions about in_flight messages sent.
+    haves_sent,
+    /// Requests for messages sent.
+    wants_sent,
+    /// Requests to take in no new texts for a moment, started here or passed on.
+    back_pressure_sent,
+    /// Probes sent, direct and through others.
+    probes_sent,
+    /// Neighbours that came under suspicion.
+    peers_suspected,
+    /// Neighbours declared dead.
+    peers_dead,
+    /// Dead peers that came back.
+    peers_returned,
+    /// Links made after the start.
+    links_made,
+    /// Links dropped while their other end lived.
+    links_dropped,
+    /// Dropped: empty, and not our own wake-up call.
+    dropped_empty,
+    /// Dropped: too short, or without our magic bytes.
+    dropped_magic,
+    /// Dropped: another version of the wire format.
+    dropped_version,
+    /// Dropped: the tag is not of this network's key.
+    dropped_tag,
+    /// Dropped: well tagged, but malformed.
+    dropped_malformed,
+    /// Dropped: claims to come from this very node.
+    dropped_own,
+    /// Dropped: from an earlier incarnation of its sender.
+    dropped_stale,
+    /// Rumors dropped: text or path beyond a limit of this node.
+    dropped_oversize,
+    /// Datagrams the socket refused to send: lost, like any other.
+    send_errors,
+    /// Errors of the socket while receiving.
+    receive_errors,
+    /// Datagrams dropped, delayed or changed by injected faults.
+    faults_applied,
+    /// Texts refused at submission.
+    limit_text_refused,
+    /// Times that texts handed in had to wait because of [`Limits::in_flight_max`].
+    limit_in_flight_held_up,
+    /// Messages evicted that a neighbour, not a silent one, was not known to have.
+    limit_in_flight_evicted,
+    /// Messages evicted by [`Limits::messages_max`].
+    limit_messages_evicted,
+    /// Messages evicted by [`Limits::retained_bytes_max`].
+    limit_bytes_evicted,
+    /// Paths not kept because of [`Limits::paths_max`].
+    limit_paths_dropped,
+    /// Paths cut in their middle.
+    limit_paths_cut,
+    /// Messages and offers refused by [`Limits::id_ranges_max`].
+    limit_ranges_refused,
+    /// Links refused by [`Limits::neighbours_max`].
+    limit_neighbours_refused,
+    /// Requests cut short by [`Limits::repair_replies_max`].
+    limit_repair_replies_cut,
+    /// Control frames that found no room among what is sent at once.
+    limit_control_dropped,
+    /// Peers forgotten by [`Limits::contacts_max`].
+    limit_contacts_dropped,
+    /// Delayed datagrams dropped by [`Limits::delayed_datagrams_max`].
+    limit_delayed_dropped,
 }
 
 /// Something that happened, told as it happens.
@@ -391,15 +327,15 @@ pub enum Event {
     Accepted {
         /// Its name.
         id: MessageId,
-        /// Its text.
-        text: String,
+        /// Its payload.
+        payload: Vec<u8>,
     },
     /// The first copy of a message came in.
     Delivered {
         /// Its name.
         id: MessageId,
-        /// Its text.
-        text: String,
+        /// Its payload.
+        payload: Vec<u8>,
         /// The neighbour it came from.
         from: NodeId,
         /// The links it crossed.
@@ -445,12 +381,12 @@ pub enum Event {
 }
 
 impl Event {
-    /// The text of the message that it is about; empty for all others.
+    /// The payload of the message that it is about; empty for all others.
     #[must_use]
-    pub fn text(&self) -> &str {
+    pub fn payload(&self) -> &[u8] {
         match self {
-            Self::Accepted { text, .. } | Self::Delivered { text, .. } => text,
-            _ => "",
+            Self::Accepted { payload, .. } | Self::Delivered { payload, .. } => payload,
+            _ => &[],
         }
     }
 }

@@ -131,6 +131,8 @@ impl Error {
                 (Kind::Failed, format!("shorten it to {bytes_max} bytes, or send it in pieces"))
             }
             Refused::Relays { .. } => (Kind::Misused, "choose another number of relays".into()),
+            // Nodes wait before they say so.
+            Refused::Full => (Kind::Failed, "send it again in a moment".into()),
             Refused::Leaving => (Kind::Failed, "hand it to another node".into()),
         };
         let what = format!("node {node} did not accept the message");

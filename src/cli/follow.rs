@@ -136,7 +136,7 @@ impl Told {
     fn bytes(&self) -> usize {
         const LINE_BYTES: usize = 60;
         match self {
-            Self::Event { event, .. } => LINE_BYTES + event.text().len(),
+            Self::Event { event, .. } => LINE_BYTES + event.payload().len(),
             _ => LINE_BYTES,
         }
     }

@@ -64,6 +64,7 @@ fn prepare() -> Result<(NodeSpec, Runtime), Started> {
         .map_err(|error| Started::Failed(format!("cannot understand what to be: {error}")))?;
     let options = Options {
         config: spec.config.clone(),
+        faults: spec.faults.clone(),
         listen: spec.listen,
         tell_messages: false,
         confirm_within: Some(spec.confirm_within),

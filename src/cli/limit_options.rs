@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 
 use crate::cli::Error;
 use crate::network::Settings;
-use crate::protocol::{Limits, Timing, UDP_PAYLOAD_BYTES_MAX};
+use crate::protocol::{ConfigError, Limits, Timing, UDP_PAYLOAD_BYTES_MAX};
 
 /// The options that change a node's limits and intervals.
 #[derive(Debug, Default, clap::Args)]
@@ -45,17 +45,6 @@ const COUNTERS: [(&str, &str); 15] = [
     ("delayed_datagrams_max", "limit_delayed_dropped"),
 ];
 
-/// Pairs of intervals, of which the first is never longer than the second.
-const ORDERED: [(&str, &str); 4] = [
-    ("summary_interval_min", "summary_interval_max"),
-    ("ack_timeout_min", "ack_timeout_max"),
-    ("ack_retry_min", "ack_retry_max"),
-    ("dead_probe_interval_min", "dead_probe_interval_max"),
-];
-
-/// No number is beyond this, so that two may be multiplied; bytes retained may be more.
-const NUMBER_MAX: u64 = u32::MAX as u64;
-
 impl Changes {
     /// What was asked for, for a network of so many nodes; defaults where nothing was.
     pub(crate) fn settings(&self, nodes: u32) -> Result<Settings, Error> {
@@ -64,61 +53,63 @@ impl Changes {
 
     fn limits(&self, nodes: u32) -> Result<Limits, Error> {
         let limits: Limits = changed("limit", &Limits::default(), &self.limits)?;
-        let refuse =
-            |why: String, next: &str| Err(Error::misused("cannot use these limits", why, next));
-        let most = Limits::default().text_bytes_max;
-        if limits.text_bytes_max > most || limits.packed_datagram_bytes_max > UDP_PAYLOAD_BYTES_MAX
-        {
-            let why = format!(
-                "text-bytes-max is at most {most} and packed-datagram-bytes-max at most \
-                 {UDP_PAYLOAD_BYTES_MAX}: more does not fit a datagram"
-            );
-            return refuse(why, "choose smaller ones");
-        }
-        for (name, value) in fields(&limits) {
-            if name != "retained_bytes_max" && value.as_u64() > Some(NUMBER_MAX) {
-                let why = format!("{} is at most {NUMBER_MAX}, and not {value}", hyphened(&name));
-                return refuse(why, "choose a smaller one");
-            }
-        }
-        let (text, retained) = (limits.text_bytes_max, limits.retained_bytes_max);
-        if text > retained {
-            let why = format!(
-                "text-bytes-max is {text} and retained-bytes-max {retained}: a message that is \
-                 accepted must fit what is retained"
-            );
-            return refuse(why, "lower text-bytes-max, or raise retained-bytes-max");
-        }
+        limits.validate().map_err(|error| contradiction(&error))?;
         let ranges = limits.id_ranges_max;
         if (ranges as u64) < u64::from(nodes) {
             let why = format!(
                 "id-ranges-max is {ranges} and there are {nodes} nodes: the messages of each take \
                  one range at least, or they are refused"
             );
-            return refuse(why, "raise id-ranges-max, well above the number of nodes");
+            let next = "raise id-ranges-max, well above the number of nodes";
+            return Err(Error::misused("cannot use these limits", why, next));
         }
         Ok(limits)
     }
 
     fn timing(&self) -> Result<Timing, Error> {
-        let timing = changed("timing", &Timing::default(), &self.timing)?;
-        let fields = fields(&timing);
-        let span = |name: &str| fields.get(name).and_then(as_span);
-        for (least, most) in ORDERED {
-            let (Some(low), Some(high)) = (span(least), span(most)) else { continue };
-            if low > high {
-                let (least, most) = (hyphened(least), hyphened(most));
-                let (low, high) = (spelled(low), spelled(high));
-                return Err(Error::misused(
-                    "cannot use these intervals",
-                    format!(
-                        "{least} is {low} and {most} {high}: the least must not be longer than the most"
-                    ),
-                    format!("lower {least}, or raise {most} with another --timing"),
-                ));
-            }
-        }
+        let timing: Timing = changed("timing", &Timing::default(), &self.timing)?;
+        timing.validate().map_err(|error| contradiction(&error))?;
         Ok(timing)
+    }
+}
+
+/// What the protocol finds wrong with limits or intervals, in the words of the options.
+fn contradiction(error: &ConfigError) -> Error {
+    let limits = |why, next: &str| Error::misused("cannot use these limits", why, next);
+    match *error {
+        ConfigError::TooLarge { limit: "text_bytes_max" | "packed_datagram_bytes_max", .. } => {
+            let most = Limits::default().text_bytes_max;
+            let why = format!(
+                "text-bytes-max is at most {most} and packed-datagram-bytes-max at most \
+                 {UDP_PAYLOAD_BYTES_MAX}: more does not fit a datagram"
+            );
+            limits(why, "choose smaller ones")
+        }
+        ConfigError::TooLarge { limit, value, most } => {
+            let why = format!("{} is at most {most}, and not {value}", hyphened(limit));
+            limits(why, "choose a smaller one")
+        }
+        ConfigError::TextNotRetained { text_bytes_max, retained_bytes_max } => {
+            let why = format!(
+                "text-bytes-max is {text_bytes_max} and retained-bytes-max {retained_bytes_max}: \
+                 a message that is accepted must fit what is retained"
+            );
+            limits(why, "lower text-bytes-max, or raise retained-bytes-max")
+        }
+        ConfigError::Order { least, low, most, high } => {
+            let (least, most) = (hyphened(least), hyphened(most));
+            let (low, high) = (spelled(low), spelled(high));
+            Error::misused(
+                "cannot use these intervals",
+                format!(
+                    "{least} is {low} and {most} {high}: the least must not be longer than the most"
+                ),
+                format!("lower {least}, or raise {most} with another --timing"),
+            )
+        }
+        ConfigError::Zero { .. } | ConfigError::NodeZero | ConfigError::IncarnationZero => {
+            limits(error.to_string(), "choose 1 or more")
+        }
     }
 }
 
@@ -309,7 +300,19 @@ mod tests {
         let pairs = names.keys().filter(|name| {
             name.strip_suffix("_min").is_some_and(|stem| names.contains_key(&format!("{stem}_max")))
         });
-        assert_eq!(pairs.count(), ORDERED.len());
+        assert_eq!(pairs.count(), 4, "the protocol checks as many, and each is tried above");
+    }
+
+    #[test]
+    fn the_protocol_checks_every_limit() {
+        for name in fields(&Limits::default()).keys() {
+            let mut fields = fields(&Limits::default());
+            fields[name] = json!(0);
+            let limits: Limits = serde_json::from_value(Value::Object(fields)).unwrap();
+            let zero =
+                matches!(limits.validate(), Err(ConfigError::Zero { limit }) if limit == name);
+            assert!(zero, "{name}: {:?}", limits.validate());
+        }
     }
 
     #[test]

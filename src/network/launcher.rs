@@ -27,7 +27,7 @@ use super::{
 };
 use crate::codec;
 use crate::control::{Request, Response, Token};
-use crate::protocol::{Config, Key, Monotonic, NodeId};
+use crate::protocol::{Config, FaultRule, Key, Monotonic, NodeId};
 use crate::runtime::clock;
 
 /// How long a process may take from its start to its answer, while up to 64 others start too.
@@ -58,6 +58,8 @@ const SAID_LINES_MAX: usize = 5;
 pub(super) struct Launcher<'a> {
     pub(super) dir: &'a NetworkDir,
     pub(super) program: &'a Path,
+    /// The faults in force in the network.
+    pub(super) faults: &'a [FaultRule],
     pub(super) interrupted: &'a AtomicBool,
     pub(super) progress: &'a mut dyn FnMut(Progress),
 }
@@ -157,6 +159,7 @@ impl Launcher<'_> {
         let log = self.dir.open_log(config.node)?;
         let spec = codec::encode(&NodeSpec {
             config: config.clone(),
+            faults: self.faults.to_vec(),
             listen: *addr,
             confirm_within: confirm_within(total),
         });
@@ -339,6 +342,7 @@ mod tests {
         let mut launcher = Launcher {
             dir: &dir,
             program: &program,
+            faults: &[],
             interrupted: &interrupted,
             progress: &mut progress,
         };
@@ -441,6 +445,7 @@ mod tests {
         let mut launcher = Launcher {
             dir: &dir,
             program: &program,
+            faults: &[],
             interrupted: &interrupted,
             progress: &mut |_| {},
         };

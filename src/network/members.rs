@@ -9,7 +9,7 @@ use super::launcher::Launcher;
 use super::relink::Gap;
 use super::state::{LOCK_WITHIN, NetworkDir};
 use super::{Error, NodeRecord, ProcessId, Record, StateDir, node_config, ports};
-use crate::protocol::{Config, Incarnation, Key, NodeId, PeerAddr};
+use crate::protocol::{Incarnation, Key, NodeId, PeerAddr};
 
 impl StateDir {
     /// Adds a node that was started by hand, in this very process, to a network's record, which
@@ -141,9 +141,9 @@ fn start_one(
     let sample = record.choose(node, incarnation, settings.limits.sample_max);
     let (key, seed) = (record.key, record.seed);
     let config = node_config::config(node, incarnation, key, seed, peers, sample, settings);
-    let config = Config { faults: record.fault_rules(), ..config };
     let interrupted = AtomicBool::new(false);
-    let mut launcher = Launcher { dir, program, interrupted: &interrupted, progress: &mut |_| {} };
+    let (faults, progress) = (&*record.fault_rules(), &mut |_| {});
+    let mut launcher = Launcher { dir, program, faults, interrupted: &interrupted, progress };
     let (mut nodes, children) = launcher.launch(&[(config, addr)])?;
     let before = record.clone();
     let started = nodes.remove(0);

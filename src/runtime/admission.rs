@@ -10,7 +10,7 @@ use std::time::Duration;
 use crossbeam_channel::Sender;
 
 use crate::control::Response;
-use crate::protocol::{Monotonic, Node, Now};
+use crate::protocol::{Monotonic, Node, Now, Refused};
 
 /// After this time something is accepted whether there is room or not: a network that carries
 /// next to nothing is slow, and nobody is told that it failed.
@@ -50,7 +50,8 @@ impl Texts {
     /// Has the node accept as many of them as there is room for, and at least one.
     fn accept(&self, now: Now, node: &mut Node) -> Response {
         if self.alone {
-            let sent = self.texts.first().map(|text| node.send(now, text, self.relays));
+            let sent = self.texts.first();
+            let sent = sent.map(|text| node.send_anyway(now, text.as_bytes(), self.relays));
             return match sent {
                 Some(Ok(id)) => Response::Sent(id),
                 Some(Err(refused)) => Response::Refused(refused),
@@ -59,11 +60,14 @@ impl Texts {
         }
         let (mut ids, mut refused) = (Vec::new(), None);
         for text in &self.texts {
-            if !ids.is_empty() && node.send_window(now) == 0 {
-                break;
-            }
-            match node.send(now, text, self.relays) {
+            let sent = if ids.is_empty() {
+                node.send_anyway(now, text.as_bytes(), self.relays)
+            } else {
+                node.send(now, text.as_bytes(), self.relays)
+            };
+            match sent {
                 Ok(id) => ids.push(id),
+                Err(Refused::Full) => break,
                 Err(why) => {
                     refused = Some(why);
                     break;
@@ -143,7 +147,7 @@ mod tests {
         change(config.limits_mut());
         let addr = ([127, 0, 0, 1], 7002).into();
         config.neighbours = vec![PeerAddr { node: NodeId(2), addr }];
-        let mut node = Node::new(config, at(0));
+        let mut node = Node::new(&config, at(0));
         hear_from_neighbour(&mut node);
         node
     }
@@ -153,10 +157,10 @@ mod tests {
         let mut config = Config::new(NodeId(2), Key([1; 32]), 2);
         let addr = ([127, 0, 0, 1], 7001).into();
         config.neighbours = vec![PeerAddr { node: NodeId(1), addr }];
-        let mut neighbour = Node::new(config, at(0));
+        let mut neighbour = Node::new(&config, at(0));
         let mut out = Outputs::default();
         neighbour.tick(at(0));
-        neighbour.flush(at(0), &mut out);
+        neighbour.flush(&mut out);
         for (_, bytes) in out.datagrams() {
             node.receive(at(1), ([127, 0, 0, 1], 7002).into(), bytes);
         }
@@ -240,7 +244,7 @@ mod tests {
         let mut config = Config::new(NodeId(1), Key([1; 32]), 1);
         config.limits_mut().in_flight_max = usize::MAX;
         config.limits_mut().messages_max = usize::MAX;
-        node = Node::new(config, at(0));
+        node = Node::new(&config, at(0));
         let answer = hand_in(&mut admission, &node, 100_000, at(1));
         open(&mut admission, &mut node, at(1));
         assert_eq!(accepted(&answer), Some(TEXTS_MAX));

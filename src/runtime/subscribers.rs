@@ -72,7 +72,7 @@ impl Events {
 
 impl Told {
     pub(super) fn text_bytes(&self) -> usize {
-        self.event.as_ref().map_or(0, |event| event.text().len())
+        self.event.as_ref().map_or(0, |event| event.payload().len())
     }
 }
 
@@ -207,7 +207,7 @@ mod tests {
         subscribers.add(subscriber);
         events.take().unwrap();
         let id = MessageId::new(1, 1, 1);
-        let long = || Event::Accepted { id, text: "x".repeat(1 << 20) };
+        let long = || Event::Accepted { id, payload: vec![b'x'; 1 << 20] };
         subscribers.tell(Wall(1), &mut (0..100).map(|_| long()).collect());
         let told = std::iter::from_fn(|| events.take()).count();
         assert!((4..=6).contains(&told), "{told}");

@@ -119,9 +119,8 @@ impl Simulation {
             timing: Arc::clone(&self.timing),
             ..Config::new(member.id, KEY, self.rng.next_u64())
         };
-        let mut started = Node::new(config, member.now(self.at));
-        started.set_faults(&self.node_faults);
-        member.node = Some(Box::new(started));
+        member.set_faults(&self.node_faults);
+        member.node = Some(Box::new(Node::new(&config, member.now(self.at))));
         self.arm(at);
     }
 
@@ -193,10 +192,8 @@ impl Simulation {
         let tampers = |rule: &FaultRule| rule.effect.duplicate > 0.0 || rule.effect.corrupt > 0.0;
         self.checker.nodes_tamper |= rules.iter().any(tampers);
         self.node_faults = rules.to_vec();
-        for member in &mut self.members {
-            if let Some(node) = &mut member.node {
-                node.set_faults(rules);
-            }
+        for member in self.members.iter_mut().filter(|member| member.node.is_some()) {
+            member.set_faults(rules);
         }
     }
 

@@ -109,16 +109,16 @@ impl Checker {
 
     /// Checks an event that a node told.
     pub(super) fn on_event(&mut self, at: u64, member: &mut Member, event: &Event) {
-        let Event::Delivered { id, text, from, hops, .. } = event else { return };
+        let Event::Delivered { id, payload, from, hops, .. } = event else { return };
         let Some(number) = self.number(*id) else {
             return self.violated(at, member.id, format!("delivered {id}, which nobody sent"));
         };
         let sent = &mut self.sent[number];
         sent.deliveries.push(Delivered { at, hops: *hops });
-        let altered = *sent.text != **text;
+        let altered = sent.text.as_bytes() != *payload;
         self.deliveries += 1;
         if altered {
-            self.violated(at, member.id, format!("delivered {id} altered: {text:?}"));
+            self.violated(at, member.id, format!("delivered {id} altered: {payload:?}"));
         }
         if !member.has.insert(number) {
             self.violated(at, member.id, format!("delivered {id} twice"));

@@ -4,7 +4,11 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use crate::protocol::{Incarnation, Limits, MessageId, Monotonic, Node, NodeId, Now, Wall};
+use super::KEY;
+use crate::protocol::{
+    Config, FaultRule, Faults, Incarnation, Limits, MessageId, Monotonic, Node, NodeId, Now,
+    Outputs, Wall,
+};
 
 /// When the wall clocks of all nodes begin: 2026-01-01.
 const WALL_START: u64 = 1_767_225_600_000_000_000;
@@ -32,6 +36,8 @@ pub(super) struct Member {
     pub(super) id: NodeId,
     pub(super) life: Life,
     pub(super) node: Option<Box<Node>>,
+    /// The stage of faults behind it; none where it has nothing to do.
+    pub(super) faults: Option<Box<Faults>>,
     /// The incarnation of its latest start; 0 before the first.
     pub(super) incarnation: Incarnation,
     /// Who it is told of when it starts, the sample drawn by this seed, and what it may use then.
@@ -63,6 +69,7 @@ impl Member {
             id,
             life: Life::Waiting,
             node: None,
+            faults: None,
             incarnation: 0,
             neighbours: Box::default(),
             sample_seed: 0,
@@ -87,8 +94,29 @@ impl Member {
 
     /// When its node is due, in the simulation's time.
     pub(super) fn due(&self) -> Option<u64> {
-        let deadline = self.node.as_ref()?.deadline()?;
+        let held_back = self.faults.as_ref().and_then(|faults| faults.deadline());
+        let deadline = self.node.as_ref()?.deadline().into_iter().chain(held_back).min()?;
         Some(deadline.0.saturating_sub(self.ahead))
+    }
+
+    /// Has the node mistreat what it sends by these rules.
+    pub(super) fn set_faults(&mut self, rules: &[FaultRule]) {
+        if rules.is_empty() && self.faults.is_none() {
+            return;
+        }
+        let limits = Arc::clone(&self.limits);
+        let config = Config { limits, ..Config::new(self.id, KEY, self.sample_seed) };
+        self.faults.get_or_insert_with(|| Box::new(Faults::new(&config))).set(rules);
+    }
+
+    /// Has the stage of faults treat what the node sends. Says whether it holds anything back.
+    pub(super) fn treat(&mut self, now: Now, out: &mut Outputs) -> bool {
+        let Some(faults) = &mut self.faults else { return false };
+        let counts = faults.treat(now.monotonic, out);
+        if let Some(node) = &mut self.node {
+            node.count_faults(counts);
+        }
+        faults.holds_any()
     }
 
     /// Puts a datagram into its receive buffer, if there is room.
@@ -111,6 +139,7 @@ impl Member {
     pub(super) fn end(&mut self, life: Life) {
         self.life = life;
         self.node = None;
+        self.faults = None;
         self.leaving = false;
         self.armed = u64::MAX;
         self.buffer.clear();

@@ -34,7 +34,7 @@ pub(crate) fn held(node: u32, path: &[u32], copies: u32, peers: &[u32]) -> Said 
     let after = if hops == 0 { 0 } else { u64::from(hops) * HOP + 500 };
     let info = MessageInfo {
         id: MessageId::new(path[0], 1, 1),
-        text: "banana".into(),
+        payload: b"banana".into(),
         sent_at: Wall(SENT),
         received_at: Wall(SENT + after),
         unread: true,

@@ -68,10 +68,10 @@ fn captured(lab: &Lab) -> Vec<u8> {
     let now = clock::now();
     let mut config = Config::new(NodeId(3), lab.key(), 1);
     config.neighbours = vec![PeerAddr { node: NodeId(4), addr: lab.addr(4) }];
-    let mut node = Node::new(config, now);
-    node.send(now, &"forged".repeat(30), 1).unwrap();
+    let mut node = Node::new(&config, now);
+    node.send(now, "forged".repeat(30).as_bytes(), 1).unwrap();
     let mut out = Outputs::default();
-    node.flush(now, &mut out);
+    node.flush(&mut out);
     let (_, bytes) = out.datagrams().next().unwrap();
     bytes.to_vec()
 }

@@ -52,7 +52,7 @@ fn info(id: MessageId, text: &str, path: &[u32], links: usize) -> MessageInfo {
     let copies = u32::try_from(links).unwrap();
     MessageInfo {
         id,
-        text: text.into(),
+        payload: text.into(),
         sent_at: Wall(SENT),
         received_at: Wall(SENT + after),
         unread: true,

@@ -12,7 +12,7 @@ fn busy() -> Bench {
         Bench::with(|config| config.limits_mut().packed_datagram_bytes_max = 8_192).joined();
     bench.feed(8, &datagram(8, RUMOR));
     for _ in 0..5 {
-        bench.node.send(at(0), &"x".repeat(30_000), 2).unwrap();
+        bench.node.send(at(0), &[b'x'; 30_000], 2).unwrap();
     }
     bench.sent();
     bench

@@ -13,8 +13,10 @@
 
 use std::collections::VecDeque;
 
-use crate::Node;
+use super::Broadcast;
 use crate::datagram::wire::{Frame, Offer, Page, Ranges, Summary};
+use crate::effects::Effects;
+use crate::ids::link::Sender;
 use crate::ids::set::{self, Account, IdRange, IdSet};
 use crate::ids::{MessageId, NodeId};
 use crate::time::{Monotonic, Now};
@@ -31,17 +33,17 @@ const START: MessageId =
 /// Ids that flooded in lately, oldest first.
 pub(crate) type Recent = VecDeque<(Monotonic, MessageId)>;
 
-impl Node {
+impl Broadcast {
     /// Notes that a message is on its way to the neighbours by the flood.
-    pub(crate) fn note_recent(&mut self, now: Now, id: MessageId) {
-        self.forget_recent(now);
+    pub(super) fn note_recent(&mut self, fx: &Effects, now: Now, id: MessageId) {
+        self.forget_recent(fx, now);
         // Often it is one at a time.
         self.recent.reserve_exact(usize::from(self.recent.capacity() == 0));
         self.recent.push_back((now.monotonic, id));
     }
 
-    fn forget_recent(&mut self, now: Now) {
-        let start = now.monotonic - self.config.timing.recent_window;
+    fn forget_recent(&mut self, fx: &Effects, now: Now) {
+        let start = now.monotonic - fx.config.timing.recent_window;
         while self.recent.front().is_some_and(|(at, _)| *at < start)
             || self.recent.len() > RECENT_IDS_MAX / 2
         {
@@ -49,9 +51,17 @@ impl Node {
         }
     }
 
+    /// Sends a summary to each of these nodes, which were just sent a heartbeat.
+    pub(crate) fn send_summaries(&mut self, fx: &mut Effects, now: Now, to: &[NodeId]) {
+        let summary = Frame::Summary(self.summary(fx, now));
+        let summary = fx.outbox.encode(&summary);
+        fx.counters.summaries_sent += to.len() as u64;
+        to.iter().for_each(|node| fx.outbox.put(*node, summary));
+    }
+
     /// What this node knows, in brief.
-    pub(crate) fn summary(&mut self, now: Now) -> Summary {
-        self.forget_recent(now);
+    fn summary(&mut self, fx: &Effects, now: Now) -> Summary {
+        self.forget_recent(fx, now);
         let mut recent = set::to_ranges(self.recent.iter().map(|(_, id)| *id).collect());
         recent.truncate(RANGES_PER_FRAME_MAX);
         let listed = recent.iter().flat_map(|range| self.store.known().known_in(*range));
@@ -61,13 +71,13 @@ impl Node {
 
     /// The account of what a peer knows and this node doesn't, less that of the reverse, as far
     /// as a summary tells; nothing where both agree.
-    fn difference(&self, now: Now, theirs: &Summary) -> Account {
+    fn difference(&self, fx: &Effects, now: Now, theirs: &Summary) -> Account {
         let known = self.store.known();
         let listed = theirs.recent.iter().flat_map(|range| known.known_in(*range));
         let mut mine = listed
             .take(RECENT_IDS_MAX)
             .fold(self.store.account(), |rest, id| rest.minus(Account::of(id)));
-        let start = now.monotonic - self.config.timing.recent_window / 2;
+        let start = now.monotonic - fx.config.timing.recent_window / 2;
         for (_, id) in self.recent.iter().rev().take_while(|(at, _)| *at >= start) {
             if !lists(&theirs.recent, *id) {
                 mine = mine.minus(Account::of(*id));
@@ -77,37 +87,43 @@ impl Node {
     }
 
     /// A peer tells what it knows, in brief.
-    pub(crate) fn on_summary(&mut self, now: Now, from: NodeId, summary: &Summary) {
-        let difference = self.difference(now, summary);
-        let Some(peer) = self.peers.get_mut(from) else { return };
-        let none = Account::default();
-        if difference == none && peer.exchange.agreed != none {
-            peer.exchange.agreed = none;
+    pub(crate) fn on_summary(
+        &mut self,
+        fx: &mut Effects,
+        now: Now,
+        from: Sender,
+        summary: &Summary,
+    ) {
+        let difference = self.difference(fx, now, summary);
+        let from = from.node;
+        let agreed = self.exchanges.get(from).map_or(Account::default(), |peer| peer.agreed);
+        if difference == Account::default() && agreed != difference {
+            self.exchanges.with(from).agreed = difference;
         }
-        if difference == peer.exchange.agreed {
+        if difference == agreed || difference == Account::default() {
             return;
         }
-        self.counters.summaries_differing += 1;
+        fx.counters.summaries_differing += 1;
         // What was offered already comes first: the difference is known.
-        let fetching = !peer.exchange.offers.is_empty() || peer.exchange.asked > 0;
-        let listing = peer.exchange.listing_until.is_some_and(|until| until > now.monotonic);
+        let peer = self.exchanges.with(from);
+        let fetching = !peer.offers.is_empty() || peer.asked > 0;
+        let listing = peer.listing_until.is_some_and(|until| until > now.monotonic);
         if fetching {
-            self.pump(now, from);
+            self.pump(fx, now, from);
         } else if !listing {
-            peer.exchange.found = false;
-            self.list_ranges(now, from, START);
+            peer.found = false;
+            self.list_ranges(fx, now, from, START);
         }
     }
 
     /// Lists what is known from `first` on to a peer.
-    fn list_ranges(&mut self, now: Now, to: NodeId, first: MessageId) {
+    fn list_ranges(&mut self, fx: &mut Effects, now: Now, to: NodeId, first: MessageId) {
         let (page, held, gone) = self.page_of_ranges(first);
-        let summary = self.summary(now);
-        let until = now.monotonic + self.config.timing.listing_timeout;
-        let Some(peer) = self.peers.get_mut(to) else { return };
-        peer.exchange.listing_until = Some(until);
-        self.counters.ranges_sent += 1;
-        self.outbox.send(peer.addr, &Frame::Ranges(Box::new(Ranges { summary, page, held, gone })));
+        let summary = self.summary(fx, now);
+        let until = now.monotonic + fx.config.timing.listing_timeout;
+        self.exchanges.with(to).listing_until = Some(until);
+        fx.counters.ranges_sent += 1;
+        fx.send(to, &Frame::Ranges(Box::new(Ranges { summary, page, held, gone })));
     }
 
     /// As many ranges from `first` on as go into one frame.
@@ -132,8 +148,8 @@ impl Node {
     }
 
     /// A peer lists what it knows.
-    pub(crate) fn on_ranges(&mut self, now: Now, from: NodeId, theirs: &Ranges) {
-        let wanting = self.take_offer(from, &theirs.held);
+    pub(crate) fn on_ranges(&mut self, fx: &mut Effects, now: Now, from: Sender, theirs: &Ranges) {
+        let wanting = self.take_offer(fx, from.node, &theirs.held);
         let mut listed = IdSet::default();
         for range in theirs.held.iter().chain(&theirs.gone) {
             if let Some(last) = range.last() {
@@ -147,49 +163,41 @@ impl Node {
             .collect();
         let whole = theirs.page.first == START && theirs.page.end.is_none();
         if wanting || !held.is_empty() {
-            self.out_of_step(now);
+            self.out_of_step = true;
         } else if whole {
-            self.agree(now, from, &theirs.summary);
+            self.agree(fx, now, from.node, &theirs.summary);
         }
-        let summary = self.summary(now);
-        let Some(peer) = self.peers.get(from) else { return };
+        let summary = self.summary(fx, now);
         let offer = Offer { summary, page: theirs.page, wanting, held };
-        self.outbox.send(peer.addr, &Frame::Offer(Box::new(offer)));
-        self.pump(now, from);
+        fx.send(from.node, &Frame::Offer(Box::new(offer)));
+        self.pump(fx, now, from.node);
     }
 
     /// A peer answers a listing.
-    pub(crate) fn on_offer(&mut self, now: Now, from: NodeId, offer: &Offer) {
-        let found = self.take_offer(from, &offer.held) || offer.wanting;
+    pub(crate) fn on_offer(&mut self, fx: &mut Effects, now: Now, from: Sender, offer: &Offer) {
+        let from = from.node;
+        let found = self.take_offer(fx, from, &offer.held) || offer.wanting;
         if found {
-            self.out_of_step(now);
+            self.out_of_step = true;
         }
-        let Some(peer) = self.peers.get_mut(from) else { return };
         // An answer to no question changes nothing but what is on offer.
-        if peer.exchange.listing_until.take().is_some() {
-            peer.exchange.found |= found;
+        let listing = self.exchanges.get_mut(from).filter(|peer| peer.listing_until.is_some());
+        if let Some(peer) = listing {
+            peer.listing_until = None;
+            peer.found |= found;
             match offer.page.end {
-                Some(next) if next > offer.page.first => self.list_ranges(now, from, next),
-                _ if !peer.exchange.found => self.agree(now, from, &offer.summary),
+                Some(next) if next > offer.page.first => self.list_ranges(fx, now, from, next),
+                _ if !peer.found => self.agree(fx, now, from, &offer.summary),
                 _ => {}
             }
         }
-        self.pump(now, from);
+        self.pump(fx, now, from);
     }
 
     /// Remembers a difference that holds nothing to gain.
-    fn agree(&mut self, now: Now, from: NodeId, summary: &Summary) {
-        let difference = self.difference(now, summary);
-        if let Some(peer) = self.peers.get_mut(from) {
-            peer.exchange.agreed = difference;
-        }
-    }
-
-    /// Something was missing somewhere: compare more often for a while.
-    fn out_of_step(&mut self, now: Now) {
-        let min = self.config.timing.summary_interval_min;
-        self.trickle.reset(now.monotonic, min, &mut self.rng);
-        self.due.at(self.trickle.next());
+    fn agree(&mut self, fx: &Effects, now: Now, from: NodeId, summary: &Summary) {
+        let difference = self.difference(fx, now, summary);
+        self.exchanges.with(from).agreed = difference;
     }
 }
 
@@ -284,7 +292,8 @@ mod tests {
         table.run(SECOND);
         table.sent.clear();
         // From here on only summaries can bring it up.
-        table.node(1).peers.iter_mut().for_each(|peer| peer.in_flight = Default::default());
+        let links = table.node(1).broadcast.links.iter_mut();
+        links.for_each(|record| record.in_flight = Default::default());
         table.passes = Box::new(|_, _, _| true);
         table.run(SECOND * 5);
         assert_eq!(table.held(2), 10_010);
@@ -300,9 +309,9 @@ mod tests {
         // Every other id: as many ranges as there are ids.
         for sequence in 1..=4_000 {
             let id = MessageId::new(9, 1, sequence * 2);
-            table.node(1).store.refuse(id);
+            table.node(1).broadcast.store.refuse(id);
             if sequence != 2_500 {
-                table.node(2).store.refuse(id);
+                table.node(2).broadcast.store.refuse(id);
             }
         }
         let rumor = MessageId::new(9, 2, 7);
@@ -310,7 +319,7 @@ mod tests {
         table.passes = Box::new(|_, _, _| true);
         table.run(SECOND * 20);
         assert_eq!(table.held(2), 1);
-        assert!(!table.node(2).store.knows(rumor));
+        assert!(!table.node(2).broadcast.store.knows(rumor));
         let before = table.count(|c| c.ranges_sent);
         assert!(before >= 3, "{before}");
         table.run(SECOND * 20);

@@ -1,63 +1,49 @@
-//! How much more a node may take in from those who hand it texts.
+//! The send window: how many more messages may start at this node now.
 //!
-//! Whatever is accepted here has to stay until all neighbours have it. So the measure is what some
-//! of them still lack: in messages, and in bytes beside those that may be retained. What other
-//! nodes sent counts as well, for it needs the same room.
+//! A message that was accepted has to stay here until all neighbours have it. So the measure is what
+//! some of them still lack: in messages, and in bytes beside those that may be retained. Messages
+//! of other nodes count as well, for they need the same memory.
 //!
-//! That slows down who would overrun its own links. What piles up elsewhere, all nodes together
-//! sent: a node whose neighbour lags far behind asks all to hold back ([`BackPressure`]), and each passes
-//! that on. It ends by itself after a moment unless it is said again, and what was accepted is
-//! relayed meanwhile as ever. The words are numbered: a node heeds and passes on only what is newer
-//! than all it heard, so that none goes round for ever, and several at once are one.
+//! As in TCP (RFC 5681), a node does not know how much the network carries, nor how many others
+//! are about to send. So the window is small at first, doubles once all of it was acknowledged, and
+//! halves after a node could not keep up. Others may do the same at the same time: with
+//! what all accepted meanwhile doubled as well, no neighbour must lag behind. What others sent does
+//! not count here, or a node that begins while they fill their links would never get its turn.
 
 use std::time::Duration;
 
-use crate::Node;
-use crate::broadcast::store::Mark;
-use crate::datagram::wire::{BackPressure, Frame};
-use crate::ids::{NodeId, PeerAddr};
-use crate::membership::peers::{Peer, Standing};
+use super::Broadcast;
+use super::links::LinkRecord;
+use super::store::Mark;
+use crate::config::Limits;
+use crate::effects::Effects;
+use crate::ids::link::LinkState;
 use crate::time::{Monotonic, Now};
 
-/// Of all that may be retained, this part may be in_flight: so many nodes may fill their links in
+/// Of all that may be retained, this part may be in flight: so many nodes may fill their links in
 /// the same moment, before they hear of each other, and nothing is evicted too early.
 const IN_FLIGHT_PART: usize = 16;
 /// Once this part of what may be retained came after a message that a neighbour still lacks, all
 /// nodes hold back: the rest is for what they accept until they hear of it.
-const LAG_PART: u64 = 4;
-/// For how long there is no room once somebody could not keep up, and how long before the end of
-/// that time it is said again.
-const BACK_PRESSURE_FOR: Duration = Duration::from_millis(100);
-const RENEWED_BEFORE: Duration = Duration::from_millis(75);
-
-/// SendWindow is halved at most so often.
+pub(super) const LAG_PART: u64 = 4;
+/// The window is halved at most so often.
 const HALVED_MAX: u32 = 6;
-/// The first messages that a node takes in after a rest, where there is ever room for as many.
+/// The first window after a rest, in messages, where the largest has at least as many.
 const FIRST: usize = 8;
-/// A node that nobody hands a text for this long begins anew.
+/// A node at which no message started for this long begins anew.
 const REST: Duration = Duration::from_secs(1);
 
-/// How much of the room there can be is there now.
-///
-/// As in TCP (RFC 5681), a node does not know how much the network carries, nor how many others
-/// are about to send. So it takes in little at first, twice as much once all of that acknowledged, and
-/// half as much after somebody could not keep up. Others may do the same at the same time: with
-/// what all took in meanwhile doubled as well, nobody must lag behind. What others sent does not
-/// count here, or who begins while they fill their links would find no place among them.
+/// How much of the largest window is open.
 #[derive(Debug, Default)]
-pub(crate) struct SendWindow {
-    /// There is none before this time.
-    none_until: Monotonic,
-    /// How many times this was said in the network, as far as is known here.
-    wave: u64,
+pub(super) struct SendWindow {
     halved: u32,
-    /// What was taken in since it last doubled or halved, or after a rest.
+    /// What was accepted since the window last doubled or halved, or after a rest.
     accepted: Accepted,
-    /// Half of it was taken, while these messages were in_flight, at this time: it doubles when
-    /// all but a few of them are acknowledged. Boxed, for most nodes of a large network send nothing.
-    taken: Option<Box<(Mark, Monotonic)>>,
-    /// When somebody last asked for room.
-    used: Option<Monotonic>,
+    /// Half of the window was used while these messages were in flight, at this time: it doubles
+    /// when all but a few of them are acknowledged.
+    used: Option<(Mark, Monotonic)>,
+    /// When a caller last asked for the window.
+    asked: Option<Monotonic>,
 }
 
 /// Messages, and their bytes as `in_flight_bytes` counts them.
@@ -68,221 +54,128 @@ struct Accepted {
 }
 
 impl SendWindow {
-    /// A text was taken in.
-    pub(crate) fn note(&mut self, bytes: u64) {
+    /// A message was accepted.
+    pub(super) fn note(&mut self, bytes: u64) {
         self.accepted.messages += 1;
         self.accepted.bytes += bytes;
     }
 
-    /// There is none for a moment.
-    fn close(&mut self, now: Monotonic) {
-        if self.none_until <= now {
-            self.change((self.halved + 1).min(HALVED_MAX));
-        }
-        self.none_until = now + BACK_PRESSURE_FOR;
+    /// A node could not keep up.
+    pub(super) fn halve(&mut self) {
+        self.change((self.halved + 1).min(HALVED_MAX));
     }
 
     /// Begins to count anew.
     fn change(&mut self, halved: u32) {
         self.halved = halved;
         self.accepted = Accepted::default();
-        self.taken = None;
+        self.used = None;
     }
 
-    /// Somebody asks for room, of which there can be `most`.
+    /// A caller asks for the window, which has at most `most` messages.
     fn begin(&mut self, now: Monotonic, most: usize) {
-        if self.used.is_none_or(|used| now.since(used) > REST) {
+        if self.asked.is_none_or(|asked| now.since(asked) > REST) {
             let halved = (most / FIRST).checked_ilog2().unwrap_or(0);
             self.change(halved.min(HALVED_MAX).max(self.halved));
         }
-        self.used = Some(now);
-    }
-}
-
-impl Node {
-    /// How many more messages may start here now. None while too many bytes are in_flight; so ask
-    /// after each.
-    #[must_use]
-    pub fn send_window(&mut self, now: Now) -> usize {
-        self.window.begin(now.monotonic, self.send_window_max());
-        let in_flight = self.first_in_flight();
-        if now.monotonic < self.window.none_until || self.is_much(in_flight, LAG_PART) {
-            return 0;
-        }
-        self.renew_window(now.monotonic, in_flight);
-        let bytes = self.bytes_in_flight();
-        // An empty link takes any message, however large.
-        if bytes > 0 && bytes >= self.bytes_max() {
-            return 0;
-        }
-        let messages = usize::try_from(self.in_flight()).unwrap_or(usize::MAX);
-        let room = self.send_window_max().saturating_sub(messages);
-        room.min(self.left_in_window())
+        self.asked = Some(now);
     }
 
-    /// What is left of this node's share of the room, while that is not all there can be.
-    fn left_in_window(&self) -> usize {
-        let (most, Accepted { messages, bytes }) = (self.window_now(), self.window.accepted);
+    /// The window while it is not the largest there is.
+    fn now(&self, limits: &Limits) -> Accepted {
+        let messages = (window_max(limits) >> self.halved).max(1);
+        Accepted { messages, bytes: bytes_max(limits) >> self.halved }
+    }
+
+    /// What is left of it.
+    fn left(&self, limits: &Limits) -> usize {
+        let (most, Accepted { messages, bytes }) = (self.now(limits), self.accepted);
         match () {
-            () if self.window.halved == 0 => usize::MAX,
+            () if self.halved == 0 => usize::MAX,
             () if bytes > 0 && bytes >= most.bytes => 0,
             () => most.messages.saturating_sub(messages),
         }
     }
+}
 
-    fn window_now(&self) -> Accepted {
-        Accepted { messages: self.send_window_now(), bytes: self.bytes_max() >> self.window.halved }
+/// The most messages in a window: [`Limits::in_flight_max`], or less where few are retained.
+pub(crate) fn window_max(limits: &Limits) -> usize {
+    limits.in_flight_max.min(limits.messages_max / IN_FLIGHT_PART).max(1)
+}
+
+/// The most bytes that may be in flight on a link.
+fn bytes_max(limits: &Limits) -> u64 {
+    (limits.retained_bytes_max / IN_FLIGHT_PART) as u64
+}
+
+impl Broadcast {
+    /// How many more messages may start here now.
+    pub(crate) fn send_window(&mut self, fx: &Effects, now: Now) -> usize {
+        let limits = &fx.config.limits;
+        self.window.begin(now.monotonic, window_max(limits));
+        let in_flight = self.first_in_flight();
+        if self.back_pressure.holds(now.monotonic) || self.is_much(limits, in_flight, LAG_PART) {
+            return 0;
+        }
+        self.renew_window(limits, now.monotonic, in_flight);
+        let bytes = self.awaited().map(|link| link.in_flight.bytes).max().unwrap_or(0);
+        // An empty link takes any message, however large.
+        if bytes > 0 && bytes >= bytes_max(limits) {
+            return 0;
+        }
+        let messages = usize::try_from(self.in_flight()).unwrap_or(usize::MAX);
+        window_max(limits).saturating_sub(messages).min(self.window.left(limits))
     }
 
-    /// The most bytes that may be in_flight on a link.
-    fn bytes_max(&self) -> u64 {
-        (self.config.limits.retained_bytes_max / IN_FLIGHT_PART) as u64
+    /// The messages of the window when nothing of it is used.
+    pub(crate) fn send_window_size(&self, limits: &Limits) -> usize {
+        self.window.now(limits).messages
     }
 
-    /// Gives this node a new share, twice as large, when what it took of the last one has acknowledged
+    /// Opens the next window, twice as large, when what was sent of the last one is acknowledged
     /// but for a few; or one of the same size, when that takes long: messages that cannot be
     /// delivered must not stop all that follow.
-    fn renew_window(&mut self, now: Monotonic, in_flight: Mark) {
-        let (most, Accepted { messages, bytes }) = (self.window_now(), self.window.accepted);
-        // Half of it, so that the other half is under way while this settles.
+    fn renew_window(&mut self, limits: &Limits, now: Monotonic, in_flight: Mark) {
+        let (most, Accepted { messages, bytes }) = (self.window.now(limits), self.window.accepted);
+        // Half of it, so that the other half is under way while this is acknowledged.
         if messages * 2 >= most.messages || bytes * 2 >= most.bytes {
-            self.window.taken.get_or_insert_with(|| Box::new((in_flight, now)));
+            self.window.used.get_or_insert((in_flight, now));
         }
-        let Some((taken, since)) = self.window.taken.as_deref().copied() else { return };
+        let Some((used, since)) = self.window.used else { return };
         let few_are_left = self.in_flight() * 4 <= most.messages as u64;
-        if taken.end <= in_flight.first || few_are_left {
-            let was_easy = !self.is_much(taken, LAG_PART * 2);
+        if used.end <= in_flight.first || few_are_left {
+            let was_easy = !self.is_much(limits, used, LAG_PART * 2);
             self.window.change(self.window.halved.saturating_sub(u32::from(was_easy)));
         } else if now.since(since) > REST {
             self.window.change(self.window.halved);
         }
     }
 
-    /// The most that this node takes in before some of it acknowledged: less than [`Node::send_window_max`]
-    /// until the network turns out to carry as much.
-    #[must_use]
-    pub fn send_window_now(&self) -> usize {
-        (self.send_window_max() >> self.window.halved).max(1)
-    }
-
-    /// The most there can be: [`Limits::in_flight_max`](crate::Limits::in_flight_max), or less
-    /// where few messages are retained.
-    #[must_use]
-    pub fn send_window_max(&self) -> usize {
-        let limits = &self.config.limits;
-        limits.in_flight_max.min(limits.messages_max / IN_FLIGHT_PART).max(1)
-    }
-
     /// Messages sent that some neighbour is not known to have.
-    #[must_use]
-    pub fn in_flight(&self) -> u64 {
-        let in_flight = self.awaited().map(|peer| u64::from(peer.in_flight.messages));
-        in_flight.max().unwrap_or(0)
+    pub(crate) fn in_flight(&self) -> u64 {
+        self.awaited().map(|link| u64::from(link.in_flight.messages)).max().unwrap_or(0)
     }
 
-    /// The bytes of those messages, about.
-    fn bytes_in_flight(&self) -> u64 {
-        self.awaited().map(|peer| peer.in_flight.bytes).max().unwrap_or(0)
+    /// The links that senders wait for.
+    fn awaited(&self) -> impl Iterator<Item = &LinkRecord> {
+        self.links.iter().filter(|link| link.is_awaited())
     }
 
-    /// The neighbours that messages wait for: not those that fell silent.
-    fn awaited(&self) -> impl Iterator<Item = &Peer> {
-        self.peers.iter().filter(|peer| peer.is_awaited())
-    }
-
-    /// What came since the first message that a neighbour is not known to have; not one that is
-    /// silent, or was never heard.
-    fn first_in_flight(&mut self) -> Mark {
-        let Self { store, peers, .. } = self;
-        let lives =
-            |link| peers.iter().any(|peer| peer.link == link && peer.standing == Standing::Alive);
+    /// What came since the first message that a living neighbour is not known to have.
+    pub(super) fn first_in_flight(&mut self) -> Mark {
+        let Self { store, links, .. } = self;
+        let lives = |id| links.get(id).is_some_and(|link| link.link.state == LinkState::Alive);
         store.in_flight(|record| {
             record.copies.iter().any(|copies| copies.is_in_flight() && lives(copies.link))
         })
     }
 
     /// Whether what came since then is more than this part of what may be retained.
-    fn is_much(&self, mark: Mark, part: u64) -> bool {
-        let (since, limits) = (self.store.since(mark), &self.config.limits);
+    pub(super) fn is_much(&self, limits: &Limits, mark: Mark, part: u64) -> bool {
+        let since = self.store.since(mark);
         since.messages > 1
             && (since.messages > limits.messages_max as u64 / part
                 || since.bytes > limits.retained_bytes_max as u64 / part)
-    }
-
-    /// Asks all nodes to hold back if a neighbour lags behind, unless somebody just did.
-    pub(crate) fn hold_back(&mut self, now: Now) {
-        if self.window.none_until > now.monotonic + RENEWED_BEFORE {
-            return;
-        }
-        let in_flight = self.first_in_flight();
-        if !self.is_much(in_flight, LAG_PART) {
-            return;
-        }
-        self.pass_back_pressure_on(now, self.window.wave.saturating_add(1), None);
-    }
-
-    /// A peer asks all nodes to hold back.
-    pub(crate) fn on_back_pressure(&mut self, now: Now, from: NodeId, back_pressure: BackPressure) {
-        if back_pressure.wave > self.window.wave {
-            self.pass_back_pressure_on(now, back_pressure.wave, Some(from));
-        } else if back_pressure.wave < self.window.wave {
-            // It counts from the start, or from before the network came together. What it has to
-            // say would not be heard; so it hears how far others have counted.
-            let to = self.peers.get(from).map(|peer| peer.addr);
-            self.send_back_pressure(to.into_iter().collect());
-        }
-    }
-
-    /// Holds back, and tells all neighbours but the one that asked for it.
-    fn pass_back_pressure_on(&mut self, now: Now, wave: u64, from: Option<NodeId>) {
-        self.window.wave = wave;
-        self.hold_back_for_a_moment(now);
-        let others = self.peers.iter().filter(|peer| peer.standing == Standing::Alive);
-        let others = others.map(|peer| peer.addr).filter(|peer| Some(peer.node) != from);
-        self.send_back_pressure(others.collect());
-    }
-
-    fn send_back_pressure(&mut self, peers: Vec<PeerAddr>) {
-        for peer in peers {
-            self.counters.back_pressure_sent += 1;
-            self.outbox.send(peer, &Frame::BackPressure(BackPressure { wave: self.window.wave }));
-        }
-    }
-
-    fn hold_back_for_a_moment(&mut self, now: Now) {
-        self.window.close(now.monotonic);
-        self.note_end_of_back_pressure(now);
-    }
-
-    /// Somebody may wait for it to end.
-    pub(crate) fn note_end_of_back_pressure(&mut self, now: Now) {
-        if self.window.none_until > now.monotonic {
-            self.due.at(self.window.none_until);
-        }
-    }
-
-    /// Takes note that something was evicted that an awaited neighbour was not known to have.
-    pub(crate) fn evicted_too_early(&mut self, now: Now) {
-        self.counters.limit_in_flight_evicted += 1;
-        self.hold_back_for_a_moment(now);
-    }
-
-    /// Counts a message, or several, that had to wait for room.
-    pub fn count_held_up(&mut self) {
-        self.counters.limit_in_flight_held_up += 1;
-    }
-
-    /// Whether the node was told to leave, and takes in no more texts.
-    #[must_use]
-    pub fn is_leaving(&self) -> bool {
-        self.leaving.is_some()
-    }
-}
-
-impl Peer {
-    /// Whether what it has not yet acknowledged is waited for.
-    pub(crate) fn is_awaited(&self) -> bool {
-        self.gets_copies() && !matches!(self.standing, Standing::Suspected { .. })
     }
 }
 
@@ -290,7 +183,10 @@ impl Peer {
 mod tests {
     use super::*;
     use crate::Config;
+    use crate::broadcast::back_pressure::BACK_PRESSURE_FOR;
     use crate::datagram::wire::Frame;
+    use crate::ids::NodeId;
+    use crate::ids::link::{Link, LinkChange};
     use crate::testing::table::Table;
 
     const NODES: u32 = 8;
@@ -328,7 +224,7 @@ mod tests {
             }
             table.run(Duration::from_millis(1));
         }
-        panic!("{left:?} messages wait for room");
+        panic!("{left:?} messages wait for the send window");
     }
 
     #[test]
@@ -341,7 +237,7 @@ mod tests {
             });
             let began = table.now;
             send_all_at_once(&mut table, 300, &"x".repeat(5_000));
-            let missing: u64 = (1..=NODES).map(|node| table.node(node).missing()).sum();
+            let missing: u64 = (1..=NODES).map(|node| table.node(node).broadcast.missing()).sum();
             let early = table.count(|c| c.limit_in_flight_evicted);
             println!("{lost_in_four} in 4 lost: {:?}, {early} early", table.now.since(began));
             assert_eq!((table.count(|c| c.delivered), missing, early), (8 * 8 * 300, 0, 0));
@@ -408,7 +304,7 @@ mod tests {
             table.run(Duration::from_millis(1));
         }
         let pause = sent.windows(2).map(|pair| pair[1] - pair[0]).max().unwrap();
-        assert!((1_000..4_000).contains(&pause), "{pause} ms without room");
+        assert!((1_000..4_000).contains(&pause), "{pause} ms without a window");
         assert!(sent.iter().filter(|millis| **millis > 5_000).count() > 500, "as fast as ever");
     }
 
@@ -418,7 +314,7 @@ mod tests {
         table.run(SECOND);
         table.passes = Box::new(|_, to, frames| {
             let is_bad =
-                |frame: &Frame<'_>| matches!(frame, Frame::Rumor(rumor) if rumor.text == "bad");
+                |frame: &Frame<'_>| matches!(frame, Frame::Rumor(rumor) if rumor.payload == b"bad");
             to != 2 || !frames.iter().any(is_bad)
         });
         table.send(1, "bad");
@@ -437,7 +333,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_that_takes_the_whole_share_leaves_room_once_it_has_settled() {
+    fn a_text_as_large_as_the_window_leaves_it_open_once_it_is_acknowledged() {
         let mut table =
             Table::with(2, &[(1, 2)], |config| config.limits_mut().retained_bytes_max = 1 << 20);
         table.run(SECOND);
@@ -450,20 +346,6 @@ mod tests {
     }
 
     #[test]
-    fn the_end_of_no_room_wakes_who_waits_for_it_however_often_it_was_put_off() {
-        let mut table = Table::ring(3);
-        table.run(SECOND);
-        for wave in 1..=3 {
-            table.feed(1, 2, &[Frame::BackPressure(BackPressure { wave })]);
-            table.run(Duration::from_millis(60));
-        }
-        let now = table.now();
-        let node = table.node(1);
-        assert_eq!(node.send_window(now), 0);
-        assert!(node.deadline().is_some_and(|due| due <= node.window.none_until));
-    }
-
-    #[test]
     fn a_neighbour_that_was_suspected_for_a_while_is_waited_for_again() {
         let mut table = Table::with(2, &[(1, 2)], |config| config.limits_mut().messages_max = 64);
         table.run(SECOND);
@@ -473,17 +355,19 @@ mod tests {
         }
         let now = table.now();
         assert_eq!(table.node(1).send_window(now), 0, "more than a quarter");
-        let mark = table.node(1).first_in_flight();
-        table
-            .node(1)
-            .set_standing(NodeId(2), Standing::Suspected { probes: 0, next: now.monotonic });
-        assert_ne!(table.node(1).first_in_flight(), mark, "not for who is silent");
-        table.node(1).set_standing(NodeId(2), Standing::Alive);
-        assert_eq!(table.node(1).first_in_flight(), mark);
+        let broadcast = &mut table.node(1).broadcast;
+        let mark = broadcast.first_in_flight();
+        let link = broadcast.links.to(NodeId(2)).unwrap().link;
+        let mut turn = |state| {
+            broadcast.on_link_change(now, LinkChange::Up(Link { state, ..link }));
+            broadcast.first_in_flight()
+        };
+        assert_ne!(turn(LinkState::Silent), mark, "a silent neighbour is not waited for");
+        assert_eq!(turn(LinkState::Alive), mark);
     }
 
     #[test]
-    fn who_begins_finds_room_among_those_who_fill_their_links() {
+    fn a_node_that_begins_has_a_window_while_others_fill_their_links() {
         let mut table = Table::ring(4);
         table.run(SECOND);
         table.passes = Box::new(|_, _, frames| {
@@ -505,60 +389,13 @@ mod tests {
         }
     }
 
-    fn has_room(table: &mut Table) -> Vec<bool> {
-        let now = table.now();
-        (1..=3).map(|node| table.node(node).send_window(now) > 0).collect()
-    }
-
     #[test]
-    fn word_goes_round_once_and_expires() {
-        let mut table = Table::ring(3);
-        table.run(SECOND);
-        let word = |wave| [Frame::BackPressure(BackPressure { wave })];
-        table.feed(1, 2, &word(7));
-        table.run(BACK_PRESSURE_FOR / 2);
-        assert_eq!(has_room(&mut table), [false; 3]);
-        assert_eq!(table.count(|c| c.back_pressure_sent), 3, "not to where it came from");
-        table.run(BACK_PRESSURE_FOR);
-        assert_eq!(has_room(&mut table), [true; 3]);
-        // What somebody recorded and repeats says nothing new.
-        table.feed(1, 2, &word(7));
-        table.feed(1, 3, &word(6));
-        table.run(Duration::from_millis(10));
-        assert_eq!(has_room(&mut table), [true; 3]);
-        assert_eq!(table.count(|c| c.back_pressure_sent), 4, "who is behind hears so");
-    }
-
-    #[test]
-    fn a_node_that_counts_from_the_start_is_heard_all_the_same() {
-        let mut table = Table::ring(3);
-        table.run(SECOND);
-        for node in [2, 3] {
-            table.node(node).window.wave = 1_000;
-        }
-        let now = table.now();
-        table.node(1).pass_back_pressure_on(now, 1, None);
-        table.run(BACK_PRESSURE_FOR * 2);
-        let now = table.now();
-        let wave = table.node(1).window.wave;
-        table.node(1).pass_back_pressure_on(now, wave + 1, None);
-        table.run(Duration::from_millis(10));
-        assert_eq!(has_room(&mut table), [false; 3]);
-        table.feed(1, 2, &[Frame::BackPressure(BackPressure { wave: u64::MAX })]);
-        table.run(BACK_PRESSURE_FOR);
-        let now = table.now();
-        table.node(1).pass_back_pressure_on(now, u64::MAX, None);
-        table.run(BACK_PRESSURE_FOR * 2);
-        assert_eq!(has_room(&mut table), [true; 3], "no number is the end");
-    }
-
-    #[test]
-    fn what_is_evicted_too_early_is_counted_and_makes_no_room() {
+    fn eviction_of_a_message_in_flight_is_counted_and_closes_the_window() {
         let ring = [(1, 2), (2, 3), (3, 1)];
         let mut table = Table::with(3, &ring, |config| config.limits_mut().messages_max = 32);
         table.run(SECOND);
         assert_eq!(table.node(1).send_window_max(), 2);
-        // Nobody asked whether there was room.
+        // No caller asked for the window.
         for _ in 0..34 {
             table.send(1, "banana");
         }
@@ -579,7 +416,7 @@ mod tests {
     }
 
     #[test]
-    fn room_grows_with_what_settles_and_is_little_again_after_a_rest() {
+    fn the_window_grows_with_acknowledgements_and_is_small_again_after_a_rest() {
         let mut table = Table::ring(3);
         table.run(SECOND);
         let mut rooms = Vec::new();

@@ -13,9 +13,8 @@ use crate::ids::set::{Account, Ids};
 use crate::ids::{MessageId, NodeId};
 use crate::report::{Holding, MessageInfo, MessagePage, MessageQuery, Which};
 use log::Log;
-pub(crate) use log::Slot;
 use origins::Origins;
-pub(crate) use origins::{Found, OfOrigin};
+pub(crate) use origins::{Found, OfOrigin, Slot};
 pub(crate) use record::{Arrival, Flooded, Kept, Record, in_flight_bytes};
 
 /// The most messages, and the most bytes of text and paths, that one page of answers carries:
@@ -325,7 +324,7 @@ impl Which {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::broadcast::strategy::flood::LinkId;
+    use crate::ids::link::LinkId;
     use crate::time::{Monotonic, Wall};
 
     fn id(sequence: u64) -> MessageId {
@@ -334,7 +333,7 @@ mod tests {
 
     fn arrival(text: &str) -> Arrival<'_> {
         Arrival {
-            text,
+            payload: text.as_bytes(),
             sent_at: Wall(1),
             received_at: Wall(2),
             arrived: Monotonic(2),

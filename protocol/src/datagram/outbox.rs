@@ -1,29 +1,22 @@
 //! Frames on their way out: encoded once, packed per receiver, sealed at the flush.
 //!
 //! A frame for several receivers is stored once; receivers of the same frames share one
-//! datagram's bytes, its tag included. Frames to one receiver keep their order; receivers that
+//! datagram's bytes, its tag included. Frames to one receiver keep their order. Receivers that
 //! wait for a first copy of a message come before those that get one back.
 
 use std::net::SocketAddr;
 use std::ops::Range;
-
-use smallvec::SmallVec;
 
 use crate::config::{Settings, UDP_PAYLOAD_BYTES_MAX};
 use crate::datagram::codec;
 use crate::datagram::path;
 use crate::datagram::wire::{self, Frame, Rumor, TAG_BYTES};
 use crate::ids::{NodeId, PeerAddr};
-use crate::rare::Nothing;
-use crate::report::{Event, Tally};
+use crate::report::{Counters, Event};
 
 /// The most bytes of control frames that are sent at once. One datagram full of questions has
 /// no more than this for an answer.
 const CONTROL_BYTES_MAX: usize = 128 << 10;
-
-/// With no more receivers than this, passing through all frames for each of them is faster than
-/// sorting what may be ten thousand frames.
-const RECEIVERS_FEW: usize = 8;
 
 /// What a node wants done: datagrams to send, in order, and events to tell of.
 ///
@@ -31,7 +24,7 @@ const RECEIVERS_FEW: usize = 8;
 #[derive(Debug, Default)]
 pub struct Outputs {
     pub(crate) bytes: Vec<u8>,
-    pub(crate) datagrams: Vec<(SocketAddr, Range<usize>)>,
+    pub(crate) datagrams: Vec<(PeerAddr, Range<usize>)>,
     /// What happened since the last flush.
     pub events: Vec<Event>,
 }
@@ -39,31 +32,26 @@ pub struct Outputs {
 impl Outputs {
     /// The datagrams to send, in order.
     pub fn datagrams(&self) -> impl Iterator<Item = (SocketAddr, &[u8])> {
-        self.datagrams.iter().map(|(to, range)| (*to, &self.bytes[range.clone()]))
+        self.datagrams.iter().map(|(to, range)| (to.addr, &self.bytes[range.clone()]))
     }
 
-    /// Forgets the datagrams, which were sent, keeps the memory.
+    /// Forgets the datagrams, which were sent, and keeps the memory.
     pub fn clear_datagrams(&mut self) {
         self.bytes.clear();
         self.datagrams.clear();
     }
 
-    /// Forgets everything, keeps the memory.
+    /// Forgets everything, and keeps the memory.
     pub fn clear(&mut self) {
         self.clear_datagrams();
         self.events.clear();
     }
 
-    /// Adds a datagram whose bytes are there already.
-    pub(crate) fn push(&mut self, to: SocketAddr, range: Range<usize>) {
-        self.datagrams.push((to, range));
-    }
-
     /// Adds a datagram.
-    pub(crate) fn push_bytes(&mut self, to: SocketAddr, bytes: &[u8]) {
+    pub(crate) fn push(&mut self, to: PeerAddr, bytes: &[u8]) {
         let start = self.bytes.len();
         self.bytes.extend_from_slice(bytes);
-        self.push(to, start..self.bytes.len());
+        self.datagrams.push((to, start..self.bytes.len()));
     }
 }
 
@@ -85,7 +73,7 @@ impl Encoded {
 /// One frame to one receiver.
 #[derive(Clone, Copy, Debug)]
 struct Item {
-    to: PeerAddr,
+    to: NodeId,
     frame: Encoded,
     /// The first copy of a message, as far as this node knows.
     is_first: bool,
@@ -96,34 +84,13 @@ struct Item {
 pub(crate) struct Outbox {
     bytes: Vec<u8>,
     items: Vec<Item>,
-    /// SendWindow to put them in order.
-    gathered: Vec<Item>,
+    /// Where receivers are that membership does not know.
+    strangers: Vec<PeerAddr>,
     /// Bytes of control frames since the last flush, and how many did not fit any more.
     control_bytes: usize,
     control_dropped: u64,
     /// Reused: the path of the copy being encoded.
     path: Vec<u8>,
-    /// What was packed, and is yet to be taken.
-    packed: Vec<Packed>,
-}
-
-impl Nothing for Outbox {
-    const NOTHING: &'static Self = &Self {
-        bytes: Vec::new(),
-        items: Vec::new(),
-        gathered: Vec::new(),
-        control_bytes: 0,
-        control_dropped: 0,
-        path: Vec::new(),
-        packed: Vec::new(),
-    };
-}
-
-/// A datagram about to be sent: to whom, and which bytes of the outputs.
-#[derive(Clone, Debug)]
-pub(crate) struct Packed {
-    pub(crate) to: PeerAddr,
-    pub(crate) range: Range<usize>,
 }
 
 impl Outbox {
@@ -139,7 +106,7 @@ impl Outbox {
         Encoded { start, end: self.bytes.len(), rumor: matches!(frame, Frame::Rumor(_)) }
     }
 
-    /// Encodes a rumor as `node` passes it on: it is one hop further then, and the node at the end of its
+    /// Encodes a rumor as `node` passes it on: one hop further, with `node` at the end of its
     /// path, which is cut where it grows too long. Says whether it was cut.
     pub(crate) fn encode_onward(
         &mut self,
@@ -148,7 +115,7 @@ impl Outbox {
         nodes_max: usize,
     ) -> (Encoded, bool) {
         let mut path = std::mem::take(&mut self.path);
-        let cut = extend_path(rumor.path, node, rumor.text.len(), nodes_max, &mut path);
+        let cut = extend_path(rumor.path, node, rumor.payload.len(), nodes_max, &mut path);
         let hops = rumor.hops.saturating_add(1);
         let frame = self.encode(&Frame::Rumor(Rumor { hops, path: &path, ..*rumor }));
         self.path = path;
@@ -156,18 +123,18 @@ impl Outbox {
     }
 
     /// Puts an encoded frame for one receiver.
-    pub(crate) fn put(&mut self, to: PeerAddr, frame: Encoded) {
+    pub(crate) fn put(&mut self, to: NodeId, frame: Encoded) {
         self.items.push(Item { to, frame, is_first: false });
     }
 
     /// Puts an encoded message for one receiver that is not known to have it.
-    pub(crate) fn put_first(&mut self, to: PeerAddr, frame: Encoded) {
+    pub(crate) fn put_first(&mut self, to: NodeId, frame: Encoded) {
         self.items.push(Item { to, frame, is_first: true });
     }
 
-    /// Encodes a control frame for one receiver. One that finds no room is lost, as on the way:
+    /// Encodes a control frame for one receiver. Beyond a bound it is lost, as on the way:
     /// whatever comes in, what goes out at once is bounded.
-    pub(crate) fn send(&mut self, to: PeerAddr, frame: &Frame<'_>) {
+    pub(crate) fn send(&mut self, to: NodeId, frame: &Frame<'_>) {
         if self.control_bytes > CONTROL_BYTES_MAX {
             self.control_dropped += 1;
             return;
@@ -177,110 +144,63 @@ impl Outbox {
         self.put(to, frame);
     }
 
-    /// Packs everything into datagrams, whose bytes are appended to `out`, and is empty again: the
-    /// datagrams are to be taken.
-    pub(crate) fn pack(&mut self, config: &Settings, out: &mut Outputs, counters: &mut Tally) {
-        let mut packed = std::mem::take(&mut self.packed);
-        if self.items.iter().all(|item| item.frame == self.items[0].frame) {
-            self.pack_alone(config, out, &mut packed, counters);
-        } else {
-            self.pack_several(config, out, &mut packed, counters);
+    /// As [`Outbox::send`], to a node that membership need not know.
+    pub(crate) fn send_to_stranger(&mut self, to: PeerAddr, frame: &Frame<'_>) {
+        if self.strangers.iter().all(|known| known.node != to.node) {
+            self.strangers.push(to);
         }
-        self.packed = packed;
-        self.items.clear();
-        self.bytes.clear();
-        self.control_bytes = 0;
-        if self.control_dropped > 0 {
-            counters.limit_control_dropped += std::mem::take(&mut self.control_dropped);
-        }
+        self.send(to.node, frame);
     }
 
-    /// Takes the datagrams that were packed, in order.
-    pub(crate) fn take_packed(&mut self) -> impl Iterator<Item = Packed> {
-        self.packed.drain(..)
-    }
-
-    /// Packs a single frame. So most messages travel, and whoever gets one waits for it: there is
-    /// nothing to sort.
-    fn pack_alone(
-        &self,
-        config: &Settings,
-        out: &mut Outputs,
-        packed: &mut Vec<Packed>,
-        counters: &mut Tally,
-    ) {
-        let Some(one) = self.items.first() else { return };
-        let range = self.seal(std::slice::from_ref(one), config, out);
-        for first_copies in [true, false] {
-            for item in self.items.iter().filter(|item| item.is_first == first_copies) {
-                count(std::slice::from_ref(item), &range, counters);
-                packed.push(Packed { to: item.to, range: range.clone() });
-            }
-        }
-    }
-
-    /// Packs all frames, by receiver.
-    fn pack_several(
+    /// Packs everything into datagrams, which are appended to `out`, and is empty again. `addr_of`
+    /// says where a node is. A node that is nowhere to be found gets nothing.
+    pub(crate) fn pack(
         &mut self,
         config: &Settings,
+        addr_of: impl Fn(NodeId) -> Option<SocketAddr>,
         out: &mut Outputs,
-        packed: &mut Vec<Packed>,
-        counters: &mut Tally,
+        counters: &mut Counters,
     ) {
-        self.gather();
+        // The sort is stable: frames to one receiver keep their order.
+        self.items.sort_by_key(|item| item.to);
         let mut last = None;
         for first_copies in [true, false] {
-            self.pack_those(first_copies, &mut last, config, out, packed, counters);
-        }
-    }
-
-    /// Puts what goes to one receiver together, in the order in which it was put.
-    fn gather(&mut self) {
-        let receiver = |item: &Item| (item.to.node, item.to.addr);
-        if self.items.is_sorted_by_key(receiver) {
-            return;
-        }
-        let mut receivers: SmallVec<[PeerAddr; RECEIVERS_FEW]> = SmallVec::new();
-        for item in &self.items {
-            if !receivers.contains(&item.to) {
-                if receivers.len() == RECEIVERS_FEW {
-                    return self.items.sort_by_key(receiver);
-                }
-                receivers.push(item.to);
+            let receivers = self.items.chunk_by(|a, b| a.to == b.to);
+            for items in receivers.filter(|items| items.iter().any(|i| i.is_first) == first_copies)
+            {
+                let node = items[0].to;
+                let stranger = || Some(self.strangers.iter().find(|peer| peer.node == node)?.addr);
+                let Some(addr) = addr_of(node).or_else(stranger) else { continue };
+                self.pack_for(PeerAddr { node, addr }, items, &mut last, config, out, counters);
             }
         }
-        receivers.sort_unstable_by_key(|to| (to.node, to.addr));
-        self.gathered.clear();
-        for to in receivers {
-            self.gathered.extend(self.items.iter().filter(|item| item.to == to));
-        }
-        std::mem::swap(&mut self.items, &mut self.gathered);
+        self.items.clear();
+        self.bytes.clear();
+        self.strangers.clear();
+        self.control_bytes = 0;
+        counters.limit_control_dropped += std::mem::take(&mut self.control_dropped);
     }
 
-    /// Packs what goes to receivers that get first copies, or to the others.
-    fn pack_those<'a>(
+    /// Packs the frames to one receiver. `last` is the datagram made last, and its frames.
+    fn pack_for<'a>(
         &'a self,
-        first_copies: bool,
+        to: PeerAddr,
+        mut items: &'a [Item],
         last: &mut Option<(&'a [Item], Range<usize>)>,
         config: &Settings,
         out: &mut Outputs,
-        packed: &mut Vec<Packed>,
-        counters: &mut Tally,
+        counters: &mut Counters,
     ) {
-        let receivers = self.items.chunk_by(|a, b| a.to == b.to);
-        for items in receivers.filter(|items| items.iter().any(|i| i.is_first) == first_copies) {
-            let mut rest = items;
-            while let Some(first) = rest.first() {
-                let (now, later) = rest.split_at(fitting(rest, config));
-                rest = later;
-                let range = match last {
-                    Some((same, range)) if same_frames(same, now) => range.clone(),
-                    _ => self.seal(now, config, out),
-                };
-                count(now, &range, counters);
-                packed.push(Packed { to: first.to, range: range.clone() });
-                *last = Some((now, range));
-            }
+        while !items.is_empty() {
+            let (now, later) = items.split_at(fitting(items, config));
+            items = later;
+            let range = match last {
+                Some((same, range)) if same_frames(same, now) => range.clone(),
+                _ => self.seal(now, config, out),
+            };
+            count(now, &range, counters);
+            out.datagrams.push((to, range.clone()));
+            *last = Some((now, range));
         }
     }
 
@@ -314,7 +234,7 @@ fn same_frames(a: &[Item], b: &[Item]) -> bool {
 }
 
 /// Counts one datagram.
-fn count(items: &[Item], range: &Range<usize>, counters: &mut Tally) {
+fn count(items: &[Item], range: &Range<usize>, counters: &mut Counters) {
     counters.datagrams_sent += 1;
     counters.bytes_sent += range.len() as u64;
     if items.iter().any(|item| item.frame.rumor) {
@@ -330,14 +250,14 @@ fn count(items: &[Item], range: &Range<usize>, counters: &mut Tally) {
 fn extend_path(
     so_far: &[u8],
     node: NodeId,
-    text_bytes: usize,
+    payload_bytes: usize,
     nodes_max: usize,
     to: &mut Vec<u8>,
 ) -> bool {
     to.clear();
     to.extend_from_slice(so_far);
     path::push(to, node);
-    let room = UDP_PAYLOAD_BYTES_MAX.saturating_sub(wire::RUMOR_OVERHEAD_BYTES_MAX + text_bytes);
+    let room = UDP_PAYLOAD_BYTES_MAX.saturating_sub(wire::RUMOR_OVERHEAD_BYTES_MAX + payload_bytes);
     path::cut(to, nodes_max, room)
 }
 
@@ -347,21 +267,28 @@ mod tests {
 
     use super::*;
     use crate::config::{Config, Key};
+    use crate::effects::Effects;
 
-    fn peer(node: u32) -> PeerAddr {
-        let port = 7000 + u16::try_from(node).unwrap();
-        PeerAddr { node: NodeId(node), addr: ([127, 0, 0, 1], port).into() }
+    fn peer(node: u32) -> NodeId {
+        NodeId(node)
     }
 
-    fn pack(outbox: &mut Outbox, config: &Settings) -> (Vec<(u32, Vec<u8>)>, Tally) {
-        let (mut out, mut counters) = (Outputs::default(), Tally::default());
-        outbox.pack(config, &mut out, &mut counters);
-        let bytes = |p: Packed| (p.to.node.0, out.bytes[p.range].to_vec());
-        (outbox.take_packed().map(bytes).collect(), counters)
+    fn packed(outbox: &mut Outbox, config: &Settings) -> (Outputs, Counters) {
+        let (mut out, mut counters) = (Outputs::default(), Counters::default());
+        let addr = |node: NodeId| Some(([127, 0, 0, 1], 7000 + node.0 as u16).into());
+        outbox.pack(config, addr, &mut out, &mut counters);
+        (out, counters)
+    }
+
+    fn pack(outbox: &mut Outbox, config: &Settings) -> (Vec<(u32, Vec<u8>)>, Counters) {
+        let (out, counters) = packed(outbox, config);
+        let bytes =
+            |(to, range): &(PeerAddr, Range<usize>)| (to.node.0, out.bytes[range.clone()].to_vec());
+        (out.datagrams.iter().map(bytes).collect(), counters)
     }
 
     fn config() -> Settings {
-        Config::new(NodeId(1), Key([1; 32]), 1).into()
+        Effects::new(&Config::new(NodeId(1), Key([1; 32]), 1)).config
     }
 
     #[test]
@@ -379,9 +306,8 @@ mod tests {
     }
 
     #[test]
-    fn many_receivers_get_their_frames_in_order_as_few_do() {
-        for receivers in [3, RECEIVERS_FEW, RECEIVERS_FEW + 1, 40] {
-            let receivers = u32::try_from(receivers).unwrap();
+    fn every_receiver_gets_its_frames_in_order() {
+        for receivers in [3u32, 9, 40] {
             let mut outbox = Outbox::default();
             for frame in 1..=20 {
                 let frame = outbox.encode(&Frame::Vouch { node: NodeId(frame) });
@@ -407,10 +333,9 @@ mod tests {
         let frame = outbox.encode(&Frame::Leave);
         outbox.put(peer(2), frame);
         outbox.put(peer(3), frame);
-        outbox.pack(&config(), &mut Outputs::default(), &mut Tally::default());
-        let packed: Vec<Packed> = outbox.take_packed().collect();
-        assert_eq!(packed.len(), 2);
-        assert_eq!(packed[0].range, packed[1].range);
+        let (out, _) = packed(&mut outbox, &config());
+        assert_eq!(out.datagrams.len(), 2);
+        assert_eq!(out.datagrams[0].1, out.datagrams[1].1);
     }
 
     #[test]

@@ -34,7 +34,7 @@ pub const VERSION: u8 = 1;
 pub const TAG_BYTES: usize = 16;
 /// The most that is taken apart. UDP carries no more; whoever drives a node by other means may try.
 const DATAGRAM_BYTES_MAX: usize = u16::MAX as usize;
-/// What a datagram with one rumor takes beside text and path, at most: header (13), kind (1),
+/// What a datagram with one rumor takes beside payload and path, at most: header (13), kind (1),
 /// id (19), time (9), relays, flag (2), hops (5), lengths (10), tag (16).
 pub(crate) const RUMOR_OVERHEAD_BYTES_MAX: usize = 80;
 
@@ -59,8 +59,8 @@ pub(crate) struct Rumor<'a> {
     pub(crate) hops: u32,
     /// The nodes it passed, origin first, sender last: see [`crate::datagram::path`].
     pub(crate) path: &'a [u8],
-    /// The text.
-    pub(crate) text: &'a str,
+    /// The payload.
+    pub(crate) payload: &'a [u8],
 }
 
 /// What a node knows, in brief: compared with what the receiver knows.
@@ -318,7 +318,7 @@ impl Rumor<'_> {
         self.id.sequence != 0
             && self.id.origin.node != NodeId(0)
             && (1..=RELAYS_MAX).contains(&self.relays)
-            && !self.text.is_empty()
+            && !self.payload.is_empty()
             && hops_fit
             && path.first == self.id.origin.node
             && path.last == sender
@@ -350,7 +350,7 @@ mod tests {
             repaired: false,
             hops: u32::try_from(path.len()).unwrap(),
             path,
-            text,
+            payload: text.as_bytes(),
         }
     }
 
@@ -380,7 +380,7 @@ mod tests {
             Rumor { hops: 3, ..good },
             Rumor { relays: 0, ..good },
             Rumor { relays: 17, ..good },
-            Rumor { text: "", ..good },
+            Rumor { payload: b"", ..good },
             Rumor { id: MessageId::new(8, 1, 0), ..good },
         ] {
             assert_eq!(open_with(9, bad), Err(Dropped::Malformed), "{bad:?}");

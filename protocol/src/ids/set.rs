@@ -85,11 +85,6 @@ pub(crate) struct IdSet {
 }
 
 impl IdSet {
-    /// The empty set.
-    pub(crate) const fn new() -> Self {
-        Self { origins: ByOrigin::new(), ranges: 0 }
-    }
-
     /// The number of ranges.
     pub(crate) fn ranges(&self) -> usize {
         self.ranges

@@ -10,17 +10,24 @@
 
 use rand::RngExt;
 
-use crate::Node;
+use super::Membership;
+use super::peers::{Peer, Standing};
 use crate::datagram::wire::Frame;
+use crate::effects::Effects;
+use crate::ids::link::LinkChange;
 use crate::ids::{Incarnation, NodeId, PeerAddr};
-use crate::membership::peers::{Peer, Standing};
-use crate::rare::Rare;
 use crate::report::Event;
 use crate::time::{Monotonic, Now};
 
-impl Node {
+impl Membership {
     /// Notes that a peer was heard from. False for an incarnation that is over.
-    pub(crate) fn hear(&mut self, now: Now, sender: PeerAddr, incarnation: Incarnation) -> bool {
+    pub(crate) fn hear(
+        &mut self,
+        fx: &mut Effects,
+        now: Now,
+        sender: PeerAddr,
+        incarnation: Incarnation,
+    ) -> bool {
         match self.peers.get_mut(sender.node) {
             Some(peer) if peer.incarnation == incarnation && !peer.is_doubted() => {
                 peer.heard = now.monotonic;
@@ -28,7 +35,7 @@ impl Node {
                 return true;
             }
             Some(_) => {}
-            None => self.make_room_for_contact(),
+            None => self.make_room_for_contact(fx),
         }
         let peer = self.peers.ensure(sender, Standing::Contact, now.monotonic);
         if incarnation < peer.incarnation {
@@ -43,11 +50,11 @@ impl Node {
             peer.addr.addr = sender.addr;
         }
         if restarted {
-            self.start_afresh_with(now, sender.node);
+            self.start_afresh_with(sender.node);
         }
         match before {
-            Standing::Suspected { .. } => self.set_standing(sender.node, Standing::Alive),
-            Standing::Dead { .. } => self.revive(now, sender.node),
+            Standing::Suspected { .. } => self.set_standing(fx, sender.node, Standing::Alive),
+            Standing::Dead { .. } => self.revive(fx, now, sender.node),
             _ => {}
         }
         true
@@ -55,35 +62,27 @@ impl Node {
 
     /// A neighbour was started again, with an empty store: nothing counted with its earlier
     /// incarnation holds for this one.
-    fn start_afresh_with(&mut self, now: Now, node: NodeId) {
-        self.stop_asking(now, node);
+    fn start_afresh_with(&mut self, node: NodeId) {
+        self.changes.push(LinkChange::Gone(node));
         self.peers.renew_link(node);
         if let Some(peer) = self.peers.get_mut(node) {
             if peer.standing == Standing::Removed {
                 peer.standing = Standing::Contact;
             }
-            peer.exchange = Rare::default();
             peer.neighbours_version = 0;
             peer.seen_version = 0;
         }
-        self.peers.relink();
+        self.tell_link(node);
     }
 
     /// Changes how a peer stands, with what hangs on it.
-    pub(crate) fn set_standing(&mut self, node: NodeId, standing: Standing) {
+    pub(super) fn set_standing(&mut self, fx: &mut Effects, node: NodeId, standing: Standing) {
         let Some(peer) = self.peers.get_mut(node) else { return };
         let before = peer.standing;
         peer.standing = standing;
-        if standing == Standing::Alive {
-            // What waited for it is due.
-            self.due.at(peer.heard);
-            if peer.in_flight.messages > 0 {
-                self.store.look_again();
-            }
-        }
         let event = match (before, standing) {
             (Standing::Alive, Standing::Suspected { .. }) => {
-                self.counters.peers_suspected += 1;
+                fx.counters.peers_suspected += 1;
                 Some(Event::PeerSuspected { node })
             }
             (
@@ -92,26 +91,27 @@ impl Node {
             ) => Some(Event::PeerAlive { node }),
             _ => None,
         };
-        self.events.extend(event);
-        self.peers.relink();
+        fx.events.extend(event);
+        self.tell_link(node);
     }
 
     /// A node that was stopped, or got no processor, must not take its own absence for that of
     /// others: all counts start again.
-    pub(crate) fn doubt_itself(&mut self, now: Now) {
+    pub(crate) fn doubt_itself(&mut self, fx: &Effects, now: Now) {
         let late = self
             .due
             .earliest()
-            .is_some_and(|due| now.monotonic.since(due) > self.config.timing.late_tick);
+            .is_some_and(|due| now.monotonic.since(due) > fx.config.timing.late_tick);
         if !late {
             return;
         }
-        let patience = now.monotonic + self.config.timing.first_contact_timeout;
+        let patience = now.monotonic + fx.config.timing.first_contact_timeout;
+        let mut cleared = Vec::new();
         for peer in self.peers.iter_mut() {
             match &mut peer.standing {
                 Standing::Suspected { .. } => {
                     peer.standing = Standing::Alive;
-                    self.store.look_again();
+                    cleared.push(peer.addr.node);
                 }
                 Standing::Joining { until } if peer.original => *until = patience,
                 _ => {}
@@ -120,34 +120,37 @@ impl Node {
                 peer.heard = now.monotonic;
             }
         }
+        cleared.into_iter().for_each(|node| self.tell_link(node));
         self.due.at(now.monotonic);
     }
 
     /// Suspects the silent, probes suspects and the dead, gives up on who does not answer.
-    pub(crate) fn check_liveness(&mut self, now: Now) {
+    pub(super) fn check_liveness(&mut self, fx: &mut Effects, now: Now) {
         for node in self.peers.nodes() {
             let Some(peer) = self.peers.get(node) else { continue };
             match peer.standing {
                 Standing::Alive => {
-                    let suspect_at = peer.heard + self.config.timing.suspect_after;
+                    let suspect_at = peer.heard + fx.config.timing.suspect_after;
                     if suspect_at <= now.monotonic {
                         let next = now.monotonic;
-                        self.set_standing(node, Standing::Suspected { probes: 0, next });
-                        self.probe(now, node, 0);
+                        self.set_standing(fx, node, Standing::Suspected { probes: 0, next });
+                        self.probe(fx, now, node, 0);
                     } else {
                         self.due.at(suspect_at);
                     }
                 }
                 Standing::Suspected { probes, next } if next <= now.monotonic => {
-                    if probes < self.config.timing.probes {
-                        self.probe(now, node, probes);
+                    if probes < fx.config.timing.probes {
+                        self.probe(fx, now, node, probes);
                     } else {
-                        self.declare_dead(now, node);
+                        self.declare_dead(fx, now, node);
                     }
                 }
-                Standing::Joining { until } if until <= now.monotonic => self.give_up_on(now, node),
+                Standing::Joining { until } if until <= now.monotonic => {
+                    self.give_up_on(fx, now, node)
+                }
                 Standing::Dead { since, next } if next <= now.monotonic => {
-                    self.probe_dead(now, node, since);
+                    self.probe_dead(fx, now, node, since);
                 }
                 Standing::Suspected { next, .. } | Standing::Dead { next, .. } => self.due.at(next),
                 Standing::Joining { until } => self.due.at(until),
@@ -157,67 +160,59 @@ impl Node {
     }
 
     /// Probes a suspect, directly and through one other neighbour.
-    fn probe(&mut self, now: Now, node: NodeId, probes: u32) {
-        let next = now.monotonic + self.config.timing.probe_interval;
+    fn probe(&mut self, fx: &mut Effects, now: Now, node: NodeId, probes: u32) {
+        let next = now.monotonic + fx.config.timing.probe_interval;
         let Some(peer) = self.peers.get_mut(node) else { return };
         peer.standing = Standing::Suspected { probes: probes + 1, next };
         let target = peer.addr;
         self.due.at(next);
-        self.outbox.send(target, &Frame::Probe { on_behalf_of: None });
-        self.counters.probes_sent += 1;
-        let helpers: Vec<PeerAddr> = self
-            .peers
-            .iter()
-            .filter(|peer| peer.standing == Standing::Alive)
-            .map(|peer| peer.addr)
-            .collect();
+        fx.send(node, &Frame::Probe { on_behalf_of: None });
+        fx.counters.probes_sent += 1;
+        let alive = self.peers.iter().filter(|peer| peer.standing == Standing::Alive);
+        let helpers: Vec<NodeId> = alive.map(|peer| peer.addr.node).collect();
         if !helpers.is_empty() {
-            let helper = helpers[self.rng.random_range(0..helpers.len())];
-            self.outbox.send(helper, &Frame::ProbeFor { target });
-            self.counters.probes_sent += 1;
+            let helper = helpers[fx.rng.random_range(0..helpers.len())];
+            fx.send(helper, &Frame::ProbeFor { target });
+            fx.counters.probes_sent += 1;
         }
     }
 
     /// Probes a dead peer: after an eighth of the time it has been dead for, within bounds.
-    fn probe_dead(&mut self, now: Now, node: NodeId, since: Monotonic) {
-        let timing = &self.config.timing;
+    fn probe_dead(&mut self, fx: &mut Effects, now: Now, node: NodeId, since: Monotonic) {
+        let timing = &fx.config.timing;
         let wait = (now.monotonic.since(since) / 8)
             .min(timing.dead_probe_interval_max)
             .max(timing.dead_probe_interval_min);
         let next = now.monotonic + wait;
         let Some(peer) = self.peers.get_mut(node) else { return };
         peer.standing = Standing::Dead { since, next };
-        self.outbox.send(peer.addr, &Frame::Probe { on_behalf_of: None });
-        self.counters.probes_sent += 1;
+        fx.send(peer.addr.node, &Frame::Probe { on_behalf_of: None });
+        fx.counters.probes_sent += 1;
         self.due.at(next);
     }
 
     /// Declares a neighbour dead, and closes ranks.
-    fn declare_dead(&mut self, now: Now, node: NodeId) {
-        let next = now.monotonic + self.config.timing.dead_probe_interval_min;
-        self.counters.peers_dead += 1;
-        self.events.push(Event::PeerDead { node });
+    fn declare_dead(&mut self, fx: &mut Effects, now: Now, node: NodeId) {
+        let next = now.monotonic + fx.config.timing.dead_probe_interval_min;
+        fx.counters.peers_dead += 1;
+        fx.events.push(Event::PeerDead { node });
         self.peers.renew_link(node);
-        if let Some(peer) = self.peers.get_mut(node) {
-            peer.exchange = Rare::default();
-        }
-        self.set_standing(node, Standing::Dead { since: now.monotonic, next });
+        self.set_standing(fx, node, Standing::Dead { since: now.monotonic, next });
         self.due.at(next);
-        self.stop_asking(now, node);
-        self.close_ranks(now, node);
+        self.close_ranks(fx, now, node);
     }
 
     /// A peer that was meant to be a neighbour never answered.
-    fn give_up_on(&mut self, now: Now, node: NodeId) {
+    fn give_up_on(&mut self, fx: &mut Effects, now: Now, node: NodeId) {
         let Some(peer) = self.peers.get_mut(node) else { return };
         if peer.original {
-            self.declare_dead(now, node);
+            self.declare_dead(fx, now, node);
             return;
         }
         peer.changes.unlinked = Some(now.monotonic);
         peer.changes.unanswered = Some(now.monotonic);
         let instead_of = peer.changes.stand_in_for.take();
-        self.set_standing(node, Standing::Contact);
+        self.set_standing(fx, node, Standing::Contact);
         if let Some(dead) = instead_of {
             // It is out of the dead one's ranks for good: a long line of dead would else be
             // asked round and round. Should the dead one return, it tells its links anew.
@@ -225,16 +220,16 @@ impl Node {
                 dead.neighbours = dead.neighbours.iter().filter(|rank| rank.node != node).collect();
                 dead.neighbours_version = 0;
             }
-            self.close_ranks(now, dead);
+            self.close_ranks(fx, now, dead);
         }
-        self.out_of_links(now);
+        self.hurry(fx, now);
     }
 
     /// A dead peer is back: the old link returns, and the ones made in its stead go.
-    fn revive(&mut self, now: Now, node: NodeId) {
-        self.counters.peers_returned += 1;
-        self.set_standing(node, Standing::Alive);
-        self.greet(now, node);
+    fn revive(&mut self, fx: &mut Effects, now: Now, node: NodeId) {
+        fx.counters.peers_returned += 1;
+        self.set_standing(fx, node, Standing::Alive);
+        self.greet(fx, now, node);
         let began_with = self.overlay.began_with;
         let stand_ins: Vec<NodeId> = self
             .peers
@@ -244,47 +239,61 @@ impl Node {
             .collect();
         for stand_in in stand_ins {
             if self.peers.linked().count() > began_with {
-                self.unlink(now, stand_in);
+                self.unlink(fx, now, stand_in);
             }
         }
     }
 
     /// A peer wonders whether this node is there.
-    pub(crate) fn on_probe(&mut self, from: NodeId, on_behalf_of: Option<PeerAddr>) {
-        if let Some(peer) = self.peers.get(from) {
-            self.outbox.send(peer.addr, &Frame::Answer { on_behalf_of });
-        }
+    pub(crate) fn on_probe(
+        &mut self,
+        fx: &mut Effects,
+        from: NodeId,
+        on_behalf_of: Option<PeerAddr>,
+    ) {
+        fx.send(from, &Frame::Answer { on_behalf_of });
     }
 
     /// A peer is there. That it was heard is noted already; a third node may wait to hear of it.
-    pub(crate) fn on_answer(&mut self, from: NodeId, on_behalf_of: Option<PeerAddr>) {
-        if let Some(asker) = on_behalf_of.filter(|asker| asker.node != self.config.node) {
-            self.outbox.send(asker, &Frame::Vouch { node: from });
+    pub(crate) fn on_answer(
+        &mut self,
+        fx: &mut Effects,
+        from: NodeId,
+        on_behalf_of: Option<PeerAddr>,
+    ) {
+        if let Some(asker) = on_behalf_of.filter(|asker| asker.node != fx.config.node) {
+            fx.outbox.send_to_stranger(asker, &Frame::Vouch { node: from });
         }
     }
 
     /// A neighbour cannot reach a third node, and asks this one to try.
-    pub(crate) fn on_probe_for(&mut self, now: Now, from: NodeId, target: PeerAddr) {
+    pub(crate) fn on_probe_for(
+        &mut self,
+        fx: &mut Effects,
+        now: Now,
+        from: NodeId,
+        target: PeerAddr,
+    ) {
         let Some(asker) = self.peers.get(from).map(|peer| peer.addr) else { return };
         // Only what came from the peer itself counts: if hearsay bred hearsay, the dead would
         // live on in it.
-        let fresh = now.monotonic - self.config.timing.late_tick;
+        let fresh = now.monotonic - fx.config.timing.late_tick;
         let alive = |peer: &Peer| peer.spoke.is_some_and(|spoke| spoke >= fresh);
         if self.peers.get(target.node).is_some_and(alive) {
-            self.outbox.send(asker, &Frame::Vouch { node: target.node });
-        } else if target.node != self.config.node {
-            self.counters.probes_sent += 1;
-            self.outbox.send(target, &Frame::Probe { on_behalf_of: Some(asker) });
+            fx.send(from, &Frame::Vouch { node: target.node });
+        } else if target.node != fx.config.node {
+            fx.counters.probes_sent += 1;
+            fx.outbox.send_to_stranger(target, &Frame::Probe { on_behalf_of: Some(asker) });
         }
     }
 
     /// Another node heard from this peer just now.
-    pub(crate) fn on_vouch(&mut self, now: Now, node: NodeId) {
+    pub(crate) fn on_vouch(&mut self, fx: &mut Effects, now: Now, node: NodeId) {
         let Some(peer) = self.peers.get_mut(node) else { return };
         if matches!(peer.standing, Standing::Suspected { .. }) {
             peer.heard = now.monotonic;
-            self.set_standing(node, Standing::Alive);
-            self.due.at(now.monotonic + self.config.timing.suspect_after);
+            self.set_standing(fx, node, Standing::Alive);
+            self.due.at(now.monotonic + fx.config.timing.suspect_after);
         }
     }
 }

@@ -6,21 +6,20 @@
 //! its ends, where one link goes and one comes; between them a node gains one. Where this finds
 //! nobody alive, the random sample is the way back.
 
-use crate::Node;
+use super::Membership;
+use super::peer_list::PeerList;
+use super::peers::{Peer, Standing};
 use crate::datagram::wire::{Beat, Frame, Neighbours};
+use crate::effects::Effects;
 use crate::ids::set::mix;
 use crate::ids::{NodeId, PeerAddr};
-use crate::membership::partition::PartitionDetection;
-use crate::membership::peer_list::PeerList;
-use crate::membership::peers::{Peer, Standing};
-use crate::membership::sample::Sample;
 use crate::report::Event;
+use crate::time::Now;
 use crate::time::timers;
-use crate::time::{Monotonic, Now};
 
 /// What a node knows of the overlay beside its peers.
 #[derive(Debug)]
-pub(crate) struct Overlay {
+pub(super) struct Overlay {
     /// How many links this node began with, or was told to have.
     pub(crate) began_with: usize,
     /// Its links as told to its neighbours, and the version of that list.
@@ -29,65 +28,46 @@ pub(crate) struct Overlay {
     version: u32,
     /// After a rewiring: the links to give up once the others stand.
     retiring: Vec<NodeId>,
-    pub(crate) sample: Sample,
-    /// Those sent away in the last shuffle, to be replaced first.
-    pub(crate) shuffled: Vec<NodeId>,
-    pub(crate) shuffle_at: Monotonic,
-    pub(crate) partition: PartitionDetection,
 }
 
 /// Fewer links than this, if it began with as many, and a node looks for more.
 const LINKS_MIN: usize = 2;
 
 impl Overlay {
-    pub(crate) fn new(
-        began_with: usize,
-        sample: &[PeerAddr],
-        shuffle_at: Monotonic,
-        partition: PartitionDetection,
-    ) -> Self {
+    pub(super) fn new(began_with: usize) -> Self {
         Self {
             began_with,
             told: PeerList::default(),
             told_spare: false,
             version: 0,
             retiring: Vec::new(),
-            sample: Sample::new(sample),
-            shuffled: Vec::new(),
-            shuffle_at,
-            partition,
         }
     }
 }
 
-impl Node {
+impl Membership {
     /// Sends heartbeats when it is time to, and mends what links are missing.
-    pub(crate) fn beat(&mut self, now: Now) {
+    pub(super) fn beat(&mut self, fx: &mut Effects, now: Now) {
         if self.leaving.is_some() {
             return;
         }
-        let max = self.config.timing.summary_interval_max;
-        if self.trickle.fire(now.monotonic, max, &mut self.rng) {
-            self.tell_limits();
-            self.retire_links(now);
-            self.find_links(now);
-            self.spare_a_link(now);
+        let max = fx.config.timing.summary_interval_max;
+        if self.trickle.fire(now.monotonic, max, &mut fx.rng) {
+            self.retire_links(fx, now);
+            self.find_links(fx, now);
+            self.spare_a_link(fx, now);
             self.update_told();
-            self.renew_component(now);
-            let root = self.component(now);
-            let root = self.outbox.encode(&Frame::Component(root));
-            let summary = self.summary(now);
-            let summary = self.outbox.encode(&Frame::Summary(summary));
+            self.renew_component(fx, now);
+            let component = fx.outbox.encode(&Frame::Component(self.component(now)));
             for node in self.peers.nodes() {
                 let Some(peer) = self.peers.get(node).filter(|peer| peer.is_linked()) else {
                     continue;
                 };
-                let (addr, joined) = (peer.addr, peer.incarnation > 0);
-                self.send_beat(node);
+                let joined = peer.incarnation > 0;
+                self.send_beat(fx, node);
                 if joined {
-                    self.counters.summaries_sent += 1;
-                    self.outbox.put(addr, root);
-                    self.outbox.put(addr, summary);
+                    fx.outbox.put(node, component);
+                    self.greeted.push(node);
                 }
             }
         }
@@ -95,31 +75,30 @@ impl Node {
     }
 
     /// One heartbeat, with this node's links where the peer has not seen them yet.
-    fn send_beat(&mut self, node: NodeId) {
+    fn send_beat(&mut self, fx: &mut Effects, node: NodeId) {
         let Some(peer) = self.peers.get(node) else { return };
         let asking = matches!(peer.standing, Standing::Joining { .. });
         let version = self.overlay.version;
         let beat = Beat { asking, version, seen: peer.neighbours_version };
-        self.outbox.send(peer.addr, &Frame::Beat(beat));
+        fx.send(peer.addr.node, &Frame::Beat(beat));
         if peer.seen_version != version && peer.incarnation > 0 {
             let list = self.overlay.told.to_vec();
             let frame =
                 Frame::Neighbours(Neighbours { version, spare: self.overlay.told_spare, list });
-            self.outbox.send(peer.addr, &frame);
+            fx.send(peer.addr.node, &frame);
         }
     }
 
     /// A heartbeat and a summary to one neighbour, out of turn.
-    pub(crate) fn greet(&mut self, now: Now, node: NodeId) {
+    pub(super) fn greet(&mut self, fx: &mut Effects, now: Now, node: NodeId) {
         self.update_told();
-        self.send_beat(node);
-        let (summary, root) = (self.summary(now), self.component(now));
-        if let Some(peer) = self.peers.get(node) {
-            self.outbox.send(peer.addr, &Frame::Component(root));
-            self.counters.summaries_sent += 1;
-            self.outbox.send(peer.addr, &Frame::Summary(summary));
+        self.send_beat(fx, node);
+        fx.send(node, &Frame::Component(self.component(now)));
+        // A datagram may hold thousands of heartbeats: one summary answers them all.
+        if self.greeted.last() != Some(&node) {
+            self.greeted.push(node);
         }
-        self.due.at(now.monotonic + self.config.timing.suspect_after);
+        self.due.at(now.monotonic + fx.config.timing.suspect_after);
     }
 
     /// Brings the list of links that neighbours are told up to date.
@@ -146,20 +125,20 @@ impl Node {
     }
 
     /// A peer regards this node as its neighbour, or asks to.
-    pub(crate) fn on_beat(&mut self, now: Now, from: NodeId, beat: &Beat) {
+    pub(crate) fn on_beat(&mut self, fx: &mut Effects, now: Now, from: NodeId, beat: &Beat) {
         if self.leaving.is_some() {
             return;
         }
         let Some(peer) = self.peers.get(from) else { return };
         let confirmed = match peer.standing {
             Standing::Joining { .. } => {
-                self.set_standing(from, Standing::Alive);
+                self.set_standing(fx, from, Standing::Alive);
                 true
             }
             // It left for good in this life: what comes now was sent before that.
             Standing::Removed => return,
             Standing::Contact => {
-                if !self.accept(now, from, beat.asking) {
+                if !self.accept(fx, now, from, beat.asking) {
                     return;
                 }
                 true
@@ -170,32 +149,32 @@ impl Node {
         let Some(peer) = self.peers.get_mut(from) else { return };
         peer.seen_version = beat.seen;
         if confirmed || beat.asking {
-            self.greet(now, from);
+            self.greet(fx, now, from);
         }
     }
 
     /// Whether a peer that is no neighbour becomes one because it says so.
-    fn accept(&mut self, now: Now, node: NodeId, asking: bool) -> bool {
+    fn accept(&mut self, fx: &mut Effects, now: Now, node: NodeId, asking: bool) -> bool {
         let Some(peer) = self.peers.get(node) else { return false };
-        let memory = self.config.timing.unlinked_memory;
+        let memory = fx.config.timing.unlinked_memory;
         let unlinked = peer.changes.unlinked.is_some_and(|at| now.monotonic.since(at) < memory);
-        let full = self.peers.linked().count() >= self.config.limits.neighbours_max;
+        let full = self.peers.linked().count() >= fx.config.limits.neighbours_max;
         if full {
-            self.counters.limit_neighbours_refused += 1;
+            fx.counters.limit_neighbours_refused += 1;
         }
         if full || (unlinked && !asking) {
-            self.outbox.send(peer.addr, &Frame::Unlink);
+            fx.send(peer.addr.node, &Frame::Unlink);
             return false;
         }
-        self.counters.links_made += 1;
-        self.events.push(Event::LinkMade { node });
-        self.set_standing(node, Standing::Alive);
+        fx.counters.links_made += 1;
+        fx.events.push(Event::LinkMade { node });
+        self.set_standing(fx, node, Standing::Alive);
         true
     }
 
     /// A neighbour tells its links.
-    pub(crate) fn on_neighbours(&mut self, from: NodeId, theirs: &Neighbours) {
-        let list_max = self.config.limits.neighbours_max;
+    pub(crate) fn on_neighbours(&mut self, fx: &Effects, from: NodeId, theirs: &Neighbours) {
+        let list_max = fx.config.limits.neighbours_max;
         if let Some(peer) = self.peers.get_mut(from).filter(|peer| peer.is_linked()) {
             peer.neighbours = theirs.list[..theirs.list.len().min(list_max)].into();
             peer.neighbours_version = theirs.version;
@@ -204,68 +183,67 @@ impl Node {
     }
 
     /// A neighbour gives the link up.
-    pub(crate) fn on_unlink(&mut self, now: Now, from: NodeId) {
+    pub(crate) fn on_unlink(&mut self, fx: &mut Effects, now: Now, from: NodeId) {
         if self.peers.get(from).is_some_and(Peer::is_linked) {
-            self.drop_link(now, from);
-            self.out_of_links(now);
+            self.drop_link(fx, now, from);
+            self.hurry(fx, now);
         }
     }
 
     /// A neighbour leaves the network.
-    pub(crate) fn on_leave(&mut self, now: Now, from: NodeId) {
+    pub(crate) fn on_leave(&mut self, fx: &mut Effects, now: Now, from: NodeId) {
         let was = self.peers.get(from).map(|peer| peer.standing);
         if matches!(was, None | Some(Standing::Contact | Standing::Removed)) {
             return;
         }
-        self.events.push(Event::PeerLeft { node: from });
+        fx.events.push(Event::PeerLeft { node: from });
         self.peers.renew_link(from);
-        self.set_standing(from, Standing::Removed);
+        self.set_standing(fx, from, Standing::Removed);
         if let Some(peer) = self.peers.get_mut(from) {
             peer.original = false;
         }
-        self.stop_asking(now, from);
-        self.close_ranks(now, from);
+        self.close_ranks(fx, now, from);
     }
 
     /// Gives up the link to a living neighbour, and tells it.
-    pub(crate) fn unlink(&mut self, now: Now, node: NodeId) {
+    pub(super) fn unlink(&mut self, fx: &mut Effects, now: Now, node: NodeId) {
         if let Some(peer) = self.peers.get(node) {
-            self.outbox.send(peer.addr, &Frame::Unlink);
+            fx.send(peer.addr.node, &Frame::Unlink);
         }
-        self.drop_link(now, node);
+        self.drop_link(fx, now, node);
     }
 
-    fn drop_link(&mut self, now: Now, node: NodeId) {
+    fn drop_link(&mut self, fx: &mut Effects, now: Now, node: NodeId) {
         let Some(peer) = self.peers.get_mut(node) else { return };
         peer.changes.unlinked = Some(now.monotonic);
         peer.changes.stand_in_for = None;
         peer.original = false;
         self.peers.renew_link(node);
-        self.counters.links_dropped += 1;
-        self.events.push(Event::LinkDropped { node });
-        self.set_standing(node, Standing::Contact);
+        fx.counters.links_dropped += 1;
+        fx.events.push(Event::LinkDropped { node });
+        self.set_standing(fx, node, Standing::Contact);
     }
 
     /// Links up with those next to this node in the order that a lost neighbour told. Who is
     /// known to be gone, or did not answer lately, is passed over.
-    pub(crate) fn close_ranks(&mut self, now: Now, lost: NodeId) {
+    pub(super) fn close_ranks(&mut self, fx: &mut Effects, now: Now, lost: NodeId) {
         let Some(peer) = self.peers.get(lost) else { return };
         let ranks = peer.neighbours.to_vec();
-        let me = ranks.iter().position(|rank| rank.node == self.config.node);
+        let me = ranks.iter().position(|rank| rank.node == fx.config.node);
         if let Some(me) = me {
-            let before = ranks[..me].iter().rev().find(|rank| self.may_answer(now, rank.node));
-            let after = ranks[me + 1..].iter().find(|rank| self.may_answer(now, rank.node));
+            let before = ranks[..me].iter().rev().find(|rank| self.may_answer(fx, now, rank.node));
+            let after = ranks[me + 1..].iter().find(|rank| self.may_answer(fx, now, rank.node));
             for next in before.into_iter().chain(after) {
-                self.stand_in(now, *next, lost);
+                self.stand_in(fx, now, *next, lost);
             }
         }
-        self.out_of_links(now);
+        self.hurry(fx, now);
     }
 
     /// Whether it is worth asking a node for a link.
-    fn may_answer(&self, now: Now, node: NodeId) -> bool {
-        let memory = self.config.timing.unlinked_memory;
-        node != self.config.node
+    fn may_answer(&self, fx: &Effects, now: Now, node: NodeId) -> bool {
+        let memory = fx.config.timing.unlinked_memory;
+        node != fx.config.node
             && self.peers.get(node).is_none_or(|peer| match peer.standing {
                 Standing::Dead { .. } | Standing::Removed => false,
                 Standing::Contact => {
@@ -276,35 +254,28 @@ impl Node {
     }
 
     /// Asks a node for a link in the stead of a lost one.
-    pub(crate) fn stand_in(&mut self, now: Now, addr: PeerAddr, lost: NodeId) {
+    pub(super) fn stand_in(&mut self, fx: &mut Effects, now: Now, addr: PeerAddr, lost: NodeId) {
         if self.peers.get(addr.node).is_some_and(Peer::is_linked) {
             return;
         }
-        let until = now.monotonic + self.config.timing.stand_in_timeout;
+        let until = now.monotonic + fx.config.timing.stand_in_timeout;
         let peer = self.peers.ensure(addr, Standing::Contact, now.monotonic);
         peer.changes.stand_in_for = Some(lost);
         peer.original = false;
         peer.heard = now.monotonic;
-        self.counters.links_made += 1;
-        self.events.push(Event::LinkMade { node: addr.node });
-        self.set_standing(addr.node, Standing::Joining { until });
+        fx.counters.links_made += 1;
+        fx.events.push(Event::LinkMade { node: addr.node });
+        self.set_standing(fx, addr.node, Standing::Joining { until });
         self.due.at(until);
-        self.send_beat(addr.node);
-        self.out_of_links(now);
-    }
-
-    /// Links are missing or in the making: beat more often for a while.
-    pub(crate) fn out_of_links(&mut self, now: Now) {
-        let min = self.config.timing.summary_interval_min;
-        self.trickle.reset(now.monotonic, min, &mut self.rng);
-        self.due.at(self.trickle.next());
+        self.send_beat(fx, addr.node);
+        self.hurry(fx, now);
     }
 
     /// Asks random other nodes for links where there are too few.
-    fn find_links(&mut self, now: Now) {
+    fn find_links(&mut self, fx: &mut Effects, now: Now) {
         let wanted = self.overlay.began_with.min(LINKS_MIN);
         let linked = self.peers.linked().count();
-        if linked >= wanted || self.overlay.sample.is_empty() {
+        if linked >= wanted || self.sample.is_empty() {
             return;
         }
         // Half of them may be dead as well, so ask twice as many as are missing.
@@ -312,20 +283,19 @@ impl Node {
             .peers
             .iter()
             .find(|peer| peer.original && matches!(peer.standing, Standing::Dead { .. }));
-        let lost = lost.map_or(self.config.node, |peer| peer.addr.node);
+        let lost = lost.map_or(fx.config.node, |peer| peer.addr.node);
         for _ in 0..(wanted - linked) * 2 {
             let candidates: Vec<PeerAddr> = self
-                .overlay
                 .sample
                 .iter()
-                .filter(|peer| self.may_answer(now, peer.node))
+                .filter(|peer| self.may_answer(fx, now, peer.node))
                 .filter(|peer| !self.peers.get(peer.node).is_some_and(Peer::is_linked))
                 .collect();
             if candidates.is_empty() {
                 return;
             }
-            let pick = timers::below(&mut self.rng, candidates.len());
-            self.stand_in(now, candidates[pick], lost);
+            let pick = timers::below(&mut fx.rng, candidates.len());
+            self.stand_in(fx, now, candidates[pick], lost);
         }
     }
 
@@ -334,8 +304,8 @@ impl Node {
     /// order that all nodes agree on may go: then the network stays connected even if all nodes
     /// do this at once (the relative neighbourhood graph, Toussaint 1980, contains a spanning
     /// tree).
-    fn spare_a_link(&mut self, now: Now) {
-        let me = self.config.node;
+    fn spare_a_link(&mut self, fx: &mut Effects, now: Now) {
+        let me = fx.config.node;
         let alive = || self.peers.iter().filter(|peer| peer.standing == Standing::Alive);
         if alive().count() <= self.overlay.began_with
             || self.peers.linked().count() != alive().count()
@@ -358,14 +328,14 @@ impl Node {
             .max_by_key(|peer| (!peer.original, rank(me, peer.addr.node)))
             .map(|peer| peer.addr.node);
         if let Some(node) = spare {
-            self.unlink(now, node);
+            self.unlink(fx, now, node);
         }
     }
 
     /// Links up with these peers, in addition to those it has.
-    pub fn link(&mut self, now: Now, peers: &[PeerAddr]) {
-        let until = now.monotonic + self.config.timing.first_contact_timeout;
-        let me = self.config.node;
+    pub(crate) fn link(&mut self, fx: &mut Effects, now: Now, peers: &[PeerAddr]) {
+        let until = now.monotonic + fx.config.timing.first_contact_timeout;
+        let me = fx.config.node;
         for addr in peers.iter().filter(|peer| peer.node != me) {
             let linked = self.peers.get(addr.node).is_some_and(Peer::is_linked);
             let peer = self.peers.ensure(*addr, Standing::Contact, now.monotonic);
@@ -374,18 +344,20 @@ impl Node {
             if !linked {
                 peer.heard = now.monotonic;
                 self.overlay.began_with += 1;
-                self.counters.links_made += 1;
-                self.events.push(Event::LinkMade { node: addr.node });
-                self.set_standing(addr.node, Standing::Joining { until });
+                fx.counters.links_made += 1;
+                fx.events.push(Event::LinkMade { node: addr.node });
+                self.set_standing(fx, addr.node, Standing::Joining { until });
                 self.due.at(until);
-                self.send_beat(addr.node);
+                self.send_beat(fx, addr.node);
+            } else {
+                self.tell_link(addr.node);
             }
         }
-        self.out_of_links(now);
+        self.hurry(fx, now);
     }
 
     /// Has these neighbours and no others, once the new links stand.
-    pub fn rewire(&mut self, now: Now, peers: &[PeerAddr]) {
+    pub(crate) fn rewire(&mut self, fx: &mut Effects, now: Now, peers: &[PeerAddr]) {
         let kept = |node: NodeId| peers.iter().any(|peer| peer.node == node);
         self.overlay.retiring.clear();
         for peer in self.peers.iter_mut().filter(|peer| !kept(peer.addr.node)) {
@@ -399,12 +371,14 @@ impl Node {
                 peer.changes.unlinked = Some(now.monotonic);
             }
         }
-        self.link(now, peers);
+        // A link that never stood gets no more copies.
+        self.peers.nodes().into_iter().for_each(|node| self.tell_link(node));
+        self.link(fx, now, peers);
         self.overlay.began_with = peers.len();
     }
 
     /// After a rewiring, gives up the old links as soon as the new ones stand.
-    fn retire_links(&mut self, now: Now) {
+    fn retire_links(&mut self, fx: &mut Effects, now: Now) {
         let waiting = self
             .peers
             .linked()
@@ -414,33 +388,33 @@ impl Node {
         }
         for node in std::mem::take(&mut self.overlay.retiring) {
             if self.peers.get(node).is_some_and(|peer| peer.is_linked() && !peer.original) {
-                self.unlink(now, node);
+                self.unlink(fx, now, node);
             }
         }
     }
 
     /// Begins to leave: the neighbours close ranks at once, and what they don't have yet is
     /// given to them before [`Node::has_left`] turns true, or until a deadline.
-    pub fn leave(&mut self, now: Now) {
+    pub(crate) fn leave(&mut self, fx: &mut Effects, now: Now) {
         if self.leaving.is_some() {
             return;
         }
-        let until = now.monotonic + self.config.timing.leave_timeout;
+        let until = now.monotonic + fx.config.timing.leave_timeout;
         self.leaving = Some(until);
         self.due.at(until);
         self.update_told();
-        self.say_goodbye();
+        self.say_goodbye(fx);
     }
 
     /// Tells the neighbours that this node leaves, and who they should turn to.
-    pub(crate) fn say_goodbye(&mut self) {
+    pub(super) fn say_goodbye(&self, fx: &mut Effects) {
         let Overlay { version, told_spare: spare, told, .. } = &self.overlay;
         let neighbours = Neighbours { version: *version, spare: *spare, list: told.to_vec() };
-        let neighbours = self.outbox.encode(&Frame::Neighbours(neighbours));
-        let leave = self.outbox.encode(&Frame::Leave);
+        let neighbours = fx.outbox.encode(&Frame::Neighbours(neighbours));
+        let leave = fx.outbox.encode(&Frame::Leave);
         for peer in self.peers.linked() {
-            self.outbox.put(peer.addr, neighbours);
-            self.outbox.put(peer.addr, leave);
+            fx.outbox.put(peer.addr.node, neighbours);
+            fx.outbox.put(peer.addr.node, leave);
         }
     }
 }
@@ -521,8 +495,9 @@ mod tests {
         ];
         let mut table = Table::with_links(9, &links);
         table.run(SECOND * 10);
-        table.node(1).update_told();
-        let told: Vec<u32> = table.node(1).overlay.told.iter().map(|peer| peer.node.0).collect();
+        table.node(1).membership.update_told();
+        let told: Vec<u32> =
+            table.node(1).membership.overlay.told.iter().map(|peer| peer.node.0).collect();
         assert_eq!((told[0], told[3]), (2, 3), "{told:?}");
     }
 
@@ -548,11 +523,11 @@ mod tests {
         let mut table = Table::with_links(3, &[(1, 2), (2, 3)]);
         table.run(SECOND * 2);
         for node in 1..=3 {
-            table.node(node).overlay.began_with = 1;
+            table.node(node).membership.overlay.began_with = 1;
         }
         let now = table.now();
         table.node(1).link(now, &[addr(3)]);
-        table.node(1).overlay.began_with = 1;
+        table.node(1).membership.overlay.began_with = 1;
         table.run(SECOND * 10);
         let links: usize = (1..=3).map(|node| table.neighbours(node).len()).sum();
         assert_eq!(links, 4, "two links have four ends");

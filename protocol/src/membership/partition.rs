@@ -15,12 +15,12 @@
 use std::cmp::Reverse;
 use std::time::Duration;
 
-use crate::Node;
+use super::Membership;
+use super::peers::Peer;
 use crate::datagram::wire::{Component, Frame};
+use crate::effects::Effects;
 use crate::ids::set::mix;
 use crate::ids::{NodeId, Origin};
-use crate::membership::overlay::Overlay;
-use crate::membership::peers::Peer;
 use crate::time::{Monotonic, Now};
 
 /// A root whose beat has not advanced for this long is gone: eight heartbeats, of which two in
@@ -35,7 +35,7 @@ const ROOT_PAUSE: Duration = Duration::from_millis(10);
 
 /// By which name this node's piece of the overlay goes.
 #[derive(Debug)]
-pub(crate) struct PartitionDetection {
+pub(super) struct PartitionDetection {
     root: Origin,
     /// The latest beat seen of the root.
     beat: u32,
@@ -55,7 +55,7 @@ pub(crate) struct PartitionDetection {
 }
 
 impl PartitionDetection {
-    pub(crate) fn new(me: Origin, now: Monotonic) -> Self {
+    pub(super) fn new(me: Origin, now: Monotonic) -> Self {
         Self {
             root: me,
             beat: 0,
@@ -93,10 +93,10 @@ fn precedes(a: Origin, b: Origin) -> bool {
     place(a) < place(b)
 }
 
-impl Node {
+impl Membership {
     /// By which name this node goes, to be told to others.
-    pub(crate) fn component(&self, now: Now) -> Component {
-        let Overlay { partition, .. } = &self.overlay;
+    pub(super) fn component(&self, now: Now) -> Component {
+        let partition = &self.partition;
         Component {
             root: partition.root,
             beat: partition.beat,
@@ -105,9 +105,9 @@ impl Node {
     }
 
     /// Before a heartbeat: a root counts on, and everybody else sees whether theirs still does.
-    pub(crate) fn renew_component(&mut self, now: Now) {
-        let me = Origin { node: self.config.node, incarnation: self.config.incarnation };
-        let partition = &mut self.overlay.partition;
+    pub(super) fn renew_component(&mut self, fx: &mut Effects, now: Now) {
+        let me = fx.me();
+        let partition = &mut self.partition;
         if partition.root != me && now.monotonic.since(partition.advanced) >= ROOT_TIMEOUT {
             partition.lost = Some((partition.root, partition.beat));
             partition.adopt(me, partition.own_beat, now.monotonic);
@@ -119,22 +119,28 @@ impl Node {
     }
 
     /// A peer tells by which name it goes.
-    pub(crate) fn on_component(&mut self, now: Now, from: NodeId, theirs: &Component) {
-        if self.leaving.is_some() || theirs.root.node == self.config.node {
+    pub(crate) fn on_component(
+        &mut self,
+        fx: &mut Effects,
+        now: Now,
+        from: NodeId,
+        theirs: &Component,
+    ) {
+        if self.leaving.is_some() || theirs.root.node == fx.config.node {
             return;
         }
         if self.peers.get(from).is_some_and(Peer::is_linked) {
-            self.follow(now, from, theirs);
+            self.follow(fx, now, from, theirs);
         } else {
-            self.compare_components(now, from, theirs);
+            self.compare_components(fx, now, from, theirs);
         }
     }
 
     /// Goes by a neighbour's name if that goes before its own, and tells the other neighbours
     /// soon, not with the next heartbeat: within [`ROOT_PAUSE`], so that a name takes no more than
     /// that for each hop, and several that come at once cost one datagram.
-    fn follow(&mut self, now: Now, from: NodeId, theirs: &Component) {
-        let partition = &mut self.overlay.partition;
+    fn follow(&mut self, fx: &mut Effects, now: Now, from: NodeId, theirs: &Component) {
+        let partition = &mut self.partition;
         let late =
             partition.lost.is_some_and(|(lost, beat)| theirs.root == lost && theirs.beat <= beat);
         if theirs.root == partition.root && theirs.beat > partition.beat {
@@ -142,14 +148,14 @@ impl Node {
         } else if !late && precedes(theirs.root, partition.root) {
             partition.adopt(theirs.root, theirs.beat, now.monotonic);
             partition.owed = true;
-            self.pass_component_on(now, Some(from));
+            self.pass_component_on(fx, now, Some(from));
         }
     }
 
     /// Tells the neighbours of a new root: at once, unless they were told of another just now.
     /// Where a whole network starts, better ones come in a dozen at a time.
-    pub(crate) fn pass_component_on(&mut self, now: Now, from: Option<NodeId>) {
-        let partition = &mut self.overlay.partition;
+    pub(super) fn pass_component_on(&mut self, fx: &mut Effects, now: Now, from: Option<NodeId>) {
+        let partition = &mut self.partition;
         if !partition.owed || self.leaving.is_some() {
             return;
         }
@@ -160,33 +166,35 @@ impl Node {
         partition.owed = false;
         partition.quiet_until = now.monotonic + ROOT_PAUSE;
         let root = self.component(now);
-        let frame = self.outbox.encode(&Frame::Component(root));
+        let frame = fx.outbox.encode(&Frame::Component(root));
         let others = self.peers.linked().filter(|peer| Some(peer.addr.node) != from);
         for peer in others.filter(|peer| peer.incarnation > 0) {
-            self.outbox.put(peer.addr, frame);
+            fx.outbox.put(peer.addr.node, frame);
         }
     }
 
     /// Sees whether a node that is no neighbour belongs to another piece of the overlay.
-    fn compare_components(&mut self, now: Now, from: NodeId, theirs: &Component) {
+    fn compare_components(&mut self, fx: &mut Effects, now: Now, from: NodeId, theirs: &Component) {
         let mine = self.component(now);
         if theirs.root.node == mine.root.node {
-            self.overlay.partition.apart_since = None;
+            self.partition.apart_since = None;
             return;
         }
-        let Some(peer) = self.peers.get(from).map(|peer| peer.addr) else { return };
         if !mine.stable || !theirs.stable {
             return;
         }
         if precedes(mine.root, theirs.root) {
             // It is for them to act, so they have to know.
-            self.outbox.send(peer, &Frame::Component(mine));
+            fx.send(from, &Frame::Component(mine));
             return;
         }
-        let since = *self.overlay.partition.apart_since.get_or_insert(now.monotonic);
+        let since = *self.partition.apart_since.get_or_insert(now.monotonic);
         if now.monotonic.since(since) >= APART_FOR {
-            self.overlay.partition.apart_since = None;
-            self.stand_in(now, peer, self.config.node);
+            self.partition.apart_since = None;
+            let (peer, me) = (self.peers.get(from).map(|peer| peer.addr), fx.config.node);
+            if let Some(peer) = peer {
+                self.stand_in(fx, now, peer, me);
+            }
         }
     }
 }

@@ -85,14 +85,6 @@ impl PeerList {
         }
     }
 
-    /// The peer at this place.
-    pub(crate) fn get(&self, at: usize) -> Option<PeerAddr> {
-        match self {
-            Self::V4(peers) => peers.get(at).map(|peer| peer.full()),
-            Self::Mixed(peers) => peers.get(at).copied(),
-        }
-    }
-
     pub(crate) fn to_vec(&self) -> Vec<PeerAddr> {
         self.iter().collect()
     }

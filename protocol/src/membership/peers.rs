@@ -1,20 +1,13 @@
 //! The table of peers: neighbours, those who were, and passing acquaintances.
 //!
-//! What a node knows about each is kept here in one place; what follows from it is decided in
-//! `overlay` (who is alive, who is linked) and `repair` (who lacks what).
+//! What membership knows of each is kept here in one place. What follows from it is decided in
+//! `liveness` (who is alive) and `overlay` (who is linked).
 
-use std::collections::{BTreeMap, VecDeque};
-use std::time::Duration;
-
-use crate::broadcast::store::Slot;
-use crate::broadcast::strategy::flood::LinkId;
-use crate::config::Timing;
-use crate::ids::set::{Account, IdSet};
-use crate::ids::{Incarnation, MessageId, NodeId, PeerAddr};
-use crate::membership::peer_list::PeerList;
-use crate::rare::{Nothing, Rare};
+use super::peer_list::PeerList;
+use crate::ids::link::LinkId;
+use crate::ids::{Incarnation, NodeId, PeerAddr};
 use crate::report::PeerState;
-use crate::time::{Monotonic, Now};
+use crate::time::Monotonic;
 
 /// How a peer stands with this node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,65 +49,7 @@ pub(crate) struct Peer {
     pub(crate) spare: bool,
     /// The version of this node's links that it has seen.
     pub(crate) seen_version: u32,
-    pub(crate) changes: Rare<Changes>,
-    pub(crate) in_flight: InFlight,
-    pub(crate) exchange: Rare<Exchange>,
-}
-
-/// Copies sent to a peer that did not come back yet.
-#[derive(Debug, Default)]
-pub(crate) struct InFlight {
-    /// How long copies take to come back, smoothed.
-    pub(crate) smoothed: Option<Duration>,
-    /// Messages sent, in order, and when to ask about them. Settled ones are skipped lazily.
-    pub(crate) pending: VecDeque<(Monotonic, Slot)>,
-    /// How many messages are sent and not acknowledged.
-    pub(crate) messages: u32,
-    /// Their bytes, about.
-    pub(crate) bytes: u64,
-    pub(crate) losses: Rare<Losses>,
-}
-
-impl InFlight {
-    /// Notes that a first copy of a message of so many bytes went out; says when it is to be asked about.
-    pub(crate) fn expect(
-        &mut self,
-        now: Now,
-        slot: Slot,
-        bytes: u64,
-        timing: &Timing,
-    ) -> Monotonic {
-        let assumed = self.losses.assumed.unwrap_or(timing.ack_time_initial);
-        let settle = self.smoothed.unwrap_or(assumed);
-        // Not `clamp`, which panics where somebody set the least above the most.
-        let wait = (settle * 4).min(timing.ack_timeout_max).max(timing.ack_timeout_min);
-        let at = now.monotonic + wait;
-        // Often it is one at a time.
-        self.pending.reserve_exact(usize::from(self.pending.capacity() == 0));
-        self.pending.push_back((at, slot));
-        self.messages += 1;
-        self.bytes += bytes;
-        at
-    }
-
-    /// One message of so many bytes is acknowledged, or gone.
-    pub(crate) fn acknowledged(&mut self, bytes: u64) {
-        self.messages = self.messages.saturating_sub(1);
-        self.bytes = self.bytes.saturating_sub(bytes);
-    }
-}
-
-/// What the loss of copies taught and led to.
-#[derive(Debug, Default)]
-pub(crate) struct Losses {
-    /// How long copies are assumed to take to come back, until that was measured.
-    pub(crate) assumed: Option<Duration>,
-    /// Messages asked about already, and when to ask again.
-    pub(crate) retries: BTreeMap<(Monotonic, MessageId), u8>,
-}
-
-impl Nothing for Losses {
-    const NOTHING: &'static Self = &Self { assumed: None, retries: BTreeMap::new() };
+    pub(crate) changes: Changes,
 }
 
 /// What became of the link to a peer.
@@ -126,38 +61,6 @@ pub(crate) struct Changes {
     pub(crate) unlinked: Option<Monotonic>,
     /// It gave no answer when it was asked for a link, at this time.
     pub(crate) unanswered: Option<Monotonic>,
-}
-
-impl Nothing for Changes {
-    const NOTHING: &'static Self = &Self { stand_in_for: None, unlinked: None, unanswered: None };
-}
-
-/// The state of comparing notes with a peer.
-#[derive(Debug, Default)]
-pub(crate) struct Exchange {
-    /// What it holds and this node lacks, not asked for yet.
-    pub(crate) offers: IdSet,
-    /// How many messages it was asked for and did not send yet.
-    pub(crate) asked: usize,
-    /// How long it takes to send what it is asked for, at best of late.
-    pub(crate) answer_time: Duration,
-    /// The difference between both accounts that turned out to hold nothing to gain.
-    pub(crate) agreed: Account,
-    /// When the listing sent last may be taken for lost.
-    pub(crate) listing_until: Option<Monotonic>,
-    /// Whether the pages of the listing under way found anything so far.
-    pub(crate) found: bool,
-}
-
-impl Nothing for Exchange {
-    const NOTHING: &'static Self = &Self {
-        offers: IdSet::new(),
-        asked: 0,
-        answer_time: Duration::ZERO,
-        agreed: Account { count: 0, fingerprint: 0 },
-        listing_until: None,
-        found: false,
-    };
 }
 
 impl Peer {
@@ -175,9 +78,7 @@ impl Peer {
             neighbours_version: 0,
             spare: false,
             seen_version: 0,
-            changes: Rare::default(),
-            in_flight: InFlight::default(),
-            exchange: Rare::default(),
+            changes: Changes::default(),
         }
     }
 
@@ -217,17 +118,14 @@ impl Peer {
     }
 }
 
-/// All peers, by number, and the links that messages are pushed over.
+/// All peers, in the order of their numbers.
 #[derive(Debug, Default)]
 pub(crate) struct Peers {
-    /// In the order of their numbers, which stand close together in a list of their own: a node
-    /// that wakes up finds its memory cold, and each peer passed over would have to be fetched.
+    /// The numbers in a list of their own, close together: a node that wakes up finds its memory cold,
+    /// and each peer passed over would have to be fetched.
     numbers: Vec<NodeId>,
     list: Vec<Peer>,
-    next_link: u32,
-    /// The links of all peers that get copies, and where these are, in the same order.
-    links: Box<[LinkId]>,
-    link_addrs: PeerList,
+    newest_link: LinkId,
 }
 
 impl Peers {
@@ -237,8 +135,7 @@ impl Peers {
         self.list.get(at)
     }
 
-    /// The peer with this number, to be changed. After a change of standing or link,
-    /// [`Peers::relink`] is due.
+    /// The peer with this number, to be changed.
     pub(crate) fn get_mut(&mut self, node: NodeId) -> Option<&mut Peer> {
         let at = self.numbers.binary_search(&node).ok()?;
         self.list.get_mut(at)
@@ -289,57 +186,18 @@ impl Peers {
         self.list.iter().filter(|peer| peer.is_linked())
     }
 
-    /// The link made last.
-    pub(crate) fn newest_link(&self) -> LinkId {
-        LinkId(self.next_link)
-    }
-
     /// A link that was never used.
-    pub(crate) fn new_link(&mut self) -> LinkId {
-        self.next_link += 1;
-        LinkId(self.next_link)
+    fn new_link(&mut self) -> LinkId {
+        self.newest_link = LinkId(self.newest_link.0 + 1);
+        self.newest_link
     }
 
     /// Gives a peer a new link: nothing that went over the last one is waited for any more, nor
-    /// counted again when it turns out to have arrived. [`Peers::relink`] is due.
+    /// counted again when it turns out to have arrived.
     pub(crate) fn renew_link(&mut self, node: NodeId) {
         let link = self.new_link();
         if let Some(peer) = self.get_mut(node) {
             peer.link = link;
-            peer.in_flight = InFlight::default();
         }
-    }
-
-    /// Brings the list of links up to date.
-    pub(crate) fn relink(&mut self) {
-        let linked = || self.list.iter().filter(|peer| peer.gets_copies());
-        self.links = linked().map(|peer| peer.link).collect();
-        self.link_addrs = linked().map(|peer| peer.addr).collect();
-    }
-
-    /// The links that messages are pushed over.
-    pub(crate) fn links(&self) -> &[LinkId] {
-        &self.links
-    }
-
-    /// Where such a link leads.
-    pub(crate) fn addr_of(&self, link: LinkId) -> Option<PeerAddr> {
-        let at = self.links.iter().position(|other| *other == link)?;
-        self.link_addrs.get(at)
-    }
-
-    /// The peer at the other end of a link.
-    pub(crate) fn by_link(&mut self, link: LinkId) -> Option<&mut Peer> {
-        let at = match self.addr_of(link) {
-            Some(addr) => self.numbers.binary_search(&addr.node).ok(),
-            None => self.list.iter().position(|peer| peer.link == link),
-        };
-        self.list.get_mut(at?).filter(|peer| peer.link == link)
-    }
-
-    /// Whether some peer that gets copies is not known to have all of them.
-    pub(crate) fn any_in_flight(&self) -> bool {
-        let addrs = self.link_addrs.iter();
-        addrs.filter_map(|addr| self.get(addr.node)).any(|peer| peer.in_flight.messages > 0)
     }
 }

@@ -7,13 +7,14 @@
 
 use std::ops::Deref;
 
-use crate::Node;
+use super::Membership;
+use super::peer_list::PeerList;
+use super::peers::Standing;
 use crate::datagram::wire::Frame;
+use crate::effects::Effects;
 use crate::ids::{NodeId, PeerAddr};
-use crate::membership::peer_list::PeerList;
-use crate::membership::peers::Standing;
-use crate::time::Now;
 use crate::time::timers;
+use crate::time::{Monotonic, Now};
 
 /// How many entries change hands in one shuffle.
 const SHUFFLED: usize = 4;
@@ -25,12 +26,15 @@ pub(crate) struct Sample {
     first: PeerList,
     /// Those it has by now; `None`: still the first, so that these are not kept twice.
     changed: Option<PeerList>,
+    /// Those sent away in the last shuffle, to be replaced first.
+    shuffled: Vec<NodeId>,
+    shuffle_at: Monotonic,
 }
 
 impl Sample {
     /// The sample a node starts with.
-    pub(crate) fn new(first: &[PeerAddr]) -> Self {
-        Self { first: first.into(), changed: None }
+    pub(super) fn new(first: &[PeerAddr], shuffle_at: Monotonic) -> Self {
+        Self { first: first.into(), changed: None, shuffled: Vec::new(), shuffle_at }
     }
 
     /// Replaces it.
@@ -52,93 +56,96 @@ impl Deref for Sample {
     }
 }
 
-impl Node {
+impl Membership {
     /// Shuffles with a random node when it is time to.
-    pub(crate) fn shuffle(&mut self, now: Now) {
+    pub(super) fn shuffle(&mut self, fx: &mut Effects, now: Now) {
         if self.leaving.is_some() {
             return;
         }
-        if self.overlay.shuffle_at > now.monotonic {
-            self.due.at(self.overlay.shuffle_at);
+        if self.sample.shuffle_at > now.monotonic {
+            self.due.at(self.sample.shuffle_at);
             return;
         }
-        let interval = self.config.timing.shuffle_interval;
-        self.overlay.shuffle_at =
-            now.monotonic + timers::between(&mut self.rng, interval / 2, interval * 3 / 2);
-        self.due.at(self.overlay.shuffle_at);
-        self.forget_contacts(now);
+        let interval = fx.config.timing.shuffle_interval;
+        self.sample.shuffle_at =
+            now.monotonic + timers::between(&mut fx.rng, interval / 2, interval * 3 / 2);
+        self.due.at(self.sample.shuffle_at);
+        self.forget_contacts(fx, now);
         self.refill_sample();
-        if self.overlay.sample.is_empty() {
+        if self.sample.is_empty() {
             return;
         }
-        let pick = timers::below(&mut self.rng, self.overlay.sample.len());
-        let mut sample = self.overlay.sample.to_vec();
+        let pick = timers::below(&mut fx.rng, self.sample.len());
+        let mut sample = self.sample.to_vec();
         let partner = sample.swap_remove(pick);
-        self.overlay.sample.set(&sample);
-        self.make_room_for_contact();
-        let addr = self.peers.ensure(partner, Standing::Contact, now.monotonic).addr;
-        let nodes = self.draw(partner.node);
-        self.outbox.send(addr, &Frame::Shuffle { nodes, answer: false });
-        let root = self.component(now);
-        self.outbox.send(addr, &Frame::Component(root));
-        let summary = self.summary(now);
-        self.counters.summaries_sent += 1;
-        self.outbox.send(addr, &Frame::Summary(summary));
+        self.sample.set(&sample);
+        self.make_room_for_contact(fx);
+        self.peers.ensure(partner, Standing::Contact, now.monotonic);
+        let nodes = self.draw(fx, partner.node);
+        fx.send(partner.node, &Frame::Shuffle { nodes, answer: false });
+        fx.send(partner.node, &Frame::Component(self.component(now)));
+        self.greeted.push(partner.node);
     }
 
     /// Starts again with the sample this node was given, where nothing is left of it: a node that
     /// was cut off for long shuffled with nobody, and gave up one entry each time.
-    pub(crate) fn refill_sample(&mut self) {
-        if self.overlay.sample.is_empty() {
-            self.overlay.sample.reset();
+    pub(super) fn refill_sample(&mut self) {
+        if self.sample.is_empty() {
+            self.sample.reset();
         }
     }
 
     /// Some entries to send to a node, which are to be replaced first by what comes back.
-    fn draw(&mut self, partner: NodeId) -> Vec<PeerAddr> {
-        let mut entries = self.overlay.sample.to_vec();
+    fn draw(&mut self, fx: &mut Effects, partner: NodeId) -> Vec<PeerAddr> {
+        let mut entries = self.sample.to_vec();
         entries.retain(|entry| entry.node != partner);
         while entries.len() > SHUFFLED {
-            let at = timers::below(&mut self.rng, entries.len());
+            let at = timers::below(&mut fx.rng, entries.len());
             entries.swap_remove(at);
         }
-        self.overlay.shuffled = entries.iter().map(|entry| entry.node).collect();
+        self.sample.shuffled = entries.iter().map(|entry| entry.node).collect();
         entries
     }
 
     /// A node offers some entries for some of ours. The asker itself is one of those offered.
-    pub(crate) fn on_shuffle(&mut self, from: NodeId, nodes: &[PeerAddr], answer: bool) {
+    pub(crate) fn on_shuffle(
+        &mut self,
+        fx: &mut Effects,
+        from: NodeId,
+        nodes: &[PeerAddr],
+        answer: bool,
+    ) {
         let Some(asker) = self.peers.get(from).map(|peer| peer.addr) else { return };
         if !answer {
-            let nodes = self.draw(from);
-            self.outbox.send(asker, &Frame::Shuffle { nodes, answer: true });
+            let nodes = self.draw(fx, from);
+            fx.send(from, &Frame::Shuffle { nodes, answer: true });
         }
-        let mut sample = self.overlay.sample.to_vec();
+        let mut sample = self.sample.to_vec();
         for entry in nodes.iter().take(SHUFFLED).chain([&asker]) {
-            self.keep(*entry, &mut sample);
+            self.keep(fx, *entry, &mut sample);
         }
-        self.overlay.sample.set(&sample);
-        self.overlay.shuffled.clear();
+        self.sample.set(&sample);
+        self.sample.shuffled.clear();
     }
 
     /// Takes an entry in: in the place of one that was given away, or of a random one.
-    fn keep(&mut self, entry: PeerAddr, sample: &mut Vec<PeerAddr>) {
-        if entry.node == self.config.node || sample.iter().any(|known| known.node == entry.node) {
+    fn keep(&mut self, fx: &mut Effects, entry: PeerAddr, sample: &mut Vec<PeerAddr>) {
+        if entry.node == fx.config.node || sample.iter().any(|known| known.node == entry.node) {
             return;
         }
-        if sample.len() < self.config.limits.sample_max {
+        if sample.len() < fx.config.limits.sample_max {
             sample.push(entry);
             return;
         }
-        let given = self.overlay.shuffled.pop();
+        let given = self.sample.shuffled.pop();
         let at = given.and_then(|given| sample.iter().position(|known| known.node == given));
-        let at = at.unwrap_or_else(|| timers::below(&mut self.rng, sample.len()));
+        let at = at.unwrap_or_else(|| timers::below(&mut fx.rng, sample.len()));
         sample[at] = entry;
     }
 
     /// Forgets peers that there is nothing left to say to.
-    fn forget_contacts(&mut self, now: Now) {
-        let memory = self.config.timing.unlinked_memory.max(self.config.timing.shuffle_interval);
+    fn forget_contacts(&mut self, fx: &Effects, now: Now) {
+        let memory = fx.config.timing.unlinked_memory.max(fx.config.timing.shuffle_interval);
         let idle: Vec<NodeId> = self
             .peers
             .iter()
@@ -148,16 +155,15 @@ impl Node {
             .map(|peer| peer.addr.node)
             .collect();
         for node in idle {
-            self.stop_asking(now, node);
-            self.peers.remove(node);
+            self.forget(node);
         }
     }
 
     /// Keeps the number of peers that are no neighbours within its limit: of contacts, the one
     /// longest unheard goes; then of those that left; then of the dead.
-    pub(crate) fn make_room_for_contact(&mut self) {
+    pub(super) fn make_room_for_contact(&mut self, fx: &mut Effects) {
         let others = self.peers.iter().filter(|peer| !peer.is_linked());
-        if others.clone().count() < self.config.limits.contacts_max {
+        if others.clone().count() < fx.config.limits.contacts_max {
             return;
         }
         let rank = |standing: Standing| match standing {
@@ -167,8 +173,8 @@ impl Node {
         };
         let oldest = others.min_by_key(|peer| (rank(peer.standing), peer.heard));
         if let Some(node) = oldest.map(|peer| peer.addr.node) {
-            self.counters.limit_contacts_dropped += 1;
-            self.peers.remove(node);
+            fx.counters.limit_contacts_dropped += 1;
+            self.forget(node);
         }
     }
 }
@@ -211,7 +217,7 @@ mod tests {
         for stranger in 100..200 {
             table.feed(1, stranger, &[super::Frame::Probe { on_behalf_of: None }]);
         }
-        assert!(table.node(1).peers.iter().count() <= 6);
+        assert!(table.node(1).membership.peers.iter().count() <= 6);
         assert_eq!(table.neighbours(1), vec![2]);
     }
 }

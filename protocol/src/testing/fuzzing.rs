@@ -9,16 +9,17 @@ use std::time::Duration;
 
 use crate::config::{Config, Key, UDP_PAYLOAD_BYTES_MAX};
 use crate::datagram::codec;
+use crate::datagram::outbox::Outputs;
 use crate::datagram::path;
 use crate::datagram::wire::{
     self, BackPressure, Beat, Component, Frame, Neighbours, Offer, Page, Ranges, Rumor, Summary,
 };
-use crate::faults::{Effect, FaultRule};
+use crate::faults::{Effect, FaultRule, Faults};
 use crate::ids::set::{Account, IdRange};
 use crate::ids::{MessageId, NodeId, PeerAddr};
+use crate::node::Node;
 use crate::report::{Event, MessageQuery, Which};
 use crate::time::{Monotonic, Now, Wall};
-use crate::{Node, Outputs};
 
 const KEY: Key = Key([7; 32]);
 /// The node under test.
@@ -198,6 +199,7 @@ fn addr(node: u8) -> SocketAddr {
 /// A node with narrow limits, and what was seen of it.
 struct Lab {
     node: Node,
+    faults: Faults,
     now: Now,
     out: Outputs,
     delivered: BTreeSet<MessageId>,
@@ -228,9 +230,10 @@ impl Lab {
         limits.contacts_max = 5;
         limits.delayed_datagrams_max = 50;
         let now = Now { monotonic: Monotonic(dice.odd_number()), wall: Wall(dice.odd_number()) };
-        let node = Node::new(config, now);
+        let node = Node::new(&config, now);
         let (out, delivered) = <(Outputs, BTreeSet<MessageId>)>::default();
-        Self { node, now, out, delivered, fed: 0 }
+        let faults = Faults::new(&config);
+        Self { node, faults, now, out, delivered, fed: 0 }
     }
 
     /// One thing happens.
@@ -280,7 +283,7 @@ impl Lab {
         // Whoever ticks as told has nothing more to do at this instant after a few times.
         for _ in 0..8 {
             self.node.tick(self.now);
-            self.node.flush(self.now, &mut self.out);
+            self.node.flush(&mut self.out);
         }
         // At the end of the clock every deadline is over, and stays so.
         let end = self.now.monotonic + Duration::from_secs(3_600);
@@ -302,7 +305,7 @@ impl Lab {
         match dice.byte() {
             0..100 => {
                 let text = "x".repeat(dice.odd_number().min(3_000) as usize);
-                let _ = self.node.send(self.now, &text, dice.below(18));
+                let _ = self.node.send_anyway(self.now, text.as_bytes(), dice.below(18));
             }
             100..140 => {
                 let which = [Which::All, Which::Read, Which::Unread][usize::from(dice.below(3))];
@@ -315,7 +318,7 @@ impl Lab {
             }
             180..200 => {
                 let rules = dice.several(2, Dice::rule);
-                self.node.set_faults(&rules);
+                self.faults.set(&rules);
             }
             200..205 => self.node.link(self.now, &peers(dice)),
             205..210 => self.node.rewire(self.now, &peers(dice)),
@@ -329,7 +332,9 @@ impl Lab {
 
     /// What must hold after whatever happened.
     fn check(&mut self) {
-        self.node.flush(self.now, &mut self.out);
+        self.node.flush(&mut self.out);
+        let counts = self.faults.treat(self.now.monotonic, &mut self.out);
+        self.node.count_faults(counts);
         let (mut datagrams, mut bytes) = (0, 0);
         for (_, datagram) in self.out.datagrams() {
             assert!(datagram.len() <= UDP_PAYLOAD_BYTES_MAX, "a datagram that cannot be sent");
@@ -354,25 +359,28 @@ impl Lab {
 impl Node {
     /// Everything it keeps is within its limits.
     fn assert_bounded(&self) {
-        let (limits, status) = (&self.config.limits, self.status());
+        let (limits, status) = (&self.fx.config.limits, self.status());
         assert!(status.messages <= limits.messages_max as u64);
         // The newest message is kept, however long.
         let most = limits.retained_bytes_max + limits.text_bytes_max + (4 << 10);
         assert!(status.retained_bytes <= most as u64, "{} bytes", status.retained_bytes);
         assert!(status.sample.len() <= limits.sample_max, "the sample grows");
-        assert!(self.store.known().ranges() <= limits.id_ranges_max, "known ids grow");
+        assert!(self.broadcast.store.known().ranges() <= limits.id_ranges_max, "known ids grow");
         // An eviction in the middle of a range makes two of it.
-        assert!(self.store.held().ranges() <= limits.id_ranges_max + limits.messages_max);
-        let linked = self.peers.linked().count();
-        let others = self.peers.iter().count() - linked;
+        assert!(self.broadcast.store.held().ranges() <= limits.id_ranges_max + limits.messages_max);
+        let linked = self.membership.peers.linked().count();
+        let others = self.membership.peers.iter().count() - linked;
         assert!(linked <= limits.neighbours_max + COMMANDED_MAX, "{linked} neighbours");
         assert!(others <= limits.contacts_max + COMMANDED_MAX, "{others} other peers");
-        for peer in self.peers.iter() {
+        for peer in self.membership.peers.iter() {
             assert!(peer.neighbours.len() <= limits.neighbours_max, "a list of neighbours grows");
-            let offers = peer.exchange.offers.ranges();
+        }
+        for peer in self.broadcast.exchanges.iter() {
+            let offers = peer.offers.ranges();
             assert!(offers <= limits.id_ranges_max, "{offers} ranges on offer");
         }
-        let (wanted, replies, queued) = self.repair.sizes();
+        let wanted = self.broadcast.repair.wanted();
+        let (replies, queued) = self.broadcast.repair.replies();
         let wanted_max = limits.wanted_per_peer_max * limits.neighbours_max;
         assert!(wanted <= wanted_max, "{wanted} messages asked for");
         assert!(replies <= limits.repair_replies_max, "{replies} replies wait");
@@ -470,7 +478,7 @@ fn put_rumor(dice: &mut Dice<'_>, sender: u32, to: &mut Vec<u8>) {
         repaired: dice.flag(),
         hops: hops.saturating_add(if cut { dice.odd_u32() } else { 0 }),
         path: &nodes,
-        text: &text,
+        payload: text.as_bytes(),
     };
     codec::encode_into(&Frame::Rumor(rumor), to);
 }

@@ -6,11 +6,11 @@
 use std::fmt::Write as _;
 
 use crate::broadcast::strategy::flood::LinkCopies;
+use crate::datagram::wire::MAGIC;
 use crate::datagram::wire::{self, Frame, TAG_BYTES};
 use crate::ids::{MessageId, NodeId};
-use crate::membership::peers::Standing;
+use crate::node::Node;
 use crate::report::{Counters, PeerState};
-use crate::{MAGIC, Node};
 
 /// One rumor inside a datagram.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,91 +58,82 @@ pub fn describe(bytes: &[u8]) -> String {
 impl Node {
     /// Whether this node holds a message.
     pub fn holds(&self, id: MessageId) -> bool {
-        self.store.get(id).is_some()
+        self.broadcast.holds(id)
     }
 
     /// Its neighbours, past ones included, and how it sees them: [`Node::peers`] in brief.
     pub fn links(&self) -> Vec<(NodeId, PeerState)> {
-        let known = self.peers.iter();
+        let known = self.membership.peers.iter();
         known.filter_map(|peer| Some((peer.addr.node, peer.state()?))).collect()
     }
 
     /// What it counted: [`Node::status`] in brief.
     pub fn counters(&self) -> Counters {
-        self.counters.total()
+        self.fx.counters.clone()
     }
 
     /// Checks what must hold between any two inputs, after the flush: each limit, and that the
     /// books agree with each other. Cheap enough for every step: it looks at peers, not messages.
     pub fn audit(&self) -> Result<(), String> {
-        let limits = &self.config.limits;
-        let within = |what: &str, used: usize, most: usize| {
-            if used <= most {
-                Ok(())
-            } else {
-                Err(format!("{used} {what}, and {most} is the limit"))
-            }
-        };
-        within("messages held", self.store.len(), limits.messages_max.max(1))?;
-        if self.store.len() > 1 {
-            within("bytes retained", self.store.bytes(), limits.retained_bytes_max)?;
+        let Self { fx, membership, broadcast, .. } = self;
+        let (limits, store, peers) = (&fx.config.limits, &broadcast.store, &membership.peers);
+        within("messages held", store.len(), limits.messages_max.max(1))?;
+        if store.len() > 1 {
+            within("bytes retained", store.bytes(), limits.retained_bytes_max)?;
         }
-        within("neighbours", self.peers.linked().count(), limits.neighbours_max)?;
-        let others = self.peers.iter().filter(|peer| !peer.is_linked()).count();
+        within("neighbours", peers.linked().count(), limits.neighbours_max)?;
+        let others = peers.iter().filter(|peer| !peer.is_linked()).count();
         // Neighbours that die or are given up count as others from then on.
         within("other peers", others, limits.contacts_max + limits.neighbours_max)?;
-        within("nodes in the sample", self.overlay.sample.len(), limits.sample_max)?;
-        within("ranges known", self.store.known().ranges(), limits.id_ranges_max)?;
-        self.audit_repair()?;
-        if !self.outbox.is_empty() {
+        within("nodes in the sample", membership.sample.len(), limits.sample_max)?;
+        within("ranges known", store.known().ranges(), limits.id_ranges_max)?;
+        within("replies waiting", broadcast.repair.replies().0, limits.repair_replies_max)?;
+        for peer in broadcast.exchanges.iter() {
+            within("messages asked of one peer", peer.asked, limits.wanted_per_peer_max)?;
+            within("ranges on offer", peer.offers.ranges(), limits.id_ranges_max)?;
+        }
+        self.audit_links()?;
+        if !fx.outbox.is_empty() {
             return Err("frames wait after a flush".into());
         }
         Ok(())
     }
 
-    /// Checks that what is counted as in_flight is what the messages held say. Takes a look at
-    /// each of them.
-    pub fn audit_in_flight(&self) -> Result<(), String> {
-        for peer in self.peers.iter() {
-            let (mut in_flight, mut bytes) = (0, 0);
-            for record in self.store.iter() {
-                if record.copies.get(peer.link).is_some_and(LinkCopies::is_in_flight) {
-                    in_flight += 1;
-                    bytes += record.in_flight_bytes();
-                }
-            }
-            let counted = (peer.in_flight.messages, peer.in_flight.bytes);
-            if counted != (in_flight, bytes) {
-                let (node, books) = (peer.addr.node, (in_flight, bytes));
-                return Err(format!("{counted:?} counted as in_flight with {node}, not {books:?}"));
-            }
+    /// Checks that both machines speak of the same links.
+    fn audit_links(&self) -> Result<(), String> {
+        let pushed = self.membership.peers.iter().filter(|peer| peer.gets_copies());
+        let pushed: Vec<_> = pushed.map(|peer| (peer.addr.node, peer.link)).collect();
+        let known = self.broadcast.links.iter().map(|record| record.link);
+        let known: Vec<_> = known.map(|link| (link.node, link.id)).collect();
+        if pushed == known {
+            return Ok(());
         }
-        Ok(())
+        Err(format!("membership has the links {pushed:?}, and broadcast {known:?}"))
     }
 
-    /// What every peer is asked for is what is wanted of it.
-    fn audit_repair(&self) -> Result<(), String> {
-        for peer in self.peers.iter() {
-            let node = peer.addr.node;
-            let (asked, most) = (peer.exchange.asked, self.config.limits.wanted_per_peer_max);
-            if asked > most {
-                return Err(format!("{asked} messages asked of node {node}, {most} is the limit"));
+    /// Checks that what is counted as in flight is what the messages held say. Takes a look at
+    /// each of them.
+    pub fn audit_in_flight(&self) -> Result<(), String> {
+        for record in self.broadcast.links.iter() {
+            let (mut messages, mut bytes) = (0, 0);
+            for message in self.broadcast.store.iter() {
+                let copies = message.copies.get(record.link.id);
+                if copies.is_some_and(LinkCopies::is_in_flight) {
+                    messages += 1;
+                    bytes += message.in_flight_bytes();
+                }
             }
-            let ranges = peer.exchange.offers.ranges();
-            if ranges > self.config.limits.id_ranges_max {
-                return Err(format!("{ranges} ranges on offer by node {node}"));
+            let counted = (record.in_flight.messages, record.in_flight.bytes);
+            if counted != (messages, bytes) {
+                let (node, held) = (record.link.node, (messages, bytes));
+                return Err(format!("{counted:?} counted as in flight to {node}, not {held:?}"));
             }
-            if matches!(peer.standing, Standing::Dead { .. } | Standing::Removed)
-                && peer.in_flight.messages > 0
-            {
-                return Err(format!("messages in_flight with node {node}, which is gone"));
-            }
-        }
-        let replies = self.repair.sizes().1;
-        let most = self.config.limits.repair_replies_max;
-        if replies > most {
-            return Err(format!("{replies} replies wait, {most} is the limit"));
         }
         Ok(())
     }
+}
+
+/// Says if a limit is exceeded.
+fn within(what: &str, used: usize, most: usize) -> Result<(), String> {
+    if used <= most { Ok(()) } else { Err(format!("{used} {what}, and {most} is the limit")) }
 }

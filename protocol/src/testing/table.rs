@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use crate::config::{Config, Key};
 use crate::datagram::codec;
+use crate::datagram::outbox::Outputs;
 use crate::datagram::wire::{self, Frame};
 use crate::ids::{MessageId, NodeId, PeerAddr};
+use crate::node::Node;
 use crate::report::Event;
 use crate::time::{Monotonic, Now, Wall};
-use crate::{Node, Outputs};
 
 pub(crate) const KEY: Key = Key([7; 32]);
 const LATENCY: Duration = Duration::from_millis(1);
@@ -64,7 +65,7 @@ impl Table {
                 .map(|(a, b)| addr(a + b - number))
                 .collect();
             change(&mut config);
-            Some(Node::new(config, at(now)))
+            Some(Node::new(&config, at(now)))
         };
         Self {
             nodes: (1..=nodes).map(node).collect(),
@@ -93,7 +94,7 @@ impl Table {
     /// Has a node send a text.
     pub(crate) fn send(&mut self, node: u32, text: &str) -> MessageId {
         let now = self.now();
-        self.node(node).send(now, text, 1).unwrap()
+        self.node(node).send_anyway(now, text.as_bytes(), 1).unwrap()
     }
 
     /// Ends a node without a word.
@@ -106,7 +107,7 @@ impl Table {
         let mut config = Config::new(NodeId(node), KEY, u64::from(node) + 1000);
         config.incarnation = incarnation;
         config.neighbours = neighbours.iter().map(|n| addr(*n)).collect();
-        self.nodes[node as usize - 1] = Some(Node::new(config, self.now()));
+        self.nodes[node as usize - 1] = Some(Node::new(&config, self.now()));
     }
 
     /// Feeds a node frames as if from another.
@@ -149,11 +150,10 @@ impl Table {
 
     /// Takes what every node has to say.
     fn flush_all(&mut self) {
-        let now = self.now();
         let mut out = Outputs::default();
         for number in 1..=u32::try_from(self.nodes.len()).unwrap() {
             let Some(node) = &mut self.nodes[number as usize - 1] else { continue };
-            node.flush(now, &mut out);
+            node.flush(&mut out);
             self.events.extend(out.events.drain(..).map(|event| (number, event)));
             for (to, bytes) in out.datagrams() {
                 let to = number_of(to);
@@ -174,7 +174,7 @@ impl Table {
 
     /// The sum over all nodes of one counter.
     pub(crate) fn count(&self, counter: impl Fn(&crate::Counters) -> u64) -> u64 {
-        self.nodes.iter().flatten().map(|node| counter(&node.counters.total())).sum()
+        self.nodes.iter().flatten().map(|node| counter(&node.fx.counters)).sum()
     }
 
     /// Who a node regards as its living neighbours.

@@ -71,6 +71,7 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<(), Error> {
     };
     let options = Options {
         config: config.clone(),
+        faults: Vec::new(),
         listen: args.listen,
         tell_messages: true,
         confirm_within: None,

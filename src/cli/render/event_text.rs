@@ -21,11 +21,11 @@ pub(crate) fn line(zone: &TimeZone, at: Wall, node: NodeId, words: &str) -> Stri
 
 fn words(event: &Event) -> String {
     match event {
-        Event::Accepted { id, text } => format!("sends {id}: {}", escape::text(text)),
-        Event::Delivered { id, text, from, hops, latency_us } => {
+        Event::Accepted { id, payload } => format!("sends {id}: {}", shown(payload)),
+        Event::Delivered { id, payload, from, hops, latency_us } => {
             let latency = time_text::span(Duration::from_micros(*latency_us));
             let hops = count(*hops, "hop");
-            format!("got {id} from {from}, {hops}, {latency}: {}", escape::text(text))
+            format!("got {id} from {from}, {hops}, {latency}: {}", shown(payload))
         }
         Event::PeerSuspected { node } => format!("suspects node {node}, which is silent"),
         Event::PeerDead { node } => format!("takes node {node} for dead"),
@@ -37,14 +37,21 @@ fn words(event: &Event) -> String {
     }
 }
 
+/// A payload as text, safe for a terminal.
+fn shown(payload: &[u8]) -> String {
+    escape::text(&String::from_utf8_lossy(payload)).to_string()
+}
+
 /// The same for programs: one JSON document per line.
 pub(crate) fn json(at: Wall, node: NodeId, event: &Event) -> Value {
     let mut document = json!({ "at": time_text::rfc3339(at), "node": node });
     let (name, fields) = match event {
-        Event::Accepted { id, text } => ("accepted", json!({ "id": id.to_string(), "text": text })),
-        Event::Delivered { id, text, from, hops, latency_us } => (
+        Event::Accepted { id, payload } => {
+            ("accepted", json!({ "id": id.to_string(), "text": String::from_utf8_lossy(payload) }))
+        }
+        Event::Delivered { id, payload, from, hops, latency_us } => (
             "delivered",
-            json!({ "id": id.to_string(), "text": text, "from": from, "hops": hops,
+            json!({ "id": id.to_string(), "text": String::from_utf8_lossy(payload), "from": from, "hops": hops,
                 "latency_us": latency_us }),
         ),
         Event::PeerSuspected { node } => ("peer_suspected", json!({ "peer": node })),
@@ -75,7 +82,7 @@ mod tests {
     fn a_delivery_takes_one_line_whatever_the_text() {
         let event = Event::Delivered {
             id: MessageId::new(8, 1, 1),
-            text: "ba\nna\x1bna".into(),
+            payload: b"ba\nna\x1bna".into(),
             from: NodeId(8),
             hops: 1,
             latency_us: 412,

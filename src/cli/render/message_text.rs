@@ -55,7 +55,7 @@ fn headline(message: &MessageInfo, view: &View) -> String {
     if view.detail.shows_latency() {
         parts.push(format!("+{}", time_text::span(message.received_at.since(message.sent_at))));
     }
-    parts.push(escape::text(&message.text));
+    parts.push(escape::text(&message.text()));
     parts.join("  ") + "\n"
 }
 
@@ -77,7 +77,7 @@ fn message_json(message: &MessageInfo, paths: Paths) -> Value {
     let paths: Vec<_> = chosen(&message.paths, paths).into_iter().map(|path| &path.path).collect();
     json!({
         "id": message.id.to_string(),
-        "text": message.text,
+        "text": message.text(),
         "origin": message.id.origin.node,
         "sent_at": time_text::rfc3339(message.sent_at),
         "received_at": time_text::rfc3339(message.received_at),
@@ -116,7 +116,7 @@ mod tests {
     fn banana() -> MessageInfo {
         MessageInfo {
             id: MessageId::new(8, 1, 1),
-            text: "banana\n".into(),
+            payload: b"banana\n".into(),
             sent_at: Wall(1_785_499_402_000_000_000),
             received_at: Wall(1_785_499_402_000_412_000),
             unread: true,

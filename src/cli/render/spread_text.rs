@@ -219,7 +219,7 @@ pub(crate) mod tests {
         let hops = u32::try_from(path.len() - 1).unwrap();
         let info = MessageInfo {
             id: MessageId::new(path[0], 1, 1),
-            text: "ba\x1b[2Jnana\u{202e}".into(),
+            payload: "ba\x1b[2Jnana\u{202e}".into(),
             sent_at: Wall(1_785_499_402_000_000_000),
             received_at: Wall(1_785_499_402_000_000_000 + u64::from(hops) * 100_000),
             unread: true,

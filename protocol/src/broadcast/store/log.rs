@@ -6,11 +6,8 @@
 
 use std::collections::VecDeque;
 
+use super::origins::Slot;
 use super::record::Record;
-
-/// Its index in the order of arrival, from 0.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Slot(pub(crate) u64);
 
 /// Messages in one chunk; the first chunk has fewer when some of them are gone.
 const CHUNK: u64 = 64;
@@ -92,13 +89,13 @@ impl Log {
 mod tests {
     use super::super::record::Arrival;
     use super::*;
-    use crate::broadcast::strategy::flood::LinkId;
     use crate::ids::MessageId;
+    use crate::ids::link::LinkId;
     use crate::time::{Monotonic, Wall};
 
     fn record(sequence: u64) -> Record {
         let arrival = Arrival {
-            text: "apple",
+            payload: b"apple",
             sent_at: Wall(1),
             received_at: Wall(2),
             arrived: Monotonic(2),

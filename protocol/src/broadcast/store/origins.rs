@@ -6,7 +6,6 @@
 
 use std::collections::VecDeque;
 
-use super::log::Slot;
 use crate::ids::MessageId;
 use crate::ids::by_origin::ByOrigin;
 use crate::ids::numbers::Numbers;
@@ -14,6 +13,10 @@ use crate::ids::set::Ids;
 
 /// A list with room for no more than this keeps it as long as it has any message.
 const ROOM_KEPT: usize = 64;
+
+/// Where a message lies among those held: its index in the order of arrival, from 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Slot(pub(crate) u64);
 
 /// What is known of one origin's messages.
 #[derive(Debug, Default)]

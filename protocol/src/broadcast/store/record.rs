@@ -7,9 +7,10 @@
 use smallvec::SmallVec;
 
 use super::origins::Origins;
-use crate::broadcast::strategy::flood::{Copies, LinkId};
+use crate::broadcast::strategy::flood::Copies;
 use crate::config::UDP_PAYLOAD_BYTES_MAX;
 use crate::datagram::path;
+use crate::ids::link::LinkId;
 use crate::ids::{MessageId, NodeId};
 use crate::report::{MessageInfo, PathInfo};
 use crate::time::{Monotonic, Wall};
@@ -34,7 +35,7 @@ pub(crate) struct Record {
     pub(crate) repaired: bool,
     pub(crate) read: bool,
     paths: u16,
-    text_bytes: u32,
+    payload_bytes: u32,
     /// The text; then the paths: of the first copy, then of others, a shortest and a longest
     /// among them. Each is its hops and its length, in [`TRAIL_BYTES`], and its nodes.
     body: Body,
@@ -51,8 +52,8 @@ const TRAIL_BYTES: usize = 6;
 
 /// The bytes that a message with a text this long takes, but for its paths: these grow while
 /// it is in_flight, and this must not.
-pub(crate) fn in_flight_bytes(text_bytes: usize) -> u64 {
-    (size_of::<Record>() + text_bytes) as u64
+pub(crate) fn in_flight_bytes(payload_bytes: usize) -> u64 {
+    (size_of::<Record>() + payload_bytes) as u64
 }
 
 /// The path of one copy, this node not included.
@@ -65,7 +66,7 @@ struct Trail<'a> {
 /// What is needed to record a first copy.
 #[derive(Debug)]
 pub(crate) struct Arrival<'a> {
-    pub(crate) text: &'a str,
+    pub(crate) payload: &'a [u8],
     pub(crate) sent_at: Wall,
     pub(crate) received_at: Wall,
     pub(crate) arrived: Monotonic,
@@ -102,9 +103,9 @@ impl Record {
         spare_bytes: usize,
     ) -> Self {
         let first = Trail { hops: arrival.hops, nodes: arrival.path };
-        let text = arrival.text.as_bytes();
-        let mut body = Body::with_capacity(text.len() + first.bytes() + spare_bytes);
-        body.extend_from_slice(text);
+        let payload = arrival.payload;
+        let mut body = Body::with_capacity(payload.len() + first.bytes() + spare_bytes);
+        body.extend_from_slice(payload);
         first.append_to(&mut body);
         Self {
             id,
@@ -121,15 +122,14 @@ impl Record {
             repaired: arrival.repaired,
             read: false,
             paths: 1,
-            text_bytes: u32::try_from(text.len()).unwrap_or(u32::MAX),
+            payload_bytes: u32::try_from(payload.len()).unwrap_or(u32::MAX),
             body,
         }
     }
 
-    /// The text.
-    pub(crate) fn text(&self) -> &str {
-        let text = &self.body[..self.text_bytes as usize];
-        std::str::from_utf8(text).expect("what was taken from a text is a text")
+    /// The payload.
+    pub(crate) fn payload(&self) -> &[u8] {
+        &self.body[..self.payload_bytes as usize]
     }
 
     /// Whether a copy that comes in over this link settles the message there. If so: since when
@@ -164,7 +164,7 @@ impl Record {
         }
         if let Some(at) = self.replaced_by(trail.hops) {
             let before: usize = self.trails().take(at).map(|trail| trail.bytes()).sum();
-            let start = self.text_bytes as usize + before;
+            let start = self.payload_bytes as usize + before;
             let end = start + self.trails().nth(at).map_or(0, |trail| trail.bytes());
             let mut new = Body::with_capacity(trail.bytes());
             trail.append_to(&mut new);
@@ -197,7 +197,7 @@ impl Record {
 
     /// The paths kept, first copy first.
     fn trails(&self) -> impl Iterator<Item = Trail<'_>> {
-        let mut rest = &self.body[self.text_bytes as usize..];
+        let mut rest = &self.body[self.payload_bytes as usize..];
         std::iter::from_fn(move || {
             let (trail, behind) = Trail::read(rest)?;
             rest = behind;
@@ -208,12 +208,12 @@ impl Record {
     /// Bytes that the paths of all copies but the first take.
     pub(crate) fn later_paths_bytes(&self) -> usize {
         let first = self.first_path().1.len() + TRAIL_BYTES;
-        self.body.len() - self.text_bytes as usize - first
+        self.body.len() - self.payload_bytes as usize - first
     }
 
     /// Bytes this message counts for while it is in_flight.
     pub(crate) fn in_flight_bytes(&self) -> u64 {
-        in_flight_bytes(self.text_bytes as usize)
+        in_flight_bytes(self.payload_bytes as usize)
     }
 
     /// Bytes this message takes, as the limit counts them.
@@ -231,7 +231,7 @@ impl Record {
         });
         MessageInfo {
             id: self.id,
-            text: self.text().to_owned(),
+            payload: self.payload().to_owned(),
             sent_at: self.sent_at,
             received_at: self.received_at,
             unread: !self.read,
@@ -282,7 +282,7 @@ mod tests {
 
     fn record(text: &str, hops: u32, path: &[u8], spare_bytes: usize) -> Record {
         let arrival = Arrival {
-            text,
+            payload: text.as_bytes(),
             sent_at: Wall(1),
             received_at: Wall(2),
             arrived: Monotonic(2),
@@ -308,7 +308,7 @@ mod tests {
             record.keep_path(Trail { hops: 2, nodes: &[1, 9] }, 16);
             assert_eq!((record.body.capacity(), record.bytes()), (capacity, bytes));
             assert_eq!(record.body.spilled(), spilled);
-            assert_eq!(record.text(), text);
+            assert_eq!(record.payload(), text.as_bytes());
             assert_eq!(record.first_path(), (2, &[1, 7][..]));
             assert_eq!(record.later_paths_bytes(), 2 * (TRAIL_BYTES + 2));
             assert_eq!(hops(&record), [2, 2, 2]);
@@ -327,7 +327,7 @@ mod tests {
         }
         assert_eq!(record.body.len(), TEXTS[0].len() + kept * (TRAIL_BYTES + 1));
         assert_eq!(record.bytes(), inside + record.body.capacity());
-        assert_eq!((record.text(), hops(&record)), (TEXTS[0], vec![1; kept]));
+        assert_eq!((record.payload(), hops(&record)), (TEXTS[0].as_bytes(), vec![1; kept]));
     }
 
     #[test]
@@ -343,7 +343,7 @@ mod tests {
             assert_eq!(hops[0], 5);
             assert!(hops.contains(&1) && hops.contains(&40), "{hops:?}");
             assert!(record.trails().all(|trail| trail.hops as usize == trail.nodes.len()));
-            assert_eq!(record.text(), text);
+            assert_eq!(record.payload(), text.as_bytes());
         }
     }
 }

@@ -6,10 +6,7 @@
 
 use smallvec::SmallVec;
 
-/// A link of this node to one incarnation of a neighbour. Never reused, so what was counted on
-/// a link says nothing about the next one to the same neighbour after its restart.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct LinkId(pub(crate) u32);
+use crate::ids::link::LinkId;
 
 /// The copies of one message that went over one link.
 #[derive(Clone, Copy, Debug)]
@@ -68,8 +65,12 @@ impl Copies {
 }
 
 /// A message starts here: one copy to each neighbour. Calls `send` for each.
-pub(crate) fn start(copies: &mut Copies, links: &[LinkId], mut send: impl FnMut(LinkId, bool)) {
-    for &link in links {
+pub(crate) fn start(
+    copies: &mut Copies,
+    links: impl IntoIterator<Item = LinkId>,
+    mut send: impl FnMut(LinkId, bool),
+) {
+    for link in links {
         copies.on(link).sent = 1;
         send(link, true);
     }
@@ -117,7 +118,9 @@ mod tests {
         let mut carried: Vec<Vec<u32>> = neighbours.iter().map(|n| vec![0; n.len()]).collect();
         let mut copies = vec![Copies::default(); neighbours.len()];
         let mut under_way = VecDeque::new();
-        start(&mut copies[origin], &links[origin], |link, _| under_way.push_back((origin, link)));
+        start(&mut copies[origin], links[origin].iter().copied(), |link, _| {
+            under_way.push_back((origin, link))
+        });
         while let Some((sender, link)) = under_way.pop_front() {
             carried[sender][link.0 as usize] += 1;
             let node = neighbours[sender][link.0 as usize];

@@ -1,0 +1,175 @@
+//! Acknowledgement: what is in flight on each link, and asking about what did not come back.
+//!
+//! The copy that comes back over a link acknowledges its message there. A neighbour is asked by id
+//! ([`Frame::Have`]) about a message that stays in flight for too long. It answers with
+//! [`Frame::Got`] or [`Frame::Want`], and is asked again while it lives.
+
+use std::time::Duration;
+
+use super::Broadcast;
+use super::repair::{GRAIN, IDS_PER_FRAME_MAX};
+use super::store::{Record, Slot};
+use super::strategy::flood::LinkCopies;
+use crate::config::Timing;
+use crate::datagram::wire::Frame;
+use crate::effects::Effects;
+use crate::ids::link::{LinkId, LinkState, Sender};
+use crate::ids::set::{self, IdRange};
+use crate::ids::{MessageId, NodeId};
+use crate::time::timers::{Due, back_off};
+use crate::time::{Monotonic, Now};
+
+/// When a neighbour is asked about messages again, then about all that are due within this time:
+/// a few questions about many messages instead of one each.
+const ASK_AHEAD: Duration = Duration::from_millis(20);
+
+impl Broadcast {
+    /// Notes that first copies of a message that is held went out over some links.
+    pub(super) fn expect_back(
+        &mut self,
+        fx: &Effects,
+        now: Now,
+        slot: Slot,
+        went_out: impl Fn(&LinkCopies) -> bool,
+    ) {
+        let Some(record) = self.store.at(slot) else { return };
+        let bytes = record.in_flight_bytes();
+        for copies in record.copies.iter().filter(|copies| went_out(copies)) {
+            let Some(link) = self.links.get_mut(copies.link) else { continue };
+            self.ack_due.at(link.in_flight.expect(now, slot, bytes, &fx.config.timing) + GRAIN);
+        }
+    }
+
+    /// Notes that the node at the other end of `link` has a message of so many bytes that was sent
+    /// to it. Only a copy that the flood alone brought back tells how long that takes.
+    pub(super) fn acknowledge(&mut self, link: LinkId, bytes: u64, after: Option<Duration>) {
+        let Some(record) = self.links.get_mut(link) else { return };
+        record.in_flight.acknowledged(bytes);
+        if let Some(sample) = after {
+            record.in_flight.measure(sample);
+        }
+        let none_here = record.in_flight.messages == 0;
+        if none_here && self.links.iter().all(|record| record.in_flight.messages == 0) {
+            self.ack_due = Due::never();
+        }
+    }
+
+    /// Forgets the copies of an evicted message that are in flight.
+    pub(super) fn forget_evicted(&mut self, fx: &mut Effects, now: Now, record: &Record) {
+        let mut too_early = false;
+        for copies in record.copies.iter().filter(|copies| copies.is_in_flight()) {
+            if let Some(link) = self.links.get_mut(copies.link) {
+                link.in_flight.acknowledged(record.in_flight_bytes());
+                too_early |= link.is_awaited();
+            }
+        }
+        if too_early {
+            fx.counters.limit_in_flight_evicted += 1;
+            self.hold_back_for_a_moment(now);
+        }
+    }
+
+    /// Asks neighbours about messages that did not come back in time. A silent neighbour is not
+    /// asked: it is probed, and asked once it is heard of.
+    pub(super) fn ask_about_in_flight(&mut self, fx: &mut Effects, now: Now) {
+        let alive: Vec<NodeId> = self.links.nodes_in(LinkState::Alive).collect();
+        for node in alive {
+            let ids = self.overdue(&fx.config.timing, now.monotonic, node);
+            if !ids.is_empty() {
+                fx.counters.haves_sent += 1;
+                fx.send(node, &Frame::Have(set::to_ranges(ids)));
+            }
+        }
+        self.hold_back(fx, now);
+    }
+
+    /// Takes out the messages that a neighbour is to be asked about now.
+    fn overdue(&mut self, timing: &Timing, now: Monotonic, node: NodeId) -> Vec<MessageId> {
+        let Self { links, store, exchanges, ack_due, .. } = self;
+        let answer_time = exchanges.get(node).map_or(Duration::ZERO, |peer| peer.answer_time);
+        let Some(record) = links.to_mut(node) else { return Vec::new() };
+        let (link, sent) = (record.link.id, &mut record.in_flight);
+        let in_flight = |record: Option<&Record>| {
+            let record = record?;
+            record.copies.get(link).is_some_and(LinkCopies::is_in_flight).then_some(record.id)
+        };
+        let (mut ids, mut retries, mut again_until) = (Vec::new(), Vec::new(), now);
+        while ids.len() < IDS_PER_FRAME_MAX {
+            // Messages asked about before come first: they have waited for longest.
+            let again = sent.retries.first_key_value().filter(|((at, _), _)| *at <= again_until);
+            let (overdue, attempts) = if let Some((&(at, id), &attempts)) = again {
+                sent.retries.remove(&(at, id));
+                (in_flight(store.get(id)), attempts)
+            } else if sent.pending.front().is_some_and(|(at, _)| *at <= now) {
+                let Some((_, slot)) = sent.pending.pop_front() else { break };
+                (in_flight(store.at(slot)), 0)
+            } else {
+                break;
+            };
+            if let Some(id) = overdue {
+                ids.push(id);
+                again_until = now + ASK_AHEAD;
+                let first = timing.ack_retry_min.max(answer_time * 3 / 2);
+                let wait = back_off(first, attempts).min(timing.ack_retry_max);
+                retries.push(((now + wait, id), attempts.saturating_add(1)));
+            }
+        }
+        // Not within the loop: what was just asked about may be due again within that time.
+        sent.retries.extend(retries);
+        // What was acknowledged meanwhile need not wake anybody.
+        while sent.pending.front().is_some_and(|(_, slot)| in_flight(store.at(*slot)).is_none()) {
+            sent.pending.pop_front();
+        }
+        let first = sent.pending.front().map(|(at, _)| *at);
+        let again = sent.retries.first_key_value().map(|((at, _), _)| *at);
+        for at in first.into_iter().chain(again) {
+            ack_due.at(at.max(now) + GRAIN);
+        }
+        ids
+    }
+
+    /// A peer has these, and asks whether this node has them.
+    pub(crate) fn on_have(&mut self, fx: &mut Effects, now: Now, from: Sender, ranges: &[IdRange]) {
+        self.on_got(from, ranges);
+        let known = self.store.known();
+        let got = ranges.iter().flat_map(|range| known.common_with(*range));
+        let got: Vec<IdRange> = got.take(IDS_PER_FRAME_MAX).collect();
+        self.take_offer(fx, from.node, ranges);
+        if !got.is_empty() {
+            fx.send(from.node, &Frame::Got(got));
+        }
+        self.pump(fx, now, from.node);
+    }
+
+    /// A peer has these: acknowledges all of them on the link to it.
+    pub(crate) fn on_got(&mut self, from: Sender, ranges: &[IdRange]) {
+        let held = self.store.held();
+        let ids: Vec<MessageId> =
+            ranges.iter().flat_map(|range| held.known_in(*range)).take(IDS_PER_FRAME_MAX).collect();
+        for id in ids {
+            let acknowledged = self.store.update(id, |record| {
+                let copies = record.copies.on(from.link);
+                let was_in_flight = copies.is_in_flight();
+                copies.acknowledged = true;
+                was_in_flight.then(|| record.in_flight_bytes())
+            });
+            if let Some(Some(bytes)) = acknowledged {
+                self.acknowledge(from.link, bytes, None);
+            }
+        }
+    }
+
+    /// A neighbour lacks what was sent to it. Where loss leaves nothing to measure the link by,
+    /// waiting that long was in vain: assume less.
+    pub(super) fn learn_from_loss(&mut self, timing: &Timing, from: Sender, ranges: &[IdRange]) {
+        let id =
+            ranges.first().map(|range| MessageId { origin: range.origin, sequence: range.first });
+        let copies = id.and_then(|id| self.store.get(id)?.copies.get(from.link));
+        let was_sent = copies.is_some_and(|copies| copies.sent > 0);
+        let Some(record) = self.links.get_mut(from.link).filter(|_| was_sent) else { return };
+        if record.in_flight.smoothed.is_none() {
+            let assumed = record.in_flight.assumed.unwrap_or(timing.ack_time_initial);
+            record.in_flight.assumed = Some(assumed * 3 / 4);
+        }
+    }
+}

@@ -1,0 +1,178 @@
+//! Back-pressure: a node whose neighbour lags far behind asks all nodes to hold back.
+//!
+//! The send window slows down a node that would overrun its own links. What piles up elsewhere, all
+//! nodes together sent. So word of it goes to all ([`BackPressure`]), and each node passes it on. It
+//! ends by itself after a moment unless it is said again, and what was accepted is relayed meanwhile
+//! as ever. The words are numbered: a node heeds and passes on only what is newer than all it heard,
+//! so that none goes round for ever, and several at once are one.
+
+use std::time::Duration;
+
+use super::Broadcast;
+use super::send_window::LAG_PART;
+use crate::datagram::wire::{BackPressure, Frame};
+use crate::effects::Effects;
+use crate::ids::NodeId;
+use crate::ids::link::LinkState;
+use crate::time::{Monotonic, Now};
+
+/// For how long no window is open once a node could not keep up, and how long before the end of
+/// that time it is said again.
+pub(super) const BACK_PRESSURE_FOR: Duration = Duration::from_millis(100);
+const RENEWED_BEFORE: Duration = Duration::from_millis(75);
+
+/// What this node heard of others that cannot keep up.
+#[derive(Debug, Default)]
+pub(super) struct BackPressureState {
+    /// No window is open before this time.
+    until: Monotonic,
+    /// How many times this was said in the network, as far as is known here.
+    pub(super) wave: u64,
+}
+
+impl BackPressureState {
+    /// Whether no window is open now.
+    pub(super) fn holds(&self, now: Monotonic) -> bool {
+        now < self.until
+    }
+}
+
+impl Broadcast {
+    /// Asks all nodes to hold back if a neighbour lags behind, unless some node just did.
+    pub(super) fn hold_back(&mut self, fx: &mut Effects, now: Now) {
+        if self.back_pressure.holds(now.monotonic + RENEWED_BEFORE) {
+            return;
+        }
+        let in_flight = self.first_in_flight();
+        if self.is_much(&fx.config.limits, in_flight, LAG_PART) {
+            self.pass_back_pressure_on(fx, now, self.back_pressure.wave.saturating_add(1), None);
+        }
+    }
+
+    /// A peer asks all nodes to hold back.
+    pub(crate) fn on_back_pressure(
+        &mut self,
+        fx: &mut Effects,
+        now: Now,
+        from: NodeId,
+        theirs: BackPressure,
+    ) {
+        if theirs.wave > self.back_pressure.wave {
+            self.pass_back_pressure_on(fx, now, theirs.wave, Some(from));
+        } else if theirs.wave < self.back_pressure.wave {
+            // It counts from the start, or from before the network came together. What it has to
+            // say would not be heard; so it hears how far others have counted.
+            self.send_back_pressure(fx, from);
+        }
+    }
+
+    /// Holds back, and tells all neighbours but the one that asked for it.
+    fn pass_back_pressure_on(
+        &mut self,
+        fx: &mut Effects,
+        now: Now,
+        wave: u64,
+        from: Option<NodeId>,
+    ) {
+        self.back_pressure.wave = wave;
+        self.hold_back_for_a_moment(now);
+        for node in self.links.nodes_in(LinkState::Alive).filter(|node| Some(*node) != from) {
+            self.send_back_pressure(fx, node);
+        }
+    }
+
+    fn send_back_pressure(&self, fx: &mut Effects, to: NodeId) {
+        fx.counters.back_pressure_sent += 1;
+        fx.send(to, &Frame::BackPressure(BackPressure { wave: self.back_pressure.wave }));
+    }
+
+    /// No window is open for a moment, and those that follow are smaller.
+    pub(super) fn hold_back_for_a_moment(&mut self, now: Now) {
+        if !self.back_pressure.holds(now.monotonic) {
+            self.window.halve();
+        }
+        self.back_pressure.until = now.monotonic + BACK_PRESSURE_FOR;
+        self.note_end_of_back_pressure(now);
+    }
+
+    /// A sender may wait for it to end.
+    pub(super) fn note_end_of_back_pressure(&mut self, now: Now) {
+        if self.back_pressure.holds(now.monotonic) {
+            self.due.at(self.back_pressure.until);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Node;
+    use crate::testing::table::Table;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn pass_on(node: &mut Node, now: Now, wave: u64) {
+        node.broadcast.pass_back_pressure_on(&mut node.fx, now, wave, None);
+    }
+
+    #[test]
+    fn its_end_wakes_the_driver_however_often_it_was_put_off() {
+        let mut table = Table::ring(3);
+        table.run(SECOND);
+        for wave in 1..=3 {
+            table.feed(1, 2, &[Frame::BackPressure(BackPressure { wave })]);
+            table.run(Duration::from_millis(60));
+        }
+        let now = table.now();
+        let node = table.node(1);
+        assert_eq!(node.send_window(now), 0);
+        assert!(node.deadline().is_some_and(|due| due <= node.broadcast.back_pressure.until));
+    }
+
+    fn windows_open(table: &mut Table) -> Vec<bool> {
+        let now = table.now();
+        (1..=3).map(|node| table.node(node).send_window(now) > 0).collect()
+    }
+
+    #[test]
+    fn a_word_goes_round_once_and_expires() {
+        let mut table = Table::ring(3);
+        table.run(SECOND);
+        let word = |wave| [Frame::BackPressure(BackPressure { wave })];
+        table.feed(1, 2, &word(7));
+        table.run(BACK_PRESSURE_FOR / 2);
+        assert_eq!(windows_open(&mut table), [false; 3]);
+        assert_eq!(table.count(|c| c.back_pressure_sent), 3, "not to where it came from");
+        table.run(BACK_PRESSURE_FOR);
+        assert_eq!(windows_open(&mut table), [true; 3]);
+        // A word that is recorded and repeated says nothing new.
+        table.feed(1, 2, &word(7));
+        table.feed(1, 3, &word(6));
+        table.run(Duration::from_millis(10));
+        assert_eq!(windows_open(&mut table), [true; 3]);
+        assert_eq!(table.count(|c| c.back_pressure_sent), 4, "a node that is behind hears so");
+    }
+
+    #[test]
+    fn a_node_that_counts_from_the_start_is_heard_all_the_same() {
+        let mut table = Table::ring(3);
+        table.run(SECOND);
+        for node in [2, 3] {
+            table.node(node).broadcast.back_pressure.wave = 1_000;
+        }
+        let now = table.now();
+        pass_on(table.node(1), now, 1);
+        table.run(BACK_PRESSURE_FOR * 2);
+        let now = table.now();
+        let wave = table.node(1).broadcast.back_pressure.wave;
+        pass_on(table.node(1), now, wave + 1);
+        table.run(Duration::from_millis(10));
+        assert_eq!(windows_open(&mut table), [false; 3]);
+        table.feed(1, 2, &[Frame::BackPressure(BackPressure { wave: u64::MAX })]);
+        table.run(BACK_PRESSURE_FOR);
+        let now = table.now();
+        pass_on(table.node(1), now, u64::MAX);
+        table.run(BACK_PRESSURE_FOR * 2);
+        assert_eq!(windows_open(&mut table), [true; 3], "no number is the end");
+    }
+}

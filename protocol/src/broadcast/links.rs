@@ -1,0 +1,173 @@
+//! The links that messages are pushed over, and what is in flight on each.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use super::store::Slot;
+use crate::config::Timing;
+use crate::ids::link::{Link, LinkId, LinkState};
+use crate::ids::{MessageId, NodeId};
+use crate::time::{Monotonic, Now};
+
+/// All links up, in the order of the nodes at their other ends.
+#[derive(Debug, Default)]
+pub(crate) struct Links {
+    list: Vec<LinkRecord>,
+    /// The newest link id met so far.
+    newest: LinkId,
+}
+
+/// One link.
+#[derive(Debug)]
+pub(crate) struct LinkRecord {
+    pub(crate) link: Link,
+    pub(crate) in_flight: InFlight,
+}
+
+impl LinkRecord {
+    /// Whether senders wait for what is in flight here. They do not wait for a silent node.
+    pub(crate) fn is_awaited(&self) -> bool {
+        self.link.state != LinkState::Silent
+    }
+}
+
+impl Links {
+    /// Notes that a link is up, or how it is now. Says in which state it was, if it was there.
+    pub(crate) fn up(&mut self, link: Link) -> Option<LinkState> {
+        self.meet(link.id);
+        let fresh = LinkRecord { link, in_flight: InFlight::default() };
+        match self.list.binary_search_by_key(&link.node, |record| record.link.node) {
+            Ok(at) if self.list[at].link.id == link.id => {
+                Some(std::mem::replace(&mut self.list[at].link, link).state)
+            }
+            Ok(at) => {
+                self.list[at] = fresh;
+                None
+            }
+            Err(at) => {
+                // Most nodes get all their links at once and keep them.
+                self.list.reserve_exact(1);
+                self.list.insert(at, fresh);
+                None
+            }
+        }
+    }
+
+    /// Notes that there is no link to this node.
+    pub(crate) fn down(&mut self, node: NodeId) {
+        self.list.retain(|record| record.link.node != node);
+    }
+
+    /// Notes that a link id is in use.
+    pub(crate) fn meet(&mut self, id: LinkId) {
+        self.newest = self.newest.max(id);
+    }
+
+    /// The newest link id met so far.
+    pub(crate) fn newest(&self) -> LinkId {
+        self.newest
+    }
+
+    /// The link with this id.
+    pub(crate) fn get(&self, id: LinkId) -> Option<&LinkRecord> {
+        self.list.iter().find(|record| record.link.id == id)
+    }
+
+    /// The link with this id, to be changed.
+    pub(crate) fn get_mut(&mut self, id: LinkId) -> Option<&mut LinkRecord> {
+        self.list.iter_mut().find(|record| record.link.id == id)
+    }
+
+    /// The link to this node.
+    pub(crate) fn to(&self, node: NodeId) -> Option<&LinkRecord> {
+        let at = self.list.binary_search_by_key(&node, |record| record.link.node).ok()?;
+        self.list.get(at)
+    }
+
+    /// The link to this node, to be changed.
+    pub(crate) fn to_mut(&mut self, node: NodeId) -> Option<&mut LinkRecord> {
+        let at = self.list.binary_search_by_key(&node, |record| record.link.node).ok()?;
+        self.list.get_mut(at)
+    }
+
+    /// All links, in order.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &LinkRecord> {
+        self.list.iter()
+    }
+
+    /// All links, to be changed.
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut LinkRecord> {
+        self.list.iter_mut()
+    }
+
+    /// How many there are.
+    pub(crate) fn len(&self) -> usize {
+        self.list.len()
+    }
+
+    /// Their ids, in order.
+    pub(crate) fn ids(&self) -> impl Iterator<Item = LinkId> {
+        self.list.iter().map(|record| record.link.id)
+    }
+
+    /// The nodes at the other ends of links in this state.
+    pub(crate) fn nodes_in(&self, state: LinkState) -> impl Iterator<Item = NodeId> {
+        self.list
+            .iter()
+            .map(|record| record.link)
+            .filter(move |link| link.state == state)
+            .map(|link| link.node)
+    }
+}
+
+/// What was sent over a link and is not acknowledged yet.
+#[derive(Debug, Default)]
+pub(crate) struct InFlight {
+    /// How long copies take to come back, smoothed.
+    pub(crate) smoothed: Option<Duration>,
+    /// How long they are assumed to take until that was measured. Losses lower it.
+    pub(crate) assumed: Option<Duration>,
+    /// Messages sent, in order, and when to ask about them. Acknowledged ones are skipped lazily.
+    pub(crate) pending: VecDeque<(Monotonic, Slot)>,
+    /// Messages asked about already, when to ask again, and how often that was done.
+    pub(crate) retries: BTreeMap<(Monotonic, MessageId), u8>,
+    /// How many messages are in flight.
+    pub(crate) messages: u32,
+    /// Their bytes, about.
+    pub(crate) bytes: u64,
+}
+
+impl InFlight {
+    /// Notes that a first copy of a message of so many bytes went out. Says when to ask about it.
+    pub(crate) fn expect(
+        &mut self,
+        now: Now,
+        slot: Slot,
+        bytes: u64,
+        timing: &Timing,
+    ) -> Monotonic {
+        let ack_time = self.smoothed.or(self.assumed).unwrap_or(timing.ack_time_initial);
+        // Not `clamp`, which panics where the least is above the most.
+        let wait = (ack_time * 4).min(timing.ack_timeout_max).max(timing.ack_timeout_min);
+        let at = now.monotonic + wait;
+        // Often it is one at a time.
+        self.pending.reserve_exact(usize::from(self.pending.capacity() == 0));
+        self.pending.push_back((at, slot));
+        self.messages += 1;
+        self.bytes += bytes;
+        at
+    }
+
+    /// One message of so many bytes is acknowledged, or gone.
+    pub(crate) fn acknowledged(&mut self, bytes: u64) {
+        self.messages = self.messages.saturating_sub(1);
+        self.bytes = self.bytes.saturating_sub(bytes);
+    }
+
+    /// Notes how long a copy took to come back.
+    pub(crate) fn measure(&mut self, sample: Duration) {
+        let smoothed = self.smoothed.unwrap_or(sample);
+        // As TCP does with round trips (RFC 6298): one eighth of what is new.
+        self.smoothed = Some((smoothed * 7 + sample) / 8);
+    }
+}

@@ -1,0 +1,72 @@
+//! All that the two machines inside a node may ask for: frames to send, events to tell, counts,
+//! random numbers. Each of their methods gets this beside the time, and nothing else of the outside.
+
+use std::net::SocketAddr;
+
+use rand::SeedableRng;
+use rand::rngs::Xoshiro256PlusPlus;
+
+use crate::config::{Config, Settings};
+use crate::datagram::outbox::{Encoded, Outbox, Outputs};
+use crate::datagram::wire::{Frame, Rumor};
+use crate::ids::{NodeId, Origin};
+use crate::report::{Counters, Event};
+
+/// What both machines of a node share.
+#[derive(Debug)]
+pub(crate) struct Effects {
+    pub(crate) config: Settings,
+    pub(crate) rng: Xoshiro256PlusPlus,
+    pub(crate) outbox: Outbox,
+    pub(crate) counters: Counters,
+    pub(crate) events: Vec<Event>,
+}
+
+impl Effects {
+    pub(crate) fn new(config: &Config) -> Self {
+        Self {
+            rng: Xoshiro256PlusPlus::seed_from_u64(config.seed),
+            config: Settings::of(config),
+            outbox: Outbox::default(),
+            counters: Counters::default(),
+            events: Vec::new(),
+        }
+    }
+
+    /// This life of this node.
+    pub(crate) fn me(&self) -> Origin {
+        Origin { node: self.config.node, incarnation: self.config.incarnation }
+    }
+
+    /// Encodes a rumor as this node passes it on.
+    pub(crate) fn encode_onward(&mut self, rumor: &Rumor<'_>) -> Encoded {
+        let (node, nodes_max) = (self.config.node, self.config.limits.path_nodes_max);
+        let (frame, cut) = self.outbox.encode_onward(rumor, node, nodes_max);
+        self.counters.limit_paths_cut += u64::from(cut);
+        frame
+    }
+
+    /// Appends what is to be sent and told to `out`. `addr_of` says where a node is.
+    pub(crate) fn flush(
+        &mut self,
+        addr_of: impl Fn(NodeId) -> Option<SocketAddr>,
+        out: &mut Outputs,
+    ) {
+        out.events.append(&mut self.events);
+        if !self.outbox.is_empty() {
+            self.outbox.pack(&self.config, addr_of, out, &mut self.counters);
+        }
+    }
+
+    /// Gives back the memory that is kept for the next flush.
+    pub(crate) fn release_buffers(&mut self) {
+        debug_assert!(self.outbox.is_empty(), "what waits is packed first");
+        self.outbox = Outbox::default();
+        self.events = Vec::new();
+    }
+
+    /// Sends a control frame to a peer.
+    pub(crate) fn send(&mut self, to: NodeId, frame: &Frame<'_>) {
+        self.outbox.send(to, frame);
+    }
+}
