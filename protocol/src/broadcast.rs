@@ -18,8 +18,8 @@
 use crate::effects::Effects;
 use crate::ids::link::{LinkChange, LinkState};
 use crate::ids::{MessageId, NodeId};
+use crate::time::Monotonic;
 use crate::time::timers::Due;
-use crate::time::{Monotonic, Now};
 use back_pressure::BackPressureState;
 use exchange::Exchanges;
 use links::Links;
@@ -83,13 +83,13 @@ impl Broadcast {
     }
 
     /// Membership changed a link.
-    pub(crate) fn on_link_change(&mut self, now: Now, change: LinkChange) {
+    pub(crate) fn on_link_change(&mut self, now: Monotonic, change: LinkChange) {
         match change {
             LinkChange::Up(link) => {
                 let before = self.links.up(link);
                 if before == Some(LinkState::Silent) && link.state == LinkState::Alive {
                     // What waited for it is due, and senders wait for it again.
-                    self.due.at(now.monotonic);
+                    self.due.at(now);
                     self.store.look_again();
                 }
             }
@@ -103,15 +103,15 @@ impl Broadcast {
     }
 
     /// Does what is due. `heartbeat` says that membership just did.
-    pub(crate) fn tick(&mut self, fx: &mut Effects, now: Now, heartbeat: bool) {
-        let is_due = self.due.take_if_over(now.monotonic);
-        if self.ack_due.take_if_over(now.monotonic) || is_due || heartbeat {
-            self.ask_about_in_flight(fx, now);
+    pub(crate) fn tick(&mut self, fx: &mut Effects, heartbeat: bool) {
+        let is_due = self.due.take_if_over(fx.now);
+        if self.ack_due.take_if_over(fx.now) || is_due || heartbeat {
+            self.ask_about_in_flight(fx);
         }
         if is_due {
-            self.ask_again(fx, now);
-            self.send_replies(fx, now);
-            self.note_end_of_back_pressure(now);
+            self.ask_again(fx);
+            self.send_replies(fx);
+            self.note_end_of_back_pressure(fx.now);
         }
     }
 

@@ -1,5 +1,5 @@
 //! All that the two machines inside a node may ask for: frames to send, events to tell, counts,
-//! random numbers. Each of their methods gets this beside the time, and nothing else of the outside.
+//! random numbers, the time. Each of their methods gets this, and nothing else of the outside.
 
 use std::net::SocketAddr;
 
@@ -11,10 +11,14 @@ use crate::datagram::outbox::{Encoded, Outbox, Outputs};
 use crate::datagram::wire::{Frame, Rumor};
 use crate::ids::{NodeId, Origin};
 use crate::report::{Counters, Event};
+use crate::time::{Monotonic, Now, Wall};
 
 /// What both machines of a node share.
 #[derive(Debug)]
 pub(crate) struct Effects {
+    /// The time at this call: what drives timers, and what people read.
+    pub(crate) now: Monotonic,
+    pub(crate) wall: Wall,
     pub(crate) config: Settings,
     pub(crate) rng: Xoshiro256PlusPlus,
     pub(crate) outbox: Outbox,
@@ -23,14 +27,21 @@ pub(crate) struct Effects {
 }
 
 impl Effects {
-    pub(crate) fn new(config: &Config) -> Self {
+    pub(crate) fn new(config: &Config, now: Now) -> Self {
         Self {
+            now: now.monotonic,
+            wall: now.wall,
             rng: Xoshiro256PlusPlus::seed_from_u64(config.seed),
             config: Settings::of(config),
             outbox: Outbox::default(),
             counters: Counters::default(),
             events: Vec::new(),
         }
+    }
+
+    /// Says what time it is. Every door into the node does.
+    pub(crate) fn set_time(&mut self, now: Now) {
+        (self.now, self.wall) = (now.monotonic, now.wall);
     }
 
     /// This life of this node.

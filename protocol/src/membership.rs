@@ -20,8 +20,8 @@ use crate::effects::Effects;
 use crate::ids::link::{Link, LinkChange, LinkState, Sender};
 use crate::ids::{NodeId, PeerAddr};
 use crate::report::PeerInfo;
+use crate::time::Monotonic;
 use crate::time::timers::{self, Due, Trickle};
-use crate::time::{Monotonic, Now};
 use overlay::Overlay;
 use partition::PartitionDetection;
 use peers::{Peer, Peers, Standing};
@@ -54,25 +54,25 @@ pub(crate) struct Membership {
 
 impl Membership {
     /// The neighbours and the sample that a node begins with.
-    pub(crate) fn new(config: &Config, fx: &mut Effects, now: Now) -> Self {
+    pub(crate) fn new(config: &Config, fx: &mut Effects) -> Self {
         let timing = &config.timing;
         let shuffle_in =
             timers::between(&mut fx.rng, std::time::Duration::ZERO, timing.shuffle_interval);
         let mut membership = Self {
             peers: Peers::default(),
             overlay: Overlay::new(config.neighbours.len()),
-            sample: Sample::new(&config.sample, now.monotonic + shuffle_in),
-            partition: PartitionDetection::new(fx.me(), now.monotonic),
-            trickle: Trickle::start(now.monotonic, timing.summary_interval_min),
+            sample: Sample::new(&config.sample, fx.now + shuffle_in),
+            partition: PartitionDetection::new(fx.me(), fx.now),
+            trickle: Trickle::start(fx.now, timing.summary_interval_min),
             due: Due::never(),
             leaving: None,
             changes: Vec::new(),
             greeted: Vec::new(),
         };
-        let until = now.monotonic + timing.first_contact_timeout;
+        let until = fx.now + timing.first_contact_timeout;
         for peer in &config.neighbours {
             let standing = Standing::Joining { until };
-            membership.peers.ensure(*peer, standing, now.monotonic).original = true;
+            membership.peers.ensure(*peer, standing, fx.now).original = true;
             membership.tell_link(peer.node);
         }
         membership.due.at(membership.trickle.next());
@@ -80,16 +80,16 @@ impl Membership {
     }
 
     /// Does what is due; false if nothing is.
-    pub(crate) fn tick(&mut self, fx: &mut Effects, now: Now) -> bool {
-        if !self.due.take_if_over(now.monotonic) {
+    pub(crate) fn tick(&mut self, fx: &mut Effects) -> bool {
+        if !self.due.take_if_over(fx.now) {
             return false;
         }
-        self.check_liveness(fx, now);
-        self.beat(fx, now);
-        self.pass_component_on(fx, now, None);
-        self.shuffle(fx, now);
+        self.check_liveness(fx);
+        self.beat(fx);
+        self.pass_component_on(fx, None);
+        self.shuffle(fx);
         if let Some(until) = self.leaving {
-            self.due.at(until.max(now.monotonic + LEAVING_TICK));
+            self.due.at(until.max(fx.now + LEAVING_TICK));
         }
         true
     }
@@ -125,9 +125,9 @@ impl Membership {
     }
 
     /// Something is out of step: heartbeats come more often for a while.
-    pub(crate) fn hurry(&mut self, fx: &mut Effects, now: Now) {
+    pub(crate) fn hurry(&mut self, fx: &mut Effects) {
         let min = fx.config.timing.summary_interval_min;
-        self.trickle.reset(now.monotonic, min, &mut fx.rng);
+        self.trickle.reset(fx.now, min, &mut fx.rng);
         self.due.at(self.trickle.next());
     }
 

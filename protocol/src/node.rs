@@ -37,11 +37,11 @@ impl Node {
     /// A node that starts now. [`Config::validate`] says whether the configuration makes sense.
     #[must_use]
     pub fn new(config: &Config, now: Now) -> Self {
-        let mut fx = Effects::new(config);
-        let membership = Membership::new(config, &mut fx, now);
+        let mut fx = Effects::new(config, now);
+        let membership = Membership::new(config, &mut fx);
         let broadcast = Broadcast::new();
         let mut node = Self { fx, membership, broadcast, limits_told: BTreeSet::new() };
-        node.tell_broadcast(now);
+        node.tell_broadcast();
         node
     }
 
@@ -67,7 +67,8 @@ impl Node {
     }
 
     fn take_in(&mut self, now: Now, from: SocketAddr, bytes: &[u8], at_once: Option<AtOnce<'_>>) {
-        self.membership.doubt_itself(&self.fx, now);
+        self.fx.set_time(now);
+        self.membership.doubt_itself(&self.fx);
         self.fx.counters.datagrams_received += 1;
         self.fx.counters.bytes_received += bytes.len() as u64;
         if bytes.is_empty() {
@@ -83,63 +84,63 @@ impl Node {
             return;
         }
         let sender = PeerAddr { node: datagram.sender, addr: from };
-        if !self.membership.hear(&mut self.fx, now, sender, datagram.incarnation) {
+        if !self.membership.hear(&mut self.fx, sender, datagram.incarnation) {
             self.fx.counters.dropped_stale += 1;
             return;
         }
-        self.tell_broadcast(now);
+        self.tell_broadcast();
         if let [Frame::Rumor(rumor)] = datagram.frames.as_slice() {
-            self.on_rumor(now, sender.node, rumor, at_once);
+            self.on_rumor(sender.node, rumor, at_once);
         } else {
             for frame in &datagram.frames {
-                self.on_frame(now, sender.node, frame);
-                self.tell_broadcast(now);
+                self.on_frame(sender.node, frame);
+                self.tell_broadcast();
             }
         }
-        self.send_summaries(now);
+        self.send_summaries();
     }
 
     /// Hands a frame to its handler.
-    fn on_frame(&mut self, now: Now, from: NodeId, frame: &Frame<'_>) {
+    fn on_frame(&mut self, from: NodeId, frame: &Frame<'_>) {
         let Self { fx, membership, .. } = self;
         match frame {
-            Frame::Beat(beat) => membership.on_beat(fx, now, from, beat),
+            Frame::Beat(beat) => membership.on_beat(fx, from, beat),
             Frame::Neighbours(neighbours) => membership.on_neighbours(fx, from, neighbours),
-            Frame::Unlink => membership.on_unlink(fx, now, from),
-            Frame::Leave => membership.on_leave(fx, now, from),
+            Frame::Unlink => membership.on_unlink(fx, from),
+            Frame::Leave => membership.on_leave(fx, from),
             Frame::Probe { on_behalf_of } => membership.on_probe(fx, from, *on_behalf_of),
             Frame::Answer { on_behalf_of } => membership.on_answer(fx, from, *on_behalf_of),
-            Frame::ProbeFor { target } => membership.on_probe_for(fx, now, from, *target),
-            Frame::Vouch { node } => membership.on_vouch(fx, now, *node),
+            Frame::ProbeFor { target } => membership.on_probe_for(fx, from, *target),
+            Frame::Vouch { node } => membership.on_vouch(fx, *node),
             Frame::Shuffle { nodes, answer } => membership.on_shuffle(fx, from, nodes, *answer),
-            Frame::Component(component) => membership.on_component(fx, now, from, component),
-            Frame::Rumor(rumor) => self.on_rumor(now, from, rumor, None),
-            frame => self.on_broadcast_frame(now, from, frame),
+            Frame::Component(component) => membership.on_component(fx, from, component),
+            Frame::Rumor(rumor) => self.on_rumor(from, rumor, None),
+            frame => self.on_broadcast_frame(from, frame),
         }
     }
 
     /// Hands a frame that is about messages to its handler.
-    fn on_broadcast_frame(&mut self, now: Now, from: NodeId, frame: &Frame<'_>) {
+    fn on_broadcast_frame(&mut self, from: NodeId, frame: &Frame<'_>) {
         let Some(from) = self.membership.sender(from) else { return };
         let Self { fx, broadcast, .. } = self;
         match frame {
-            Frame::Have(ids) => broadcast.on_have(fx, now, from, ids),
+            Frame::Have(ids) => broadcast.on_have(fx, from, ids),
             Frame::Got(ids) => broadcast.on_got(from, ids),
-            Frame::Want(ids) => broadcast.on_want(fx, now, from, ids),
-            Frame::Summary(summary) => broadcast.on_summary(fx, now, from, summary),
-            Frame::Ranges(ranges) => broadcast.on_ranges(fx, now, from, ranges),
-            Frame::Offer(offer) => broadcast.on_offer(fx, now, from, offer),
-            Frame::BackPressure(word) => broadcast.on_back_pressure(fx, now, from.node, *word),
+            Frame::Want(ids) => broadcast.on_want(fx, from, ids),
+            Frame::Summary(summary) => broadcast.on_summary(fx, from, summary),
+            Frame::Ranges(ranges) => broadcast.on_ranges(fx, from, ranges),
+            Frame::Offer(offer) => broadcast.on_offer(fx, from, offer),
+            Frame::BackPressure(word) => broadcast.on_back_pressure(fx, from.node, *word),
             _ => unreachable!("membership takes all other frames"),
         }
     }
 
     /// Hands a copy of a message to broadcast, and has what it leads to sent at once, if told so.
-    fn on_rumor(&mut self, now: Now, from: NodeId, rumor: &Rumor<'_>, at_once: Option<AtOnce<'_>>) {
+    fn on_rumor(&mut self, from: NodeId, rumor: &Rumor<'_>, at_once: Option<AtOnce<'_>>) {
         let Some(from) = self.membership.sender(from) else { return };
         let Self { fx, membership, broadcast, .. } = self;
         let Some((out, send)) = at_once else {
-            return broadcast.on_rumor(fx, now, from, rumor, None);
+            return broadcast.on_rumor(fx, from, rumor, None);
         };
         let mut send_now = |fx: &mut Effects| {
             fx.flush(|node| membership.addr_of(node), out);
@@ -147,35 +148,36 @@ impl Node {
                 send(out);
             }
         };
-        broadcast.on_rumor(fx, now, from, rumor, Some(&mut send_now));
+        broadcast.on_rumor(fx, from, rumor, Some(&mut send_now));
     }
 
     /// Tells broadcast what membership changed, and membership whether broadcast is out of step.
-    fn tell_broadcast(&mut self, now: Now) {
+    fn tell_broadcast(&mut self) {
         for change in self.membership.take_changes() {
-            self.broadcast.on_link_change(now, change);
+            self.broadcast.on_link_change(self.fx.now, change);
         }
         if self.broadcast.take_out_of_step() {
-            self.membership.hurry(&mut self.fx, now);
+            self.membership.hurry(&mut self.fx);
         }
     }
 
     /// Has broadcast send a summary to each peer that membership just greeted.
-    fn send_summaries(&mut self, now: Now) {
+    fn send_summaries(&mut self) {
         let greeted = self.membership.take_greeted();
         if !greeted.is_empty() {
-            self.broadcast.send_summaries(&mut self.fx, now, &greeted);
+            self.broadcast.send_summaries(&mut self.fx, &greeted);
         }
     }
 
     /// Does what is due.
     pub fn tick(&mut self, now: Now) {
-        self.membership.doubt_itself(&self.fx, now);
-        let heartbeat = self.membership.tick(&mut self.fx, now);
-        self.tell_broadcast(now);
-        self.send_summaries(now);
-        self.broadcast.tick(&mut self.fx, now, heartbeat);
-        self.tell_broadcast(now);
+        self.fx.set_time(now);
+        self.membership.doubt_itself(&self.fx);
+        let heartbeat = self.membership.tick(&mut self.fx);
+        self.tell_broadcast();
+        self.send_summaries();
+        self.broadcast.tick(&mut self.fx, heartbeat);
+        self.tell_broadcast();
         if heartbeat {
             self.tell_limits();
         }
@@ -202,12 +204,13 @@ impl Node {
     /// [`Refused`] says why not; nothing changed then but a counter. [`Refused::Full`] is no
     /// failure: offer the message again after the next datagram or tick.
     pub fn send(&mut self, now: Now, payload: &[u8], relays: u8) -> Result<MessageId, Refused> {
+        self.fx.set_time(now);
         self.check(payload, relays)?;
-        if self.broadcast.send_window(&self.fx, now) == 0 {
+        if self.broadcast.send_window(&self.fx) == 0 {
             self.count_held_up();
             return Err(Refused::Full);
         }
-        Ok(self.broadcast.send(&mut self.fx, now, payload, relays))
+        Ok(self.broadcast.send(&mut self.fx, payload, relays))
     }
 
     /// As [`Node::send`], whether the send window is open or not: for a driver whose caller has
@@ -222,8 +225,9 @@ impl Node {
         payload: &[u8],
         relays: u8,
     ) -> Result<MessageId, Refused> {
+        self.fx.set_time(now);
         self.check(payload, relays)?;
-        Ok(self.broadcast.send(&mut self.fx, now, payload, relays))
+        Ok(self.broadcast.send(&mut self.fx, payload, relays))
     }
 
     fn check(&mut self, payload: &[u8], relays: u8) -> Result<(), Refused> {
@@ -237,7 +241,8 @@ impl Node {
     /// ask after each.
     #[must_use]
     pub fn send_window(&mut self, now: Now) -> usize {
-        self.broadcast.send_window(&self.fx, now)
+        self.fx.set_time(now);
+        self.broadcast.send_window(&self.fx)
     }
 
     /// How many messages the send window has room for while nothing is in flight: less than
@@ -267,21 +272,24 @@ impl Node {
 
     /// Links up with these peers, in addition to those it has.
     pub fn link(&mut self, now: Now, peers: &[PeerAddr]) {
-        self.membership.link(&mut self.fx, now, peers);
-        self.tell_broadcast(now);
+        self.fx.set_time(now);
+        self.membership.link(&mut self.fx, peers);
+        self.tell_broadcast();
     }
 
     /// Has these neighbours and no others, once the new links stand.
     pub fn rewire(&mut self, now: Now, peers: &[PeerAddr]) {
-        self.membership.rewire(&mut self.fx, now, peers);
-        self.tell_broadcast(now);
+        self.fx.set_time(now);
+        self.membership.rewire(&mut self.fx, peers);
+        self.tell_broadcast();
     }
 
     /// Begins to leave: the neighbours close ranks at once. What they lack is sent to them
     /// before [`Node::has_left`] turns true, or until a deadline.
     pub fn leave(&mut self, now: Now) {
-        self.membership.leave(&mut self.fx, now);
-        self.tell_broadcast(now);
+        self.fx.set_time(now);
+        self.membership.leave(&mut self.fx);
+        self.tell_broadcast();
     }
 
     /// Whether the node was told to leave, and accepts no more messages.

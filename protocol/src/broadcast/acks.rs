@@ -16,8 +16,8 @@ use crate::effects::Effects;
 use crate::ids::link::{LinkId, LinkState, Sender};
 use crate::ids::set::{self, IdRange};
 use crate::ids::{MessageId, NodeId};
+use crate::time::Monotonic;
 use crate::time::timers::{Due, back_off};
-use crate::time::{Monotonic, Now};
 
 /// When a neighbour is asked about messages again, then about all that are due within this time:
 /// a few questions about many messages instead of one each.
@@ -28,7 +28,6 @@ impl Broadcast {
     pub(super) fn expect_back(
         &mut self,
         fx: &Effects,
-        now: Now,
         slot: Slot,
         went_out: impl Fn(&LinkCopies) -> bool,
     ) {
@@ -36,7 +35,7 @@ impl Broadcast {
         let bytes = record.in_flight_bytes();
         for copies in record.copies.iter().filter(|copies| went_out(copies)) {
             let Some(link) = self.links.get_mut(copies.link) else { continue };
-            self.ack_due.at(link.in_flight.expect(now, slot, bytes, &fx.config.timing) + GRAIN);
+            self.ack_due.at(link.in_flight.expect(fx.now, slot, bytes, &fx.config.timing) + GRAIN);
         }
     }
 
@@ -55,7 +54,7 @@ impl Broadcast {
     }
 
     /// Forgets the copies of an evicted message that are in flight.
-    pub(super) fn forget_evicted(&mut self, fx: &mut Effects, now: Now, record: &Record) {
+    pub(super) fn forget_evicted(&mut self, fx: &mut Effects, record: &Record) {
         let mut too_early = false;
         for copies in record.copies.iter().filter(|copies| copies.is_in_flight()) {
             if let Some(link) = self.links.get_mut(copies.link) {
@@ -65,22 +64,22 @@ impl Broadcast {
         }
         if too_early {
             fx.counters.limit_in_flight_evicted += 1;
-            self.hold_back_for_a_moment(now);
+            self.hold_back_for_a_moment(fx.now);
         }
     }
 
     /// Asks neighbours about messages that did not come back in time. A silent neighbour is not
     /// asked: it is probed, and asked once it is heard of.
-    pub(super) fn ask_about_in_flight(&mut self, fx: &mut Effects, now: Now) {
+    pub(super) fn ask_about_in_flight(&mut self, fx: &mut Effects) {
         let alive: Vec<NodeId> = self.links.nodes_in(LinkState::Alive).collect();
         for node in alive {
-            let ids = self.overdue(&fx.config.timing, now.monotonic, node);
+            let ids = self.overdue(&fx.config.timing, fx.now, node);
             if !ids.is_empty() {
                 fx.counters.haves_sent += 1;
                 fx.send(node, &Frame::Have(set::to_ranges(ids)));
             }
         }
-        self.hold_back(fx, now);
+        self.hold_back(fx);
     }
 
     /// Takes out the messages that a neighbour is to be asked about now.
@@ -129,7 +128,7 @@ impl Broadcast {
     }
 
     /// A peer has these, and asks whether this node has them.
-    pub(crate) fn on_have(&mut self, fx: &mut Effects, now: Now, from: Sender, ranges: &[IdRange]) {
+    pub(crate) fn on_have(&mut self, fx: &mut Effects, from: Sender, ranges: &[IdRange]) {
         self.on_got(from, ranges);
         let known = self.store.known();
         let got = ranges.iter().flat_map(|range| known.common_with(*range));
@@ -138,7 +137,7 @@ impl Broadcast {
         if !got.is_empty() {
             fx.send(from.node, &Frame::Got(got));
         }
-        self.pump(fx, now, from.node);
+        self.pump(fx, from.node);
     }
 
     /// A peer has these: acknowledges all of them on the link to it.

@@ -14,7 +14,7 @@ use crate::datagram::wire::{BackPressure, Frame};
 use crate::effects::Effects;
 use crate::ids::NodeId;
 use crate::ids::link::LinkState;
-use crate::time::{Monotonic, Now};
+use crate::time::Monotonic;
 
 /// For how long no window is open once a node could not keep up, and how long before the end of
 /// that time it is said again.
@@ -39,13 +39,13 @@ impl BackPressureState {
 
 impl Broadcast {
     /// Asks all nodes to hold back if a neighbour lags behind, unless some node just did.
-    pub(super) fn hold_back(&mut self, fx: &mut Effects, now: Now) {
-        if self.back_pressure.holds(now.monotonic + RENEWED_BEFORE) {
+    pub(super) fn hold_back(&mut self, fx: &mut Effects) {
+        if self.back_pressure.holds(fx.now + RENEWED_BEFORE) {
             return;
         }
         let in_flight = self.first_in_flight();
         if self.is_much(&fx.config.limits, in_flight, LAG_PART) {
-            self.pass_back_pressure_on(fx, now, self.back_pressure.wave.saturating_add(1), None);
+            self.pass_back_pressure_on(fx, self.back_pressure.wave.saturating_add(1), None);
         }
     }
 
@@ -53,12 +53,11 @@ impl Broadcast {
     pub(crate) fn on_back_pressure(
         &mut self,
         fx: &mut Effects,
-        now: Now,
         from: NodeId,
         theirs: BackPressure,
     ) {
         if theirs.wave > self.back_pressure.wave {
-            self.pass_back_pressure_on(fx, now, theirs.wave, Some(from));
+            self.pass_back_pressure_on(fx, theirs.wave, Some(from));
         } else if theirs.wave < self.back_pressure.wave {
             // It counts from the start, or from before the network came together. What it has to
             // say would not be heard; so it hears how far others have counted.
@@ -67,15 +66,9 @@ impl Broadcast {
     }
 
     /// Holds back, and tells all neighbours but the one that asked for it.
-    fn pass_back_pressure_on(
-        &mut self,
-        fx: &mut Effects,
-        now: Now,
-        wave: u64,
-        from: Option<NodeId>,
-    ) {
+    fn pass_back_pressure_on(&mut self, fx: &mut Effects, wave: u64, from: Option<NodeId>) {
         self.back_pressure.wave = wave;
-        self.hold_back_for_a_moment(now);
+        self.hold_back_for_a_moment(fx.now);
         for node in self.links.nodes_in(LinkState::Alive).filter(|node| Some(*node) != from) {
             self.send_back_pressure(fx, node);
         }
@@ -87,17 +80,17 @@ impl Broadcast {
     }
 
     /// No window is open for a moment, and those that follow are smaller.
-    pub(super) fn hold_back_for_a_moment(&mut self, now: Now) {
-        if !self.back_pressure.holds(now.monotonic) {
+    pub(super) fn hold_back_for_a_moment(&mut self, now: Monotonic) {
+        if !self.back_pressure.holds(now) {
             self.window.halve();
         }
-        self.back_pressure.until = now.monotonic + BACK_PRESSURE_FOR;
+        self.back_pressure.until = now + BACK_PRESSURE_FOR;
         self.note_end_of_back_pressure(now);
     }
 
     /// A sender may wait for it to end.
-    pub(super) fn note_end_of_back_pressure(&mut self, now: Now) {
-        if self.back_pressure.holds(now.monotonic) {
+    pub(super) fn note_end_of_back_pressure(&mut self, now: Monotonic) {
+        if self.back_pressure.holds(now) {
             self.due.at(self.back_pressure.until);
         }
     }
@@ -108,11 +101,13 @@ mod tests {
     use super::*;
     use crate::Node;
     use crate::testing::table::Table;
+    use crate::time::Now;
 
     const SECOND: Duration = Duration::from_secs(1);
 
     fn pass_on(node: &mut Node, now: Now, wave: u64) {
-        node.broadcast.pass_back_pressure_on(&mut node.fx, now, wave, None);
+        node.fx.set_time(now);
+        node.broadcast.pass_back_pressure_on(&mut node.fx, wave, None);
     }
 
     #[test]

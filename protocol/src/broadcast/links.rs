@@ -7,7 +7,7 @@ use super::store::Slot;
 use crate::config::Timing;
 use crate::ids::link::{Link, LinkId, LinkState};
 use crate::ids::{MessageId, NodeId};
-use crate::time::{Monotonic, Now};
+use crate::time::Monotonic;
 
 /// All links up, in the order of the nodes at their other ends.
 #[derive(Debug, Default)]
@@ -141,7 +141,7 @@ impl InFlight {
     /// Notes that a first copy of a message of so many bytes went out. Says when to ask about it.
     pub(crate) fn expect(
         &mut self,
-        now: Now,
+        now: Monotonic,
         slot: Slot,
         bytes: u64,
         timing: &Timing,
@@ -149,7 +149,7 @@ impl InFlight {
         let ack_time = self.smoothed.or(self.assumed).unwrap_or(timing.ack_time_initial);
         // Not `clamp`, which panics where the least is above the most.
         let wait = (ack_time * 4).min(timing.ack_timeout_max).max(timing.ack_timeout_min);
-        let at = now.monotonic + wait;
+        let at = now + wait;
         // Often it is one at a time.
         self.pending.reserve_exact(usize::from(self.pending.capacity() == 0));
         self.pending.push_back((at, slot));

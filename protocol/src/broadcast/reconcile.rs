@@ -19,7 +19,7 @@ use crate::effects::Effects;
 use crate::ids::link::Sender;
 use crate::ids::set::{self, Account, IdRange, IdSet};
 use crate::ids::{MessageId, NodeId};
-use crate::time::{Monotonic, Now};
+use crate::time::Monotonic;
 
 /// The most ranges in one listing, offer, or list of recent ids: some 5 KB. A listing holds two
 /// such lists, and fits a datagram even if every number in it takes its full length (28 bytes).
@@ -35,15 +35,15 @@ pub(crate) type Recent = VecDeque<(Monotonic, MessageId)>;
 
 impl Broadcast {
     /// Notes that a message is on its way to the neighbours by the flood.
-    pub(super) fn note_recent(&mut self, fx: &Effects, now: Now, id: MessageId) {
-        self.forget_recent(fx, now);
+    pub(super) fn note_recent(&mut self, fx: &Effects, id: MessageId) {
+        self.forget_recent(fx);
         // Often it is one at a time.
         self.recent.reserve_exact(usize::from(self.recent.capacity() == 0));
-        self.recent.push_back((now.monotonic, id));
+        self.recent.push_back((fx.now, id));
     }
 
-    fn forget_recent(&mut self, fx: &Effects, now: Now) {
-        let start = now.monotonic - fx.config.timing.recent_window;
+    fn forget_recent(&mut self, fx: &Effects) {
+        let start = fx.now - fx.config.timing.recent_window;
         while self.recent.front().is_some_and(|(at, _)| *at < start)
             || self.recent.len() > RECENT_IDS_MAX / 2
         {
@@ -52,16 +52,16 @@ impl Broadcast {
     }
 
     /// Sends a summary to each of these nodes, which were just sent a heartbeat.
-    pub(crate) fn send_summaries(&mut self, fx: &mut Effects, now: Now, to: &[NodeId]) {
-        let summary = Frame::Summary(self.summary(fx, now));
+    pub(crate) fn send_summaries(&mut self, fx: &mut Effects, to: &[NodeId]) {
+        let summary = Frame::Summary(self.summary(fx));
         let summary = fx.outbox.encode(&summary);
         fx.counters.summaries_sent += to.len() as u64;
         to.iter().for_each(|node| fx.outbox.put(*node, summary));
     }
 
     /// What this node knows, in brief.
-    fn summary(&mut self, fx: &Effects, now: Now) -> Summary {
-        self.forget_recent(fx, now);
+    fn summary(&mut self, fx: &Effects) -> Summary {
+        self.forget_recent(fx);
         let mut recent = set::to_ranges(self.recent.iter().map(|(_, id)| *id).collect());
         recent.truncate(RANGES_PER_FRAME_MAX);
         let listed = recent.iter().flat_map(|range| self.store.known().known_in(*range));
@@ -71,13 +71,13 @@ impl Broadcast {
 
     /// The account of what a peer knows and this node doesn't, less that of the reverse, as far
     /// as a summary tells; nothing where both agree.
-    fn difference(&self, fx: &Effects, now: Now, theirs: &Summary) -> Account {
+    fn difference(&self, fx: &Effects, theirs: &Summary) -> Account {
         let known = self.store.known();
         let listed = theirs.recent.iter().flat_map(|range| known.known_in(*range));
         let mut mine = listed
             .take(RECENT_IDS_MAX)
             .fold(self.store.account(), |rest, id| rest.minus(Account::of(id)));
-        let start = now.monotonic - fx.config.timing.recent_window / 2;
+        let start = fx.now - fx.config.timing.recent_window / 2;
         for (_, id) in self.recent.iter().rev().take_while(|(at, _)| *at >= start) {
             if !lists(&theirs.recent, *id) {
                 mine = mine.minus(Account::of(*id));
@@ -87,14 +87,8 @@ impl Broadcast {
     }
 
     /// A peer tells what it knows, in brief.
-    pub(crate) fn on_summary(
-        &mut self,
-        fx: &mut Effects,
-        now: Now,
-        from: Sender,
-        summary: &Summary,
-    ) {
-        let difference = self.difference(fx, now, summary);
+    pub(crate) fn on_summary(&mut self, fx: &mut Effects, from: Sender, summary: &Summary) {
+        let difference = self.difference(fx, summary);
         let from = from.node;
         let agreed = self.exchanges.get(from).map_or(Account::default(), |peer| peer.agreed);
         if difference == Account::default() && agreed != difference {
@@ -107,20 +101,20 @@ impl Broadcast {
         // What was offered already comes first: the difference is known.
         let peer = self.exchanges.with(from);
         let fetching = !peer.offers.is_empty() || peer.asked > 0;
-        let listing = peer.listing_until.is_some_and(|until| until > now.monotonic);
+        let listing = peer.listing_until.is_some_and(|until| until > fx.now);
         if fetching {
-            self.pump(fx, now, from);
+            self.pump(fx, from);
         } else if !listing {
             peer.found = false;
-            self.list_ranges(fx, now, from, START);
+            self.list_ranges(fx, from, START);
         }
     }
 
     /// Lists what is known from `first` on to a peer.
-    fn list_ranges(&mut self, fx: &mut Effects, now: Now, to: NodeId, first: MessageId) {
+    fn list_ranges(&mut self, fx: &mut Effects, to: NodeId, first: MessageId) {
         let (page, held, gone) = self.page_of_ranges(first);
-        let summary = self.summary(fx, now);
-        let until = now.monotonic + fx.config.timing.listing_timeout;
+        let summary = self.summary(fx);
+        let until = fx.now + fx.config.timing.listing_timeout;
         self.exchanges.with(to).listing_until = Some(until);
         fx.counters.ranges_sent += 1;
         fx.send(to, &Frame::Ranges(Box::new(Ranges { summary, page, held, gone })));
@@ -148,7 +142,7 @@ impl Broadcast {
     }
 
     /// A peer lists what it knows.
-    pub(crate) fn on_ranges(&mut self, fx: &mut Effects, now: Now, from: Sender, theirs: &Ranges) {
+    pub(crate) fn on_ranges(&mut self, fx: &mut Effects, from: Sender, theirs: &Ranges) {
         let wanting = self.take_offer(fx, from.node, &theirs.held);
         let mut listed = IdSet::default();
         for range in theirs.held.iter().chain(&theirs.gone) {
@@ -165,16 +159,16 @@ impl Broadcast {
         if wanting || !held.is_empty() {
             self.out_of_step = true;
         } else if whole {
-            self.agree(fx, now, from.node, &theirs.summary);
+            self.agree(fx, from.node, &theirs.summary);
         }
-        let summary = self.summary(fx, now);
+        let summary = self.summary(fx);
         let offer = Offer { summary, page: theirs.page, wanting, held };
         fx.send(from.node, &Frame::Offer(Box::new(offer)));
-        self.pump(fx, now, from.node);
+        self.pump(fx, from.node);
     }
 
     /// A peer answers a listing.
-    pub(crate) fn on_offer(&mut self, fx: &mut Effects, now: Now, from: Sender, offer: &Offer) {
+    pub(crate) fn on_offer(&mut self, fx: &mut Effects, from: Sender, offer: &Offer) {
         let from = from.node;
         let found = self.take_offer(fx, from, &offer.held) || offer.wanting;
         if found {
@@ -186,17 +180,17 @@ impl Broadcast {
             peer.listing_until = None;
             peer.found |= found;
             match offer.page.end {
-                Some(next) if next > offer.page.first => self.list_ranges(fx, now, from, next),
-                _ if !peer.found => self.agree(fx, now, from, &offer.summary),
+                Some(next) if next > offer.page.first => self.list_ranges(fx, from, next),
+                _ if !peer.found => self.agree(fx, from, &offer.summary),
                 _ => {}
             }
         }
-        self.pump(fx, now, from);
+        self.pump(fx, from);
     }
 
     /// Remembers a difference that holds nothing to gain.
-    fn agree(&mut self, fx: &Effects, now: Now, from: NodeId, summary: &Summary) {
-        let difference = self.difference(fx, now, summary);
+    fn agree(&mut self, fx: &Effects, from: NodeId, summary: &Summary) {
+        let difference = self.difference(fx, summary);
         self.exchanges.with(from).agreed = difference;
     }
 }

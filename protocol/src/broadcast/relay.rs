@@ -17,22 +17,15 @@ use crate::ids::MessageId;
 use crate::ids::NodeId;
 use crate::ids::link::{LinkId, Sender};
 use crate::report::{Event, Refused};
-use crate::time::Now;
 
 /// Sends the copies that wait in the outbox, before anything else is done.
 pub(crate) type SendNow<'a> = &'a mut dyn FnMut(&mut Effects);
 
 impl Broadcast {
     /// Accepts a message for all nodes; see [`Node::send`](crate::Node::send).
-    pub(crate) fn send(
-        &mut self,
-        fx: &mut Effects,
-        now: Now,
-        payload: &[u8],
-        relays: u8,
-    ) -> MessageId {
+    pub(crate) fn send(&mut self, fx: &mut Effects, payload: &[u8], relays: u8) -> MessageId {
         let id = self.next_id(fx);
-        let (sent_at, repaired, hops) = (now.wall, false, 0);
+        let (sent_at, repaired, hops) = (fx.wall, false, 0);
         let rumor = Rumor { id, sent_at, relays, repaired, hops, path: &[], payload };
         let flooded = self.flood(fx, &rumor, None, Arrived::Pushed);
         fx.counters.accepted += 1;
@@ -40,9 +33,9 @@ impl Broadcast {
         if self.tells_messages {
             fx.events.push(Event::Accepted { id, payload: payload.into() });
         }
-        self.record(fx, now, &rumor, flooded);
-        self.note_recent(fx, now, id);
-        self.evict(fx, now);
+        self.record(fx, &rumor, flooded);
+        self.note_recent(fx, id);
+        self.evict(fx);
         id
     }
 
@@ -69,7 +62,6 @@ impl Broadcast {
     pub(crate) fn on_rumor(
         &mut self,
         fx: &mut Effects,
-        now: Now,
         from: Sender,
         rumor: &Rumor<'_>,
         send_now: Option<SendNow<'_>>,
@@ -79,8 +71,8 @@ impl Broadcast {
         match self.store.find(rumor.id) {
             Found::Held(slot) => {
                 fx.counters.rumors_duplicate += 1;
-                self.flood_again(fx, now, rumor, slot, from.link);
-                self.evict(fx, now);
+                self.flood_again(fx, rumor, slot, from.link);
+                self.evict(fx);
                 return;
             }
             // It neither returns nor goes on.
@@ -90,16 +82,16 @@ impl Broadcast {
             }
             Found::Unknown => {}
         }
-        let (arrived, asked) = self.arrived(fx, now, rumor.id);
+        let (arrived, asked) = self.arrived(fx, rumor.id);
         if self.may_keep(fx, rumor) {
             let flooded = self.flood(fx, rumor, Some(from.link), arrived);
             if let Some(send_now) = send_now {
                 send_now(fx);
             }
-            self.deliver(fx, now, from.node, rumor, flooded, arrived);
+            self.deliver(fx, from.node, rumor, flooded, arrived);
         }
         if let Some(asked) = asked {
-            self.pump(fx, now, asked);
+            self.pump(fx, asked);
         }
     }
 
@@ -124,15 +116,14 @@ impl Broadcast {
     fn deliver(
         &mut self,
         fx: &mut Effects,
-        now: Now,
         from: NodeId,
         rumor: &Rumor<'_>,
         flooded: Flooded,
         arrived: Arrived,
     ) {
-        self.record(fx, now, rumor, flooded);
+        self.record(fx, rumor, flooded);
         if self.tells_messages {
-            let latency = now.wall.since(rumor.sent_at).as_micros();
+            let latency = fx.wall.since(rumor.sent_at).as_micros();
             fx.events.push(Event::Delivered {
                 id: rumor.id,
                 payload: rumor.payload.into(),
@@ -142,20 +133,20 @@ impl Broadcast {
             });
         }
         if arrived != Arrived::CatchingUp {
-            self.note_recent(fx, now, rumor.id);
+            self.note_recent(fx, rumor.id);
         }
-        self.evict(fx, now);
+        self.evict(fx);
     }
 
     /// Records a message, and to which nodes copies of it went.
-    fn record(&mut self, fx: &mut Effects, now: Now, rumor: &Rumor<'_>, flooded: Flooded) {
+    fn record(&mut self, fx: &mut Effects, rumor: &Rumor<'_>, flooded: Flooded) {
         let slot = self.store.insert(
             rumor.id,
             &Arrival {
                 payload: rumor.payload,
                 sent_at: rumor.sent_at,
-                received_at: now.wall,
-                arrived: now.monotonic,
+                received_at: fx.wall,
+                arrived: fx.now,
                 relays: rumor.relays,
                 repaired: rumor.repaired,
                 newest_link: self.links.newest(),
@@ -165,7 +156,7 @@ impl Broadcast {
             flooded,
         );
         fx.counters.delivered += 1;
-        self.expect_back(fx, now, slot, LinkCopies::is_in_flight);
+        self.expect_back(fx, slot, LinkCopies::is_in_flight);
     }
 
     /// Passes a message on that is yet to be recorded.
@@ -193,14 +184,7 @@ impl Broadcast {
     }
 
     /// Passes on a later copy of a message, if that counts.
-    fn flood_again(
-        &mut self,
-        fx: &mut Effects,
-        now: Now,
-        rumor: &Rumor<'_>,
-        slot: Slot,
-        from: LinkId,
-    ) {
+    fn flood_again(&mut self, fx: &mut Effects, rumor: &Rumor<'_>, slot: Slot, from: LinkId) {
         let Self { store, links, .. } = self;
         let mut copier = Copier::new(rumor, links);
         let mut first: SmallVec<[LinkId; 4]> = SmallVec::new();
@@ -223,17 +207,17 @@ impl Broadcast {
         let Some((kept, acknowledged, bytes)) = outcome else { return };
         fx.counters.limit_paths_dropped += u64::from(kept == Kept::No);
         if let Some(since) = acknowledged {
-            self.acknowledge(from, bytes, since.map(|since| now.monotonic.since(since)));
+            self.acknowledge(from, bytes, since.map(|since| fx.now.since(since)));
         }
         if !first.is_empty() {
-            self.expect_back(fx, now, slot, |copies| first.contains(&copies.link));
+            self.expect_back(fx, slot, |copies| first.contains(&copies.link));
         }
     }
 
     /// Makes room for what came in.
-    fn evict(&mut self, fx: &mut Effects, now: Now) {
+    fn evict(&mut self, fx: &mut Effects) {
         while let Some((by, record)) = self.store.evict(&fx.config.limits) {
-            self.forget_evicted(fx, now, &record);
+            self.forget_evicted(fx, &record);
             *match by {
                 EvictedBy::Messages => &mut fx.counters.limit_messages_evicted,
                 EvictedBy::Bytes => &mut fx.counters.limit_bytes_evicted,
@@ -295,6 +279,7 @@ mod tests {
     use crate::datagram::wire;
     use crate::datagram::wire::Frame;
     use crate::testing::table::{KEY, Table, addr, number_of, sealed};
+    use crate::time::Now;
     use crate::{Event, MessageQuery, Outputs, Wall, Which};
     use proptest::prelude::*;
     use std::collections::BTreeMap;

@@ -16,8 +16,8 @@ use crate::effects::Effects;
 use crate::ids::link::Sender;
 use crate::ids::set::{self, IdRange};
 use crate::ids::{MessageId, NodeId};
+use crate::time::Monotonic;
 use crate::time::timers::back_off;
-use crate::time::{Monotonic, Now};
 
 /// The most ids asked about, or looked at for one frame, in one go.
 pub(super) const IDS_PER_FRAME_MAX: usize = 1_024;
@@ -104,7 +104,7 @@ impl Broadcast {
     }
 
     /// Asks a peer for as many of the messages it has to offer as may be under way at a time.
-    pub(super) fn pump(&mut self, fx: &mut Effects, now: Now, from: NodeId) {
+    pub(super) fn pump(&mut self, fx: &mut Effects, from: NodeId) {
         let Self { exchanges, repair, store, due, .. } = self;
         let wanted_max = fx.config.limits.wanted_per_peer_max;
         let want_timeout = fx.config.timing.want_timeout;
@@ -114,7 +114,7 @@ impl Broadcast {
             return;
         }
         let wait = want_timeout.max(peer.answer_time * 2);
-        let (at, until) = (now.monotonic, now.monotonic + wait);
+        let (at, until) = (fx.now, fx.now + wait);
         let mut ask = Vec::new();
         // Peers may be forgotten faster than what they were asked for is given up.
         let all_max = wanted_max * fx.config.limits.neighbours_max;
@@ -147,19 +147,14 @@ impl Broadcast {
 
     /// A message came in: nobody needs to ask for it any more. Says how it was asked for, and of
     /// which node; once the message is recorded, [`Broadcast::pump`] is due for that node.
-    pub(super) fn arrived(
-        &mut self,
-        fx: &mut Effects,
-        now: Now,
-        id: MessageId,
-    ) -> (Arrived, Option<NodeId>) {
+    pub(super) fn arrived(&mut self, fx: &mut Effects, id: MessageId) -> (Arrived, Option<NodeId>) {
         let Some(wanted) = self.repair.wanted.remove(&id) else { return (Arrived::Pushed, None) };
         fx.counters.repairs_received += 1;
         if let Some(peer) = self.exchanges.get_mut(wanted.asked) {
             peer.asked = peer.asked.saturating_sub(1);
             // Counted from the first request: what was lost makes it longer, so the best of
             // late is what counts.
-            let (sample, time) = (now.monotonic.since(wanted.since), peer.answer_time);
+            let (sample, time) = (fx.now.since(wanted.since), peer.answer_time);
             peer.answer_time = if sample < time { sample } else { time + (sample - time) / 8 };
         }
         let catching_up = self.repair.catching_up;
@@ -168,12 +163,12 @@ impl Broadcast {
     }
 
     /// Asks again, or elsewhere, for what did not come in time.
-    pub(super) fn ask_again(&mut self, fx: &mut Effects, now: Now) {
+    pub(super) fn ask_again(&mut self, fx: &mut Effects) {
         let mut ask: BTreeMap<NodeId, Vec<MessageId>> = BTreeMap::new();
         let mut given_up = Vec::new();
         let Self { repair, exchanges, due, .. } = self;
         for (id, wanted) in &mut repair.wanted {
-            if wanted.until <= now.monotonic {
+            if wanted.until <= fx.now {
                 wanted.attempts += 1;
                 let next = next_to_ask(wanted, exchanges, fx.config.limits.wanted_per_peer_max);
                 let Some(next) = next.filter(|_| wanted.attempts <= WANT_ATTEMPTS_MAX) else {
@@ -184,11 +179,11 @@ impl Broadcast {
                 let peer = exchanges.with(wanted.asked);
                 peer.asked += 1;
                 let wait = fx.config.timing.want_timeout.max(peer.answer_time * 2);
-                wanted.at = now.monotonic;
-                wanted.until = now.monotonic + back_off(wait, wanted.attempts);
+                wanted.at = fx.now;
+                wanted.until = fx.now + back_off(wait, wanted.attempts);
                 ask.entry(wanted.asked).or_default().push(*id);
             }
-            due.at(wanted.until.max(now.monotonic + GRAIN));
+            due.at(wanted.until.max(fx.now + GRAIN));
         }
         repair.catching_up &= repair.wanted.len() > given_up.len();
         for id in given_up {
@@ -207,17 +202,17 @@ impl Broadcast {
     }
 
     /// A peer is gone: what it was asked for is asked of others at the next tick.
-    pub(super) fn stop_asking(&mut self, now: Now, node: NodeId) {
+    pub(super) fn stop_asking(&mut self, now: Monotonic, node: NodeId) {
         for wanted in self.repair.wanted.values_mut().filter(|wanted| wanted.asked == node) {
-            wanted.until = now.monotonic;
+            wanted.until = now;
         }
         self.repair.replies.retain(|(to, _)| *to != node);
         self.repair.queued.retain(|(to, _)| *to != node);
-        self.due.at(now.monotonic);
+        self.due.at(now);
     }
 
     /// A peer asks for these.
-    pub(crate) fn on_want(&mut self, fx: &mut Effects, now: Now, from: Sender, ranges: &[IdRange]) {
+    pub(crate) fn on_want(&mut self, fx: &mut Effects, from: Sender, ranges: &[IdRange]) {
         self.learn_from_loss(&fx.config.timing, from, ranges);
         let ids = ranges.iter().flat_map(|range| self.store.held().known_in(*range));
         for id in ids.take(IDS_PER_FRAME_MAX) {
@@ -229,15 +224,15 @@ impl Broadcast {
                 self.repair.replies.push_back((from.node, id));
             }
         }
-        self.send_replies(fx, now);
+        self.send_replies(fx);
     }
 
     /// Sends what was asked for, a fixed number of bytes at a time.
-    pub(super) fn send_replies(&mut self, fx: &mut Effects, now: Now) {
+    pub(super) fn send_replies(&mut self, fx: &mut Effects) {
         if self.repair.replies.is_empty() {
             return;
         }
-        if self.repair.replies_from > now.monotonic {
+        if self.repair.replies_from > fx.now {
             self.due.at(self.repair.replies_from);
             return;
         }
@@ -249,7 +244,7 @@ impl Broadcast {
                 break;
             }
         }
-        self.repair.replies_from = now.monotonic + fx.config.timing.repair_reply_interval;
+        self.repair.replies_from = fx.now + fx.config.timing.repair_reply_interval;
         if !self.repair.replies.is_empty() {
             self.due.at(self.repair.replies_from);
         }

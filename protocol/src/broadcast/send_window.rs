@@ -18,7 +18,7 @@ use super::store::Mark;
 use crate::config::Limits;
 use crate::effects::Effects;
 use crate::ids::link::LinkState;
-use crate::time::{Monotonic, Now};
+use crate::time::Monotonic;
 
 /// Of all that may be retained, this part may be in flight: so many nodes may fill their links in
 /// the same moment, before they hear of each other, and nothing is evicted too early.
@@ -110,14 +110,14 @@ fn bytes_max(limits: &Limits) -> u64 {
 
 impl Broadcast {
     /// How many more messages may start here now.
-    pub(crate) fn send_window(&mut self, fx: &Effects, now: Now) -> usize {
+    pub(crate) fn send_window(&mut self, fx: &Effects) -> usize {
         let limits = &fx.config.limits;
-        self.window.begin(now.monotonic, window_max(limits));
+        self.window.begin(fx.now, window_max(limits));
         let in_flight = self.first_in_flight();
-        if self.back_pressure.holds(now.monotonic) || self.is_much(limits, in_flight, LAG_PART) {
+        if self.back_pressure.holds(fx.now) || self.is_much(limits, in_flight, LAG_PART) {
             return 0;
         }
-        self.renew_window(limits, now.monotonic, in_flight);
+        self.renew_window(limits, fx.now, in_flight);
         let bytes = self.awaited().map(|link| link.in_flight.bytes).max().unwrap_or(0);
         // An empty link takes any message, however large.
         if bytes > 0 && bytes >= bytes_max(limits) {
@@ -359,7 +359,7 @@ mod tests {
         let mark = broadcast.first_in_flight();
         let link = broadcast.links.to(NodeId(2)).unwrap().link;
         let mut turn = |state| {
-            broadcast.on_link_change(now, LinkChange::Up(Link { state, ..link }));
+            broadcast.on_link_change(now.monotonic, LinkChange::Up(Link { state, ..link }));
             broadcast.first_in_flight()
         };
         assert_ne!(turn(LinkState::Silent), mark, "a silent neighbour is not waited for");

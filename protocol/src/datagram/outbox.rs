@@ -267,7 +267,6 @@ mod tests {
 
     use super::*;
     use crate::config::{Config, Key};
-    use crate::effects::Effects;
 
     fn peer(node: u32) -> NodeId {
         NodeId(node)
@@ -288,7 +287,7 @@ mod tests {
     }
 
     fn config() -> Settings {
-        Effects::new(&Config::new(NodeId(1), Key([1; 32]), 1)).config
+        Settings::of(&Config::new(NodeId(1), Key([1; 32]), 1))
     }
 
     #[test]

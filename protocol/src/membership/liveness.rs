@@ -17,32 +17,31 @@ use crate::effects::Effects;
 use crate::ids::link::LinkChange;
 use crate::ids::{Incarnation, NodeId, PeerAddr};
 use crate::report::Event;
-use crate::time::{Monotonic, Now};
+use crate::time::Monotonic;
 
 impl Membership {
     /// Notes that a peer was heard from. False for an incarnation that is over.
     pub(crate) fn hear(
         &mut self,
         fx: &mut Effects,
-        now: Now,
         sender: PeerAddr,
         incarnation: Incarnation,
     ) -> bool {
         match self.peers.get_mut(sender.node) {
             Some(peer) if peer.incarnation == incarnation && !peer.is_doubted() => {
-                peer.heard = now.monotonic;
-                peer.spoke = Some(now.monotonic);
+                peer.heard = fx.now;
+                peer.spoke = Some(fx.now);
                 return true;
             }
             Some(_) => {}
             None => self.make_room_for_contact(fx),
         }
-        let peer = self.peers.ensure(sender, Standing::Contact, now.monotonic);
+        let peer = self.peers.ensure(sender, Standing::Contact, fx.now);
         if incarnation < peer.incarnation {
             return false;
         }
-        peer.heard = now.monotonic;
-        peer.spoke = Some(now.monotonic);
+        peer.heard = fx.now;
+        peer.spoke = Some(fx.now);
         let before = peer.standing;
         let restarted = peer.incarnation != 0 && incarnation > peer.incarnation;
         if incarnation > peer.incarnation {
@@ -54,7 +53,7 @@ impl Membership {
         }
         match before {
             Standing::Suspected { .. } => self.set_standing(fx, sender.node, Standing::Alive),
-            Standing::Dead { .. } => self.revive(fx, now, sender.node),
+            Standing::Dead { .. } => self.revive(fx, sender.node),
             _ => {}
         }
         true
@@ -97,15 +96,13 @@ impl Membership {
 
     /// A node that was stopped, or got no processor, must not take its own absence for that of
     /// others: all counts start again.
-    pub(crate) fn doubt_itself(&mut self, fx: &Effects, now: Now) {
-        let late = self
-            .due
-            .earliest()
-            .is_some_and(|due| now.monotonic.since(due) > fx.config.timing.late_tick);
+    pub(crate) fn doubt_itself(&mut self, fx: &Effects) {
+        let late =
+            self.due.earliest().is_some_and(|due| fx.now.since(due) > fx.config.timing.late_tick);
         if !late {
             return;
         }
-        let patience = now.monotonic + fx.config.timing.first_contact_timeout;
+        let patience = fx.now + fx.config.timing.first_contact_timeout;
         let mut cleared = Vec::new();
         for peer in self.peers.iter_mut() {
             match &mut peer.standing {
@@ -117,40 +114,38 @@ impl Membership {
                 _ => {}
             }
             if peer.is_linked() {
-                peer.heard = now.monotonic;
+                peer.heard = fx.now;
             }
         }
         cleared.into_iter().for_each(|node| self.tell_link(node));
-        self.due.at(now.monotonic);
+        self.due.at(fx.now);
     }
 
     /// Suspects the silent, probes suspects and the dead, gives up on who does not answer.
-    pub(super) fn check_liveness(&mut self, fx: &mut Effects, now: Now) {
+    pub(super) fn check_liveness(&mut self, fx: &mut Effects) {
         for node in self.peers.nodes() {
             let Some(peer) = self.peers.get(node) else { continue };
             match peer.standing {
                 Standing::Alive => {
                     let suspect_at = peer.heard + fx.config.timing.suspect_after;
-                    if suspect_at <= now.monotonic {
-                        let next = now.monotonic;
+                    if suspect_at <= fx.now {
+                        let next = fx.now;
                         self.set_standing(fx, node, Standing::Suspected { probes: 0, next });
-                        self.probe(fx, now, node, 0);
+                        self.probe(fx, node, 0);
                     } else {
                         self.due.at(suspect_at);
                     }
                 }
-                Standing::Suspected { probes, next } if next <= now.monotonic => {
+                Standing::Suspected { probes, next } if next <= fx.now => {
                     if probes < fx.config.timing.probes {
-                        self.probe(fx, now, node, probes);
+                        self.probe(fx, node, probes);
                     } else {
-                        self.declare_dead(fx, now, node);
+                        self.declare_dead(fx, node);
                     }
                 }
-                Standing::Joining { until } if until <= now.monotonic => {
-                    self.give_up_on(fx, now, node)
-                }
-                Standing::Dead { since, next } if next <= now.monotonic => {
-                    self.probe_dead(fx, now, node, since);
+                Standing::Joining { until } if until <= fx.now => self.give_up_on(fx, node),
+                Standing::Dead { since, next } if next <= fx.now => {
+                    self.probe_dead(fx, node, since);
                 }
                 Standing::Suspected { next, .. } | Standing::Dead { next, .. } => self.due.at(next),
                 Standing::Joining { until } => self.due.at(until),
@@ -160,8 +155,8 @@ impl Membership {
     }
 
     /// Probes a suspect, directly and through one other neighbour.
-    fn probe(&mut self, fx: &mut Effects, now: Now, node: NodeId, probes: u32) {
-        let next = now.monotonic + fx.config.timing.probe_interval;
+    fn probe(&mut self, fx: &mut Effects, node: NodeId, probes: u32) {
+        let next = fx.now + fx.config.timing.probe_interval;
         let Some(peer) = self.peers.get_mut(node) else { return };
         peer.standing = Standing::Suspected { probes: probes + 1, next };
         let target = peer.addr;
@@ -178,12 +173,12 @@ impl Membership {
     }
 
     /// Probes a dead peer: after an eighth of the time it has been dead for, within bounds.
-    fn probe_dead(&mut self, fx: &mut Effects, now: Now, node: NodeId, since: Monotonic) {
+    fn probe_dead(&mut self, fx: &mut Effects, node: NodeId, since: Monotonic) {
         let timing = &fx.config.timing;
-        let wait = (now.monotonic.since(since) / 8)
+        let wait = (fx.now.since(since) / 8)
             .min(timing.dead_probe_interval_max)
             .max(timing.dead_probe_interval_min);
-        let next = now.monotonic + wait;
+        let next = fx.now + wait;
         let Some(peer) = self.peers.get_mut(node) else { return };
         peer.standing = Standing::Dead { since, next };
         fx.send(peer.addr.node, &Frame::Probe { on_behalf_of: None });
@@ -192,25 +187,25 @@ impl Membership {
     }
 
     /// Declares a neighbour dead, and closes ranks.
-    fn declare_dead(&mut self, fx: &mut Effects, now: Now, node: NodeId) {
-        let next = now.monotonic + fx.config.timing.dead_probe_interval_min;
+    fn declare_dead(&mut self, fx: &mut Effects, node: NodeId) {
+        let next = fx.now + fx.config.timing.dead_probe_interval_min;
         fx.counters.peers_dead += 1;
         fx.events.push(Event::PeerDead { node });
         self.peers.renew_link(node);
-        self.set_standing(fx, node, Standing::Dead { since: now.monotonic, next });
+        self.set_standing(fx, node, Standing::Dead { since: fx.now, next });
         self.due.at(next);
-        self.close_ranks(fx, now, node);
+        self.close_ranks(fx, node);
     }
 
     /// A peer that was meant to be a neighbour never answered.
-    fn give_up_on(&mut self, fx: &mut Effects, now: Now, node: NodeId) {
+    fn give_up_on(&mut self, fx: &mut Effects, node: NodeId) {
         let Some(peer) = self.peers.get_mut(node) else { return };
         if peer.original {
-            self.declare_dead(fx, now, node);
+            self.declare_dead(fx, node);
             return;
         }
-        peer.changes.unlinked = Some(now.monotonic);
-        peer.changes.unanswered = Some(now.monotonic);
+        peer.changes.unlinked = Some(fx.now);
+        peer.changes.unanswered = Some(fx.now);
         let instead_of = peer.changes.stand_in_for.take();
         self.set_standing(fx, node, Standing::Contact);
         if let Some(dead) = instead_of {
@@ -220,16 +215,16 @@ impl Membership {
                 dead.neighbours = dead.neighbours.iter().filter(|rank| rank.node != node).collect();
                 dead.neighbours_version = 0;
             }
-            self.close_ranks(fx, now, dead);
+            self.close_ranks(fx, dead);
         }
-        self.hurry(fx, now);
+        self.hurry(fx);
     }
 
     /// A dead peer is back: the old link returns, and the ones made in its stead go.
-    fn revive(&mut self, fx: &mut Effects, now: Now, node: NodeId) {
+    fn revive(&mut self, fx: &mut Effects, node: NodeId) {
         fx.counters.peers_returned += 1;
         self.set_standing(fx, node, Standing::Alive);
-        self.greet(fx, now, node);
+        self.greet(fx, node);
         let began_with = self.overlay.began_with;
         let stand_ins: Vec<NodeId> = self
             .peers
@@ -239,7 +234,7 @@ impl Membership {
             .collect();
         for stand_in in stand_ins {
             if self.peers.linked().count() > began_with {
-                self.unlink(fx, now, stand_in);
+                self.unlink(fx, stand_in);
             }
         }
     }
@@ -267,17 +262,11 @@ impl Membership {
     }
 
     /// A neighbour cannot reach a third node, and asks this one to try.
-    pub(crate) fn on_probe_for(
-        &mut self,
-        fx: &mut Effects,
-        now: Now,
-        from: NodeId,
-        target: PeerAddr,
-    ) {
+    pub(crate) fn on_probe_for(&mut self, fx: &mut Effects, from: NodeId, target: PeerAddr) {
         let Some(asker) = self.peers.get(from).map(|peer| peer.addr) else { return };
         // Only what came from the peer itself counts: if hearsay bred hearsay, the dead would
         // live on in it.
-        let fresh = now.monotonic - fx.config.timing.late_tick;
+        let fresh = fx.now - fx.config.timing.late_tick;
         let alive = |peer: &Peer| peer.spoke.is_some_and(|spoke| spoke >= fresh);
         if self.peers.get(target.node).is_some_and(alive) {
             fx.send(from, &Frame::Vouch { node: target.node });
@@ -288,12 +277,12 @@ impl Membership {
     }
 
     /// Another node heard from this peer just now.
-    pub(crate) fn on_vouch(&mut self, fx: &mut Effects, now: Now, node: NodeId) {
+    pub(crate) fn on_vouch(&mut self, fx: &mut Effects, node: NodeId) {
         let Some(peer) = self.peers.get_mut(node) else { return };
         if matches!(peer.standing, Standing::Suspected { .. }) {
-            peer.heard = now.monotonic;
+            peer.heard = fx.now;
             self.set_standing(fx, node, Standing::Alive);
-            self.due.at(now.monotonic + fx.config.timing.suspect_after);
+            self.due.at(fx.now + fx.config.timing.suspect_after);
         }
     }
 }

@@ -14,7 +14,6 @@ use crate::effects::Effects;
 use crate::ids::set::mix;
 use crate::ids::{NodeId, PeerAddr};
 use crate::report::Event;
-use crate::time::Now;
 use crate::time::timers;
 
 /// What a node knows of the overlay beside its peers.
@@ -47,18 +46,18 @@ impl Overlay {
 
 impl Membership {
     /// Sends heartbeats when it is time to, and mends what links are missing.
-    pub(super) fn beat(&mut self, fx: &mut Effects, now: Now) {
+    pub(super) fn beat(&mut self, fx: &mut Effects) {
         if self.leaving.is_some() {
             return;
         }
         let max = fx.config.timing.summary_interval_max;
-        if self.trickle.fire(now.monotonic, max, &mut fx.rng) {
-            self.retire_links(fx, now);
-            self.find_links(fx, now);
-            self.spare_a_link(fx, now);
+        if self.trickle.fire(fx.now, max, &mut fx.rng) {
+            self.retire_links(fx);
+            self.find_links(fx);
+            self.spare_a_link(fx);
             self.update_told();
-            self.renew_component(fx, now);
-            let component = fx.outbox.encode(&Frame::Component(self.component(now)));
+            self.renew_component(fx);
+            let component = fx.outbox.encode(&Frame::Component(self.component(fx.now)));
             for node in self.peers.nodes() {
                 let Some(peer) = self.peers.get(node).filter(|peer| peer.is_linked()) else {
                     continue;
@@ -90,15 +89,15 @@ impl Membership {
     }
 
     /// A heartbeat and a summary to one neighbour, out of turn.
-    pub(super) fn greet(&mut self, fx: &mut Effects, now: Now, node: NodeId) {
+    pub(super) fn greet(&mut self, fx: &mut Effects, node: NodeId) {
         self.update_told();
         self.send_beat(fx, node);
-        fx.send(node, &Frame::Component(self.component(now)));
+        fx.send(node, &Frame::Component(self.component(fx.now)));
         // A datagram may hold thousands of heartbeats: one summary answers them all.
         if self.greeted.last() != Some(&node) {
             self.greeted.push(node);
         }
-        self.due.at(now.monotonic + fx.config.timing.suspect_after);
+        self.due.at(fx.now + fx.config.timing.suspect_after);
     }
 
     /// Brings the list of links that neighbours are told up to date.
@@ -125,7 +124,7 @@ impl Membership {
     }
 
     /// A peer regards this node as its neighbour, or asks to.
-    pub(crate) fn on_beat(&mut self, fx: &mut Effects, now: Now, from: NodeId, beat: &Beat) {
+    pub(crate) fn on_beat(&mut self, fx: &mut Effects, from: NodeId, beat: &Beat) {
         if self.leaving.is_some() {
             return;
         }
@@ -138,7 +137,7 @@ impl Membership {
             // It left for good in this life: what comes now was sent before that.
             Standing::Removed => return,
             Standing::Contact => {
-                if !self.accept(fx, now, from, beat.asking) {
+                if !self.accept(fx, from, beat.asking) {
                     return;
                 }
                 true
@@ -149,15 +148,15 @@ impl Membership {
         let Some(peer) = self.peers.get_mut(from) else { return };
         peer.seen_version = beat.seen;
         if confirmed || beat.asking {
-            self.greet(fx, now, from);
+            self.greet(fx, from);
         }
     }
 
     /// Whether a peer that is no neighbour becomes one because it says so.
-    fn accept(&mut self, fx: &mut Effects, now: Now, node: NodeId, asking: bool) -> bool {
+    fn accept(&mut self, fx: &mut Effects, node: NodeId, asking: bool) -> bool {
         let Some(peer) = self.peers.get(node) else { return false };
         let memory = fx.config.timing.unlinked_memory;
-        let unlinked = peer.changes.unlinked.is_some_and(|at| now.monotonic.since(at) < memory);
+        let unlinked = peer.changes.unlinked.is_some_and(|at| fx.now.since(at) < memory);
         let full = self.peers.linked().count() >= fx.config.limits.neighbours_max;
         if full {
             fx.counters.limit_neighbours_refused += 1;
@@ -183,15 +182,15 @@ impl Membership {
     }
 
     /// A neighbour gives the link up.
-    pub(crate) fn on_unlink(&mut self, fx: &mut Effects, now: Now, from: NodeId) {
+    pub(crate) fn on_unlink(&mut self, fx: &mut Effects, from: NodeId) {
         if self.peers.get(from).is_some_and(Peer::is_linked) {
-            self.drop_link(fx, now, from);
-            self.hurry(fx, now);
+            self.drop_link(fx, from);
+            self.hurry(fx);
         }
     }
 
     /// A neighbour leaves the network.
-    pub(crate) fn on_leave(&mut self, fx: &mut Effects, now: Now, from: NodeId) {
+    pub(crate) fn on_leave(&mut self, fx: &mut Effects, from: NodeId) {
         let was = self.peers.get(from).map(|peer| peer.standing);
         if matches!(was, None | Some(Standing::Contact | Standing::Removed)) {
             return;
@@ -202,20 +201,20 @@ impl Membership {
         if let Some(peer) = self.peers.get_mut(from) {
             peer.original = false;
         }
-        self.close_ranks(fx, now, from);
+        self.close_ranks(fx, from);
     }
 
     /// Gives up the link to a living neighbour, and tells it.
-    pub(super) fn unlink(&mut self, fx: &mut Effects, now: Now, node: NodeId) {
+    pub(super) fn unlink(&mut self, fx: &mut Effects, node: NodeId) {
         if let Some(peer) = self.peers.get(node) {
             fx.send(peer.addr.node, &Frame::Unlink);
         }
-        self.drop_link(fx, now, node);
+        self.drop_link(fx, node);
     }
 
-    fn drop_link(&mut self, fx: &mut Effects, now: Now, node: NodeId) {
+    fn drop_link(&mut self, fx: &mut Effects, node: NodeId) {
         let Some(peer) = self.peers.get_mut(node) else { return };
-        peer.changes.unlinked = Some(now.monotonic);
+        peer.changes.unlinked = Some(fx.now);
         peer.changes.stand_in_for = None;
         peer.original = false;
         self.peers.renew_link(node);
@@ -226,53 +225,53 @@ impl Membership {
 
     /// Links up with those next to this node in the order that a lost neighbour told. Who is
     /// known to be gone, or did not answer lately, is passed over.
-    pub(super) fn close_ranks(&mut self, fx: &mut Effects, now: Now, lost: NodeId) {
+    pub(super) fn close_ranks(&mut self, fx: &mut Effects, lost: NodeId) {
         let Some(peer) = self.peers.get(lost) else { return };
         let ranks = peer.neighbours.to_vec();
         let me = ranks.iter().position(|rank| rank.node == fx.config.node);
         if let Some(me) = me {
-            let before = ranks[..me].iter().rev().find(|rank| self.may_answer(fx, now, rank.node));
-            let after = ranks[me + 1..].iter().find(|rank| self.may_answer(fx, now, rank.node));
+            let before = ranks[..me].iter().rev().find(|rank| self.may_answer(fx, rank.node));
+            let after = ranks[me + 1..].iter().find(|rank| self.may_answer(fx, rank.node));
             for next in before.into_iter().chain(after) {
-                self.stand_in(fx, now, *next, lost);
+                self.stand_in(fx, *next, lost);
             }
         }
-        self.hurry(fx, now);
+        self.hurry(fx);
     }
 
     /// Whether it is worth asking a node for a link.
-    fn may_answer(&self, fx: &Effects, now: Now, node: NodeId) -> bool {
+    fn may_answer(&self, fx: &Effects, node: NodeId) -> bool {
         let memory = fx.config.timing.unlinked_memory;
         node != fx.config.node
             && self.peers.get(node).is_none_or(|peer| match peer.standing {
                 Standing::Dead { .. } | Standing::Removed => false,
                 Standing::Contact => {
-                    peer.changes.unanswered.is_none_or(|at| now.monotonic.since(at) >= memory)
+                    peer.changes.unanswered.is_none_or(|at| fx.now.since(at) >= memory)
                 }
                 _ => true,
             })
     }
 
     /// Asks a node for a link in the stead of a lost one.
-    pub(super) fn stand_in(&mut self, fx: &mut Effects, now: Now, addr: PeerAddr, lost: NodeId) {
+    pub(super) fn stand_in(&mut self, fx: &mut Effects, addr: PeerAddr, lost: NodeId) {
         if self.peers.get(addr.node).is_some_and(Peer::is_linked) {
             return;
         }
-        let until = now.monotonic + fx.config.timing.stand_in_timeout;
-        let peer = self.peers.ensure(addr, Standing::Contact, now.monotonic);
+        let until = fx.now + fx.config.timing.stand_in_timeout;
+        let peer = self.peers.ensure(addr, Standing::Contact, fx.now);
         peer.changes.stand_in_for = Some(lost);
         peer.original = false;
-        peer.heard = now.monotonic;
+        peer.heard = fx.now;
         fx.counters.links_made += 1;
         fx.events.push(Event::LinkMade { node: addr.node });
         self.set_standing(fx, addr.node, Standing::Joining { until });
         self.due.at(until);
         self.send_beat(fx, addr.node);
-        self.hurry(fx, now);
+        self.hurry(fx);
     }
 
     /// Asks random other nodes for links where there are too few.
-    fn find_links(&mut self, fx: &mut Effects, now: Now) {
+    fn find_links(&mut self, fx: &mut Effects) {
         let wanted = self.overlay.began_with.min(LINKS_MIN);
         let linked = self.peers.linked().count();
         if linked >= wanted || self.sample.is_empty() {
@@ -288,14 +287,14 @@ impl Membership {
             let candidates: Vec<PeerAddr> = self
                 .sample
                 .iter()
-                .filter(|peer| self.may_answer(fx, now, peer.node))
+                .filter(|peer| self.may_answer(fx, peer.node))
                 .filter(|peer| !self.peers.get(peer.node).is_some_and(Peer::is_linked))
                 .collect();
             if candidates.is_empty() {
                 return;
             }
             let pick = timers::below(&mut fx.rng, candidates.len());
-            self.stand_in(fx, now, candidates[pick], lost);
+            self.stand_in(fx, candidates[pick], lost);
         }
     }
 
@@ -304,7 +303,7 @@ impl Membership {
     /// order that all nodes agree on may go: then the network stays connected even if all nodes
     /// do this at once (the relative neighbourhood graph, Toussaint 1980, contains a spanning
     /// tree).
-    fn spare_a_link(&mut self, fx: &mut Effects, now: Now) {
+    fn spare_a_link(&mut self, fx: &mut Effects) {
         let me = fx.config.node;
         let alive = || self.peers.iter().filter(|peer| peer.standing == Standing::Alive);
         if alive().count() <= self.overlay.began_with
@@ -328,21 +327,21 @@ impl Membership {
             .max_by_key(|peer| (!peer.original, rank(me, peer.addr.node)))
             .map(|peer| peer.addr.node);
         if let Some(node) = spare {
-            self.unlink(fx, now, node);
+            self.unlink(fx, node);
         }
     }
 
     /// Links up with these peers, in addition to those it has.
-    pub(crate) fn link(&mut self, fx: &mut Effects, now: Now, peers: &[PeerAddr]) {
-        let until = now.monotonic + fx.config.timing.first_contact_timeout;
+    pub(crate) fn link(&mut self, fx: &mut Effects, peers: &[PeerAddr]) {
+        let until = fx.now + fx.config.timing.first_contact_timeout;
         let me = fx.config.node;
         for addr in peers.iter().filter(|peer| peer.node != me) {
             let linked = self.peers.get(addr.node).is_some_and(Peer::is_linked);
-            let peer = self.peers.ensure(*addr, Standing::Contact, now.monotonic);
+            let peer = self.peers.ensure(*addr, Standing::Contact, fx.now);
             peer.original = true;
             peer.changes.stand_in_for = None;
             if !linked {
-                peer.heard = now.monotonic;
+                peer.heard = fx.now;
                 self.overlay.began_with += 1;
                 fx.counters.links_made += 1;
                 fx.events.push(Event::LinkMade { node: addr.node });
@@ -353,11 +352,11 @@ impl Membership {
                 self.tell_link(addr.node);
             }
         }
-        self.hurry(fx, now);
+        self.hurry(fx);
     }
 
     /// Has these neighbours and no others, once the new links stand.
-    pub(crate) fn rewire(&mut self, fx: &mut Effects, now: Now, peers: &[PeerAddr]) {
+    pub(crate) fn rewire(&mut self, fx: &mut Effects, peers: &[PeerAddr]) {
         let kept = |node: NodeId| peers.iter().any(|peer| peer.node == node);
         self.overlay.retiring.clear();
         for peer in self.peers.iter_mut().filter(|peer| !kept(peer.addr.node)) {
@@ -368,17 +367,17 @@ impl Membership {
             // A dead one that is not meant to be a neighbour any more is none when it returns.
             if matches!(peer.standing, Standing::Dead { .. }) {
                 peer.standing = Standing::Contact;
-                peer.changes.unlinked = Some(now.monotonic);
+                peer.changes.unlinked = Some(fx.now);
             }
         }
         // A link that never stood gets no more copies.
         self.peers.nodes().into_iter().for_each(|node| self.tell_link(node));
-        self.link(fx, now, peers);
+        self.link(fx, peers);
         self.overlay.began_with = peers.len();
     }
 
     /// After a rewiring, gives up the old links as soon as the new ones stand.
-    fn retire_links(&mut self, fx: &mut Effects, now: Now) {
+    fn retire_links(&mut self, fx: &mut Effects) {
         let waiting = self
             .peers
             .linked()
@@ -388,18 +387,18 @@ impl Membership {
         }
         for node in std::mem::take(&mut self.overlay.retiring) {
             if self.peers.get(node).is_some_and(|peer| peer.is_linked() && !peer.original) {
-                self.unlink(fx, now, node);
+                self.unlink(fx, node);
             }
         }
     }
 
     /// Begins to leave: the neighbours close ranks at once, and what they don't have yet is
     /// given to them before [`Node::has_left`] turns true, or until a deadline.
-    pub(crate) fn leave(&mut self, fx: &mut Effects, now: Now) {
+    pub(crate) fn leave(&mut self, fx: &mut Effects) {
         if self.leaving.is_some() {
             return;
         }
-        let until = now.monotonic + fx.config.timing.leave_timeout;
+        let until = fx.now + fx.config.timing.leave_timeout;
         self.leaving = Some(until);
         self.due.at(until);
         self.update_told();

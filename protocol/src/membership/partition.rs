@@ -21,7 +21,7 @@ use crate::datagram::wire::{Component, Frame};
 use crate::effects::Effects;
 use crate::ids::set::mix;
 use crate::ids::{NodeId, Origin};
-use crate::time::{Monotonic, Now};
+use crate::time::Monotonic;
 
 /// A root whose beat has not advanced for this long is gone: eight heartbeats, of which two in
 /// five may be lost on each of the many links from the root to here.
@@ -95,77 +95,67 @@ fn precedes(a: Origin, b: Origin) -> bool {
 
 impl Membership {
     /// By which name this node goes, to be told to others.
-    pub(super) fn component(&self, now: Now) -> Component {
+    pub(super) fn component(&self, now: Monotonic) -> Component {
         let partition = &self.partition;
-        Component {
-            root: partition.root,
-            beat: partition.beat,
-            stable: partition.is_stable(now.monotonic),
-        }
+        Component { root: partition.root, beat: partition.beat, stable: partition.is_stable(now) }
     }
 
     /// Before a heartbeat: a root counts on, and everybody else sees whether theirs still does.
-    pub(super) fn renew_component(&mut self, fx: &mut Effects, now: Now) {
+    pub(super) fn renew_component(&mut self, fx: &mut Effects) {
         let me = fx.me();
         let partition = &mut self.partition;
-        if partition.root != me && now.monotonic.since(partition.advanced) >= ROOT_TIMEOUT {
+        if partition.root != me && fx.now.since(partition.advanced) >= ROOT_TIMEOUT {
             partition.lost = Some((partition.root, partition.beat));
-            partition.adopt(me, partition.own_beat, now.monotonic);
+            partition.adopt(me, partition.own_beat, fx.now);
         }
         if partition.root == me {
             partition.own_beat += 1;
-            partition.adopt(me, partition.own_beat, now.monotonic);
+            partition.adopt(me, partition.own_beat, fx.now);
         }
     }
 
     /// A peer tells by which name it goes.
-    pub(crate) fn on_component(
-        &mut self,
-        fx: &mut Effects,
-        now: Now,
-        from: NodeId,
-        theirs: &Component,
-    ) {
+    pub(crate) fn on_component(&mut self, fx: &mut Effects, from: NodeId, theirs: &Component) {
         if self.leaving.is_some() || theirs.root.node == fx.config.node {
             return;
         }
         if self.peers.get(from).is_some_and(Peer::is_linked) {
-            self.follow(fx, now, from, theirs);
+            self.follow(fx, from, theirs);
         } else {
-            self.compare_components(fx, now, from, theirs);
+            self.compare_components(fx, from, theirs);
         }
     }
 
     /// Goes by a neighbour's name if that goes before its own, and tells the other neighbours
     /// soon, not with the next heartbeat: within [`ROOT_PAUSE`], so that a name takes no more than
     /// that for each hop, and several that come at once cost one datagram.
-    fn follow(&mut self, fx: &mut Effects, now: Now, from: NodeId, theirs: &Component) {
+    fn follow(&mut self, fx: &mut Effects, from: NodeId, theirs: &Component) {
         let partition = &mut self.partition;
         let late =
             partition.lost.is_some_and(|(lost, beat)| theirs.root == lost && theirs.beat <= beat);
         if theirs.root == partition.root && theirs.beat > partition.beat {
-            partition.adopt(theirs.root, theirs.beat, now.monotonic);
+            partition.adopt(theirs.root, theirs.beat, fx.now);
         } else if !late && precedes(theirs.root, partition.root) {
-            partition.adopt(theirs.root, theirs.beat, now.monotonic);
+            partition.adopt(theirs.root, theirs.beat, fx.now);
             partition.owed = true;
-            self.pass_component_on(fx, now, Some(from));
+            self.pass_component_on(fx, Some(from));
         }
     }
 
     /// Tells the neighbours of a new root: at once, unless they were told of another just now.
     /// Where a whole network starts, better ones come in a dozen at a time.
-    pub(super) fn pass_component_on(&mut self, fx: &mut Effects, now: Now, from: Option<NodeId>) {
+    pub(super) fn pass_component_on(&mut self, fx: &mut Effects, from: Option<NodeId>) {
         let partition = &mut self.partition;
         if !partition.owed || self.leaving.is_some() {
             return;
         }
-        if partition.quiet_until > now.monotonic {
+        if partition.quiet_until > fx.now {
             self.due.at(partition.quiet_until);
             return;
         }
         partition.owed = false;
-        partition.quiet_until = now.monotonic + ROOT_PAUSE;
-        let root = self.component(now);
+        partition.quiet_until = fx.now + ROOT_PAUSE;
+        let root = self.component(fx.now);
         let frame = fx.outbox.encode(&Frame::Component(root));
         let others = self.peers.linked().filter(|peer| Some(peer.addr.node) != from);
         for peer in others.filter(|peer| peer.incarnation > 0) {
@@ -174,8 +164,8 @@ impl Membership {
     }
 
     /// Sees whether a node that is no neighbour belongs to another piece of the overlay.
-    fn compare_components(&mut self, fx: &mut Effects, now: Now, from: NodeId, theirs: &Component) {
-        let mine = self.component(now);
+    fn compare_components(&mut self, fx: &mut Effects, from: NodeId, theirs: &Component) {
+        let mine = self.component(fx.now);
         if theirs.root.node == mine.root.node {
             self.partition.apart_since = None;
             return;
@@ -188,12 +178,12 @@ impl Membership {
             fx.send(from, &Frame::Component(mine));
             return;
         }
-        let since = *self.partition.apart_since.get_or_insert(now.monotonic);
-        if now.monotonic.since(since) >= APART_FOR {
+        let since = *self.partition.apart_since.get_or_insert(fx.now);
+        if fx.now.since(since) >= APART_FOR {
             self.partition.apart_since = None;
             let (peer, me) = (self.peers.get(from).map(|peer| peer.addr), fx.config.node);
             if let Some(peer) = peer {
-                self.stand_in(fx, now, peer, me);
+                self.stand_in(fx, peer, me);
             }
         }
     }

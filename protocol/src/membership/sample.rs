@@ -13,8 +13,8 @@ use super::peers::Standing;
 use crate::datagram::wire::Frame;
 use crate::effects::Effects;
 use crate::ids::{NodeId, PeerAddr};
+use crate::time::Monotonic;
 use crate::time::timers;
-use crate::time::{Monotonic, Now};
 
 /// How many entries change hands in one shuffle.
 const SHUFFLED: usize = 4;
@@ -58,19 +58,19 @@ impl Deref for Sample {
 
 impl Membership {
     /// Shuffles with a random node when it is time to.
-    pub(super) fn shuffle(&mut self, fx: &mut Effects, now: Now) {
+    pub(super) fn shuffle(&mut self, fx: &mut Effects) {
         if self.leaving.is_some() {
             return;
         }
-        if self.sample.shuffle_at > now.monotonic {
+        if self.sample.shuffle_at > fx.now {
             self.due.at(self.sample.shuffle_at);
             return;
         }
         let interval = fx.config.timing.shuffle_interval;
         self.sample.shuffle_at =
-            now.monotonic + timers::between(&mut fx.rng, interval / 2, interval * 3 / 2);
+            fx.now + timers::between(&mut fx.rng, interval / 2, interval * 3 / 2);
         self.due.at(self.sample.shuffle_at);
-        self.forget_contacts(fx, now);
+        self.forget_contacts(fx);
         self.refill_sample();
         if self.sample.is_empty() {
             return;
@@ -80,10 +80,10 @@ impl Membership {
         let partner = sample.swap_remove(pick);
         self.sample.set(&sample);
         self.make_room_for_contact(fx);
-        self.peers.ensure(partner, Standing::Contact, now.monotonic);
+        self.peers.ensure(partner, Standing::Contact, fx.now);
         let nodes = self.draw(fx, partner.node);
         fx.send(partner.node, &Frame::Shuffle { nodes, answer: false });
-        fx.send(partner.node, &Frame::Component(self.component(now)));
+        fx.send(partner.node, &Frame::Component(self.component(fx.now)));
         self.greeted.push(partner.node);
     }
 
@@ -144,14 +144,14 @@ impl Membership {
     }
 
     /// Forgets peers that there is nothing left to say to.
-    fn forget_contacts(&mut self, fx: &Effects, now: Now) {
+    fn forget_contacts(&mut self, fx: &Effects) {
         let memory = fx.config.timing.unlinked_memory.max(fx.config.timing.shuffle_interval);
         let idle: Vec<NodeId> = self
             .peers
             .iter()
             .filter(|peer| peer.standing == Standing::Contact)
-            .filter(|peer| now.monotonic.since(peer.heard) > memory)
-            .filter(|peer| peer.changes.unlinked.is_none_or(|at| now.monotonic.since(at) > memory))
+            .filter(|peer| fx.now.since(peer.heard) > memory)
+            .filter(|peer| peer.changes.unlinked.is_none_or(|at| fx.now.since(at) > memory))
             .map(|peer| peer.addr.node)
             .collect();
         for node in idle {
