@@ -16,8 +16,8 @@
 //! | `links`, `exchange` | what is noted of each link and each peer |
 
 use crate::effects::Effects;
+use crate::ids::NodeId;
 use crate::ids::link::{LinkChange, LinkState};
-use crate::ids::{MessageId, NodeId};
 use crate::time::Monotonic;
 use crate::time::timers::Due;
 use back_pressure::BackPressureState;
@@ -145,11 +145,6 @@ impl Broadcast {
     pub(crate) fn in_flight_to(&self, node: NodeId) -> (u32, Option<std::time::Duration>) {
         let link = self.links.to(node).map(|record| &record.in_flight);
         link.map_or((0, None), |in_flight| (in_flight.messages, in_flight.smoothed))
-    }
-
-    /// Whether a message is held.
-    pub(crate) fn holds(&self, id: MessageId) -> bool {
-        self.store.get(id).is_some()
     }
 
     /// Gives back the memory that is kept for the next messages.

@@ -111,24 +111,27 @@ mod ids;
 mod membership;
 mod node;
 mod report;
+#[cfg(any(test, feature = "testing"))]
 #[doc(hidden)]
 pub mod testing;
 mod time;
 
 pub use config::{Config, ConfigError, Key, Limits, RELAYS_MAX, Timing, UDP_PAYLOAD_BYTES_MAX};
+// One encoding for datagrams and for what programs keep beside them.
+#[doc(hidden)]
 pub use datagram::codec;
 pub use datagram::outbox::Outputs;
 pub use datagram::wire::{MAGIC, TAG_BYTES, VERSION};
-// For the simulator, which has faults of its own on links.
-#[doc(hidden)]
-pub use faults::{Decision, decide};
-pub use faults::{Effect, FaultCounts, FaultRule, Faults, NodeRanges, REORDER_HOLD};
+pub use faults::{
+    Decision, Effect, FaultCounts, FaultRule, Faults, NodeRanges, REORDER_HOLD, decide,
+};
 pub use ids::{Incarnation, MessageId, NodeId, Origin, ParseIdError, Path, PeerAddr};
 pub use node::Node;
 pub use report::{
     Counters, Event, Holding, MessageInfo, MessagePage, MessageQuery, PathInfo, PeerInfo,
     PeerState, Refused, Status, Which,
 };
+#[cfg(any(test, feature = "testing"))]
 #[doc(hidden)]
 pub use testing::{fuzzing, inspect};
 pub use time::{Monotonic, Now, Wall};

@@ -73,6 +73,7 @@ impl Repair {
     }
 
     /// How many messages wait to be sent, and how many are noted as waiting.
+    #[cfg(any(test, feature = "testing"))]
     pub(crate) fn replies(&self) -> (usize, usize) {
         (self.replies.len(), self.queued.len())
     }

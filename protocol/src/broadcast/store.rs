@@ -109,6 +109,7 @@ impl Store {
     }
 
     /// All messages held, oldest first.
+    #[cfg(any(test, feature = "testing"))]
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Record> {
         let (first, end) = (self.messages.first(), self.messages.end());
         (first..end).filter_map(|at| self.messages.get(Slot(at)))

@@ -58,7 +58,7 @@ pub fn describe(bytes: &[u8]) -> String {
 impl Node {
     /// Whether this node holds a message.
     pub fn holds(&self, id: MessageId) -> bool {
-        self.broadcast.holds(id)
+        self.broadcast.store.get(id).is_some()
     }
 
     /// Its neighbours, past ones included, and how it sees them: [`Node::peers`] in brief.
