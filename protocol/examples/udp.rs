@@ -1,7 +1,7 @@
 //! A node over `std::net::UdpSocket`: all that a driver has to do.
 //!
 //! Three nodes run in three threads and talk over loopback. Node 1 sends a message, and the program
-//! ends once the other two have it: `cargo run --example udp`.
+//! ends once the other two have it: `cargo run -p gossip-network-protocol --example udp`.
 
 #![expect(clippy::disallowed_methods, clippy::print_stdout, reason = "a driver reads clocks")]
 

@@ -5,7 +5,8 @@
 //!
 //! | File | What it does |
 //! |---|---|
-//! | `strategy` | decides who gets a copy of a message, one file for each strategy |
+//! | `strategy` | decides which links get a copy of a message, one file for each strategy |
+//! | `copies` | counts the copies of a message on each link |
 //! | `relay` | takes a copy in, delivers it, passes it on |
 //! | `acks` | what is in flight, what acknowledges it, asking about what did not come back |
 //! | `repair` | asks for what is missing, and sends what others ask for |
@@ -30,6 +31,7 @@ use store::Store;
 
 mod acks;
 mod back_pressure;
+pub(crate) mod copies;
 pub(crate) mod exchange;
 pub(crate) mod links;
 mod reconcile;
@@ -87,7 +89,7 @@ impl Broadcast {
         match change {
             LinkChange::Up(link) => {
                 let before = self.links.up(link);
-                if before == Some(LinkState::Silent) && link.state == LinkState::Alive {
+                if before == Some(LinkState::Suspected) && link.state == LinkState::Alive {
                     // What waited for it is due, and senders wait for it again.
                     self.due.at(now);
                     self.store.look_again();

@@ -1,4 +1,4 @@
-//! Datagrams: what travels between nodes, to bytes and back. No behaviour.
+//! What travels between nodes: frames, their bytes, their way into datagrams. No behaviour.
 
 pub mod codec;
 pub(crate) mod outbox;

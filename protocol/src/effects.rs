@@ -1,5 +1,5 @@
 //! All that the two machines inside a node may ask for: frames to send, events to tell, counts,
-//! random numbers, the time. Each of their methods gets this, and nothing else of the outside.
+//! random numbers, the time, and the configuration. Nothing else of the outside reaches them.
 
 use std::net::SocketAddr;
 

@@ -1,4 +1,5 @@
-//! What is spoken of: nodes, their incarnations, messages and the paths they took.
+//! What is spoken of: nodes, their incarnations, messages and the paths they took; `link` has the words
+//! that membership and broadcast exchange.
 //!
 //! Plain values. How they become bytes is [`crate::datagram::wire`]'s business.
 

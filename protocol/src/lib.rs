@@ -16,6 +16,9 @@
 //! 5. **Flush** once: [`Node::flush`] appends datagrams to send and events to tell to [`Outputs`],
 //!    a buffer that you own and clear.
 //!
+//! A datagram that you had to wait for may go to [`Node::receive_alone`] instead: it sends the copies of a
+//! new message before it records it, which is faster where every node waits for the one before.
+//!
 //! After any other call ([`Node::send`], [`Node::link`], [`Node::leave`] …) flush as well, and ask for
 //! the deadline again. Between two calls a node does nothing; the order of calls is all there is.
 //!
@@ -74,8 +77,24 @@
 //! A node keeps each message until its neighbours have it, so it cannot accept more than the network
 //! carries. It has a *send window*, as TCP does: few messages at first, more as acknowledgements come
 //! in, none while a node somewhere lags far behind. While the window is closed, [`Node::send`] says
-//! [`Refused::Full`]. Nothing is wrong then: keep the message, go on with the loop, and offer it again
-//! after the next datagram or tick. [`Node::send_window`] says how many messages it would take now.
+//! [`Refused::Full`]. Nothing is wrong then: keep the message, and offer it again after every datagram
+//! and every tick. [`Node::send_window`] says how many messages it would take now.
+//!
+//! ```
+//! # use std::collections::VecDeque;
+//! # use gossip_protocol::{Node, Now, Refused};
+//! /// Between the tick and the flush: sends what waits, as far as the window is open.
+//! fn send_waiting(node: &mut Node, now: Now, waiting: &mut VecDeque<Vec<u8>>) -> Result<(), Refused> {
+//!     while let Some(message) = waiting.front() {
+//!         match node.send(now, message, 1) {
+//!             Ok(_) => drop(waiting.pop_front()),
+//!             Err(Refused::Full) => break,
+//!             Err(other) => return Err(other),
+//!         }
+//!     }
+//!     Ok(())
+//! }
+//! ```
 //!
 //! # Events
 //!

@@ -169,7 +169,7 @@ impl Membership {
         let state = match peer.standing {
             Standing::Joining { .. } if peer.original => Some(LinkState::Joining),
             Standing::Alive => Some(LinkState::Alive),
-            Standing::Suspected { .. } => Some(LinkState::Silent),
+            Standing::Suspected { .. } => Some(LinkState::Suspected),
             _ => None,
         };
         self.changes.push(match (state, peer.standing) {

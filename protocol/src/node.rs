@@ -2,7 +2,8 @@
 //!
 //! A datagram is opened here, its sender noted by membership, and each of its frames handed to one
 //! `on_…` method of membership or broadcast: the two `match`es below are the protocol's list of
-//! frames. After each frame, what membership changed about links is told to broadcast.
+//! frames. What membership changed about links is told to broadcast before the next frame, and a
+//! summary goes to every peer that was greeted.
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -201,8 +202,9 @@ impl Node {
     ///
     /// # Errors
     ///
-    /// [`Refused`] says why not; nothing changed then but a counter. [`Refused::Full`] is no
-    /// failure: offer the message again after the next datagram or tick.
+    /// [`Refused`] says why not; nothing was accepted then. [`Refused::Full`] is no failure: offer
+    /// the message again after every datagram and every tick. Each refused offer is counted in
+    /// [`Counters::limit_in_flight_held_up`](crate::Counters::limit_in_flight_held_up).
     pub fn send(&mut self, now: Now, payload: &[u8], relays: u8) -> Result<MessageId, Refused> {
         self.fx.set_time(now);
         self.check(payload, relays)?;
@@ -245,10 +247,10 @@ impl Node {
         self.broadcast.send_window(&self.fx)
     }
 
-    /// How many messages the send window has room for while nothing is in flight: less than
-    /// [`Node::send_window_max`] until the network turns out to carry as much.
+    /// The present size of the send window, of which [`Node::send_window`] says what is left: less
+    /// than [`Node::send_window_max`] until the network turns out to carry as much.
     #[must_use]
-    pub fn send_window_now(&self) -> usize {
+    pub fn send_window_size(&self) -> usize {
         self.broadcast.send_window_size(&self.fx.config.limits)
     }
 

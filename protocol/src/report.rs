@@ -9,10 +9,10 @@ use crate::config::{Limits, RELAYS_MAX};
 use crate::ids::{Incarnation, MessageId, NodeId, Path, PeerAddr};
 use crate::time::Wall;
 
-/// Why a text was not accepted. Nothing changed.
+/// Why a message was not accepted.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
 pub enum Refused {
-    /// It has no characters.
+    /// It has no bytes.
     #[error("the message is empty")]
     Empty,
     /// It is longer than a datagram carries.
@@ -33,8 +33,8 @@ pub enum Refused {
     #[error("the node is leaving the network")]
     Leaving,
     /// The send window is closed: too much of what was sent before is still in flight, here or
-    /// somewhere in the network. Keep the message, and offer it again after the next datagram or
-    /// tick. Nothing is lost by waiting; to go on regardless would overrun the network.
+    /// somewhere in the network. Keep the message, and offer it again after every datagram and
+    /// every tick. Nothing is lost by waiting; to go on regardless would overrun the network.
     #[error("the send window is closed")]
     Full,
 }
@@ -252,7 +252,7 @@ counters! {
     summaries_differing,
     /// Range listings sent.
     ranges_sent,
-    /// Questions about in_flight messages sent.
+    /// Questions about messages in flight sent.
     haves_sent,
     /// Requests for messages sent.
     wants_sent,

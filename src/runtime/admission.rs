@@ -108,7 +108,7 @@ impl Admission {
         while let Some(first) = self.0.front_mut() {
             let room = node.send_window(now);
             // Not one by one as each finds its place: a few larger answers keep all less busy.
-            let enough = first.texts.len().min(node.send_window_now() / 4).max(1);
+            let enough = first.texts.len().min(node.send_window_size() / 4).max(1);
             // Who leaves refuses, and says so at once.
             let may_wait = !node.is_leaving();
             if may_wait && room < enough && now.monotonic.since(first.since) < PATIENCE {

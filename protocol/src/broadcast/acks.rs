@@ -7,9 +7,9 @@
 use std::time::Duration;
 
 use super::Broadcast;
+use super::copies::LinkCopies;
 use super::repair::{GRAIN, IDS_PER_FRAME_MAX};
 use super::store::{Record, Slot};
-use super::strategy::flood::LinkCopies;
 use crate::config::Timing;
 use crate::datagram::wire::Frame;
 use crate::effects::Effects;

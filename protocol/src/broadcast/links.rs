@@ -27,7 +27,7 @@ pub(crate) struct LinkRecord {
 impl LinkRecord {
     /// Whether senders wait for what is in flight here. They do not wait for a silent node.
     pub(crate) fn is_awaited(&self) -> bool {
-        self.link.state != LinkState::Silent
+        self.link.state != LinkState::Suspected
     }
 }
 

@@ -5,10 +5,11 @@
 use smallvec::SmallVec;
 
 use super::Broadcast;
+use super::copies::{Copies, LinkCopies};
 use super::links::Links;
 use super::repair::Arrived;
 use super::store::{self, Arrival, EvictedBy, Flooded, Found, Kept, Slot};
-use super::strategy::flood::{self, Copies, LinkCopies};
+use super::strategy::flood;
 use crate::config::RELAYS_MAX;
 use crate::datagram::outbox::Encoded;
 use crate::datagram::wire::Rumor;

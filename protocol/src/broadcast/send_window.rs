@@ -362,7 +362,7 @@ mod tests {
             broadcast.on_link_change(now.monotonic, LinkChange::Up(Link { state, ..link }));
             broadcast.first_in_flight()
         };
-        assert_ne!(turn(LinkState::Silent), mark, "a silent neighbour is not waited for");
+        assert_ne!(turn(LinkState::Suspected), mark, "a silent neighbour is not waited for");
         assert_eq!(turn(LinkState::Alive), mark);
     }
 

@@ -94,7 +94,7 @@ pub(crate) struct Beat {
     pub(crate) seen: u32,
 }
 
-/// The name of the sender's piece of the overlay: see [`crate::membership::partition`].
+/// The name of the sender's piece of the overlay: see `membership::partition`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Component {
     /// The node that gave it the name.
@@ -105,7 +105,7 @@ pub(crate) struct Component {
     pub(crate) stable: bool,
 }
 
-/// Word that no node is to take in new texts for a moment: see [`crate::broadcast::send_window`].
+/// Word that no node is to take in new texts for a moment: see `broadcast::back_pressure`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct BackPressure {
     /// Its index among such frames, as far as its author knew.

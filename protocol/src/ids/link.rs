@@ -1,4 +1,4 @@
-//! Links, as membership makes them and broadcast uses them.
+//! Links: what membership tells broadcast of them.
 
 use super::NodeId;
 
@@ -17,7 +17,7 @@ pub(crate) enum LinkState {
     /// Heard from lately.
     Alive,
     /// Suspected: it gets copies, and nobody waits for its acknowledgements.
-    Silent,
+    Suspected,
 }
 
 /// A link that messages are pushed over.

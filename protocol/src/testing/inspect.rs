@@ -5,7 +5,7 @@
 
 use std::fmt::Write as _;
 
-use crate::broadcast::strategy::flood::LinkCopies;
+use crate::broadcast::copies::LinkCopies;
 use crate::datagram::wire::MAGIC;
 use crate::datagram::wire::{self, Frame, TAG_BYTES};
 use crate::ids::{MessageId, NodeId};

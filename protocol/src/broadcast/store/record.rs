@@ -7,7 +7,7 @@
 use smallvec::SmallVec;
 
 use super::origins::Origins;
-use crate::broadcast::strategy::flood::Copies;
+use crate::broadcast::copies::Copies;
 use crate::config::UDP_PAYLOAD_BYTES_MAX;
 use crate::datagram::path;
 use crate::ids::link::LinkId;
@@ -41,7 +41,7 @@ pub(crate) struct Record {
     body: Body,
 }
 
-/// SendWindow in the record for a text of a few words and the paths of three copies. A list of its own
+/// Room in the record for a text of a few words and the paths of three copies. A list of its own
 /// would take half as much again for its place and its length.
 const BODY_BYTES: usize = 64;
 type Body = SmallVec<[u8; BODY_BYTES]>;
@@ -51,7 +51,7 @@ type Body = SmallVec<[u8; BODY_BYTES]>;
 const TRAIL_BYTES: usize = 6;
 
 /// The bytes that a message with a text this long takes, but for its paths: these grow while
-/// it is in_flight, and this must not.
+/// it is in flight, and this must not.
 pub(crate) fn in_flight_bytes(payload_bytes: usize) -> u64 {
     (size_of::<Record>() + payload_bytes) as u64
 }
@@ -132,7 +132,7 @@ impl Record {
         &self.body[..self.payload_bytes as usize]
     }
 
-    /// Whether a copy that comes in over this link settles the message there. If so: since when
+    /// Whether a copy that comes in over this link acknowledges the message there. If so: since when
     /// the copy that was sent was under way, unless repair had a hand in it.
     pub(crate) fn acknowledges(&self, from: LinkId, repaired: bool) -> Option<Option<Monotonic>> {
         let copies = self.copies.get(from)?;
@@ -156,7 +156,7 @@ impl Record {
     /// always the first, a shortest and a longest.
     fn keep_path(&mut self, trail: Trail<'_>, paths_max: usize) -> Kept {
         if usize::from(self.paths) < paths_max.clamp(1, usize::from(u16::MAX)) {
-            // SendWindow for this one and no more: others may never come.
+            // Room for this one and no more: others may never come.
             self.body.reserve_exact(trail.bytes());
             trail.append_to(&mut self.body);
             self.paths += 1;
@@ -211,7 +211,7 @@ impl Record {
         self.body.len() - self.payload_bytes as usize - first
     }
 
-    /// Bytes this message counts for while it is in_flight.
+    /// Bytes this message counts for while it is in flight.
     pub(crate) fn in_flight_bytes(&self) -> u64 {
         in_flight_bytes(self.payload_bytes as usize)
     }

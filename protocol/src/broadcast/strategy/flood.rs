@@ -1,83 +1,27 @@
-//! Dissemination: who gets a copy of a message, and when. The strategy is the flood.
+//! The flood: a new message goes to every neighbour but the one that it came from.
 //!
-//! This file is all there is to know about it; another strategy would stand beside it and be
-//! asked the same two questions: a message starts here, a copy came in. It knows neither texts
-//! nor timers nor sockets. What a copy that does not arrive leads to is `repair`'s business.
+//! A strategy is asked two questions: a message starts here, a copy came in. It names each link that
+//! gets a copy at that moment, and never sends. It knows neither payloads nor timers nor sockets, and
+//! cannot put anything off. What a copy that is lost leads to is decided in `acks` and `repair`.
 
-use smallvec::SmallVec;
-
+use crate::broadcast::copies::Copies;
 use crate::ids::link::LinkId;
 
-/// The copies of one message that went over one link.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct LinkCopies {
-    pub(crate) link: LinkId,
-    /// Flood copies sent.
-    pub(crate) sent: u8,
-    /// Copies received, as far as they count.
-    pub(crate) received: u8,
-    /// The other end is known to have the message.
-    pub(crate) acknowledged: bool,
-}
-
-impl LinkCopies {
-    /// Whether the other end got a copy and is not known to have it.
-    pub(crate) fn is_in_flight(&self) -> bool {
-        self.sent > 0 && !self.acknowledged
-    }
-}
-
-/// The copies of one message on all links that it touched.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Copies {
-    links: SmallVec<[LinkCopies; 3]>,
-}
-
-impl Copies {
-    /// The counts of one link, if the message touched it.
-    pub(crate) fn get(&self, link: LinkId) -> Option<&LinkCopies> {
-        self.links.iter().find(|copies| copies.link == link)
-    }
-
-    /// The counts of one link.
-    pub(crate) fn on(&mut self, link: LinkId) -> &mut LinkCopies {
-        let at = self.links.iter().position(|copies| copies.link == link).unwrap_or_else(|| {
-            self.links.push(LinkCopies { link, sent: 0, received: 0, acknowledged: false });
-            self.links.len() - 1
-        });
-        &mut self.links[at]
-    }
-
-    /// Takes room for so many links, in one piece.
-    pub(crate) fn reserve(&mut self, links: usize) {
-        self.links.reserve_exact(links.saturating_sub(self.links.len()));
-    }
-
-    /// All links touched.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &LinkCopies> {
-        self.links.iter()
-    }
-
-    /// Bytes taken beside the value itself.
-    pub(crate) fn heap_bytes(&self) -> usize {
-        if self.links.spilled() { self.links.capacity() * size_of::<LinkCopies>() } else { 0 }
-    }
-}
-
-/// A message starts here: one copy to each neighbour. Calls `send` for each.
+/// A message starts here: one copy to each neighbour. Calls `copy_to` for
+/// each.
 pub(crate) fn start(
     copies: &mut Copies,
     links: impl IntoIterator<Item = LinkId>,
-    mut send: impl FnMut(LinkId, bool),
+    mut copy_to: impl FnMut(LinkId, bool),
 ) {
     for link in links {
         copies.on(link).sent = 1;
-        send(link, true);
+        copy_to(link, true);
     }
 }
 
 /// A copy came in over `from`: if it counts, one copy to each other neighbour that may get one
-/// more, of at most `relays`. Calls `send` for each, and tells it whether that is the first copy
+/// more, of at most `relays`. Calls `copy_to` for each, and tells it whether that is the first copy
 /// to a neighbour not known to have the message; says whether the copy counted.
 ///
 /// A copy counts while `from` has sent no more than `relays` of them.
@@ -86,7 +30,7 @@ pub(crate) fn receive(
     from: LinkId,
     relays: u8,
     links: impl IntoIterator<Item = LinkId>,
-    mut send: impl FnMut(LinkId, bool),
+    mut copy_to: impl FnMut(LinkId, bool),
 ) -> bool {
     let came = copies.on(from);
     came.acknowledged = true;
@@ -98,7 +42,7 @@ pub(crate) fn receive(
         let copies = copies.on(link);
         if copies.sent < relays {
             copies.sent += 1;
-            send(link, copies.sent == 1 && !copies.acknowledged);
+            copy_to(link, copies.sent == 1 && !copies.acknowledged);
         }
     }
     true
