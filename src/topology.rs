@@ -158,32 +158,20 @@ pub enum Error {
 }
 
 /// What was adapted to make the default degree possible; for people to know.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Adapted {
     /// There are too few nodes for degree 3.
+    #[error("too few nodes for degree {DEGREE_DEFAULT}: the degree is {degree}")]
     Degree {
         /// The degree instead.
         degree: u32,
     },
     /// nodes × degree is odd, so this node has one link more.
+    #[error("the number of nodes times {DEGREE_DEFAULT} is odd: node {node} has one link more")]
     OneMore {
         /// Which.
         node: u32,
     },
-}
-
-impl fmt::Display for Adapted {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Degree { degree } => {
-                write!(f, "too few nodes for degree {DEGREE_DEFAULT}: the degree is {degree}")
-            }
-            Self::OneMore { node } => write!(
-                f,
-                "the number of nodes times {DEGREE_DEFAULT} is odd: node {node} has one link more"
-            ),
-        }
-    }
 }
 
 /// Builds the graph; the same arguments give the same graph, on any machine.

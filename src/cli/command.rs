@@ -1,7 +1,6 @@
 //! The commands: what each may be given, and the function that carries it out.
 
 pub(crate) mod fault_lab;
-mod foreground;
 pub(crate) mod get_messages;
 pub(crate) mod list_peers;
 pub(crate) mod networks;

@@ -203,33 +203,27 @@ pub(crate) fn yield_to_nodes() {
     let _ = rustix::process::setpriority_process(None, 19);
 }
 
-/// What is told, as a line; empty for what is not worth one.
+/// What is told, as a line.
 pub(crate) fn line(json: bool, zone: &TimeZone, node: NodeId, told: &Told) -> String {
-    let now = || clock::now().wall;
-    let shown = |name: &str, more: serde_json::Value| {
-        let mut document = json!({ "at": time_text::rfc3339(now()), "node": node, "event": name });
-        if name == "lost" {
-            document["count"] = more;
-        }
-        escape::json(&document)
-    };
-    match told {
-        Told::Followed if json => shown("joined", json!(null)),
-        Told::Followed => event_text::line(zone, now(), node, "joined"),
-        Told::Event { at, event, .. } if json => escape::json(&event_text::json(*at, node, event)),
-        Told::Event { at, event, .. } => event_text::text(zone, *at, node, event),
-        Told::Lost(lost) if json => shown("lost", json!(lost)),
+    let (name, words) = match told {
+        Told::Event { at, event } if json => return event_text::json(*at, node, event),
+        Told::Event { at, event } => return event_text::text(zone, *at, node, event),
+        Told::Followed => ("joined", "joined".into()),
         Told::Lost(Some(lost)) => {
-            let lost = count(*lost, "event");
-            event_text::line(zone, now(), node, &format!("was too fast: {lost} not shown"))
+            ("lost", format!("was too fast: {} not shown", count(*lost, "event")))
         }
-        Told::Lost(None) => event_text::line(
-            zone,
-            now(),
-            node,
-            "was too fast for too long: nobody counted what is not shown",
-        ),
-        Told::Gone(_) if json => shown("gone", json!(null)),
-        Told::Gone(_) => event_text::line(zone, now(), node, "is gone"),
+        Told::Lost(None) => {
+            ("lost", "was too fast for too long: nobody counted what is not shown".into())
+        }
+        Told::Gone(_) => ("gone", "is gone".into()),
+    };
+    let now = clock::now().wall;
+    if !json {
+        return event_text::line(zone, now, node, &words);
     }
+    let mut document = json!({ "at": time_text::rfc3339(now), "node": node, "event": name });
+    if let Told::Lost(lost) = told {
+        document["count"] = json!(lost);
+    }
+    escape::json(&document)
 }

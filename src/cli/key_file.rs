@@ -8,6 +8,7 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use blake3::Hash; // 32 bytes, and their digits
 use rand::TryRng;
 use rand::rngs::SysRng;
 use serde_json::json;
@@ -107,18 +108,11 @@ fn no_key(path: &Path) -> Error {
 }
 
 fn to_hex(key: &Key) -> String {
-    key.0.iter().map(|byte| format!("{byte:02x}")).collect()
+    Hash::from_bytes(key.0).to_hex().to_string()
 }
 
 fn from_hex(text: &str) -> Option<Key> {
-    if text.len() != 64 || !text.bytes().all(|digit| digit.is_ascii_hexdigit()) {
-        return None;
-    }
-    let mut key = Key([0; 32]);
-    for (index, byte) in key.0.iter_mut().enumerate() {
-        *byte = u8::from_str_radix(&text[2 * index..2 * index + 2], 16).ok()?;
-    }
-    Some(key)
+    Hash::from_hex(text).ok().map(|hash| Key(hash.into()))
 }
 
 #[cfg(test)]

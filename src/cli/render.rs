@@ -15,7 +15,7 @@ pub(crate) mod peer_text;
 pub(crate) mod simulation_text;
 pub(crate) mod spread_text;
 pub(crate) mod time_text;
-mod tree_text;
+pub(crate) mod tree_text;
 
 /// Makes text stand out, or not.
 #[derive(Clone, Copy, Debug, Default)]

@@ -255,27 +255,18 @@ fn tenths(tenths: u32) -> String {
 /// For a quoted DOT string that is a label: neither the quotes, nor Graphviz' own escapes
 /// (`\N`), nor its HTML entities (`&lt;`) may find anything in it.
 fn quoted(text: &str) -> String {
-    let escape = |c: char| match c {
-        '"' => "\\\"".into(),
-        '\\' => "\\\\".into(),
-        '&' => "&amp;".into(),
-        c if c.is_control() => " ".into(),
-        c => c.to_string(),
-    };
-    text.chars().map(escape).collect::<Vec<String>>().concat()
+    visible(text).replace('\\', "\\\\").replace('"', "\\\"").replace('&', "&amp;")
 }
 
-/// For a DOT label between angle brackets. What XML cannot hold at all becomes a space.
+/// For a DOT label between angle brackets.
 fn html_escaped(text: &str) -> String {
-    let escape = |c: char| match c {
-        '<' => "&lt;".into(),
-        '>' => "&gt;".into(),
-        '&' => "&amp;".into(),
-        '"' => "&quot;".into(),
-        c if c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}') => " ".into(),
-        c => c.to_string(),
-    };
-    text.chars().map(escape).collect::<Vec<String>>().concat()
+    let text = visible(text).replace('&', "&amp;").replace('"', "&quot;");
+    text.replace('<', "&lt;").replace('>', "&gt;")
+}
+
+/// Without characters that XML cannot hold: each becomes a space.
+fn visible(text: &str) -> String {
+    text.replace(|c: char| c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}'), " ")
 }
 
 #[cfg(test)]

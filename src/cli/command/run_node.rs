@@ -7,8 +7,8 @@ use std::thread::{self, JoinHandle};
 use crossbeam_channel::{Receiver, bounded};
 
 use super::start_network;
+use crate::cli::render::event_text;
 use crate::cli::render::time_text::TimeZone;
-use crate::cli::render::{escape, event_text};
 use crate::cli::{Error, Global, args, interrupt, key_file, limit_options, output};
 use crate::network::{NodeRecord, ProcessId, StateDir};
 use crate::protocol::{Config, Event, Incarnation, Key, NodeId, PeerAddr, Wall};
@@ -169,7 +169,7 @@ fn print(
         let zone = TimeZone::system();
         for (at, event) in told {
             let line = match json {
-                true => escape::json(&event_text::json(at, node, &event)),
+                true => event_text::json(at, node, &event),
                 false => event_text::text(&zone, at, node, &event),
             };
             output::result(&line).inspect_err(|_| stopper.stop())?;

@@ -6,7 +6,7 @@ use rand::TryRng;
 use rand::rngs::SysRng;
 
 use super::plot_network::{self, Format, PlotFile, alone_on_stdout, is_stdout};
-use super::{foreground, networks};
+use super::{networks, watch_network};
 use crate::cli::interrupt::{self, Interrupt};
 use crate::cli::progress::Progress;
 use crate::cli::render::network_text as render;
@@ -104,7 +104,8 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<(), Error> {
     if !args.foreground {
         return said;
     }
-    let shown = said.and_then(|()| foreground::run(global, record, &interrupt));
+    let ready = |_| "Ctrl-C stops the network".to_owned();
+    let shown = said.and_then(|()| watch_network::watch(global, &interrupt, u64::MAX, &ready));
     // Whatever ended it: a network in the foreground does not outlive its command.
     let stopped = networks::stop_if_running(&global.network);
     shown.and(stopped)

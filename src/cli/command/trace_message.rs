@@ -3,11 +3,11 @@
 use std::io;
 
 use super::plot_network::Pictures;
-use crate::cli::render::spread_text::{self as render, View};
+use crate::cli::render::spread_text as render;
 use crate::cli::render::time_text::TimeZone;
+use crate::cli::render::tree_text::View;
 use crate::cli::render::{Style, count};
-use crate::cli::survey;
-use crate::cli::{Error, Global, output};
+use crate::cli::{Error, Global, output, survey};
 use crate::control::client::Client;
 use crate::control::{Request, Response};
 use crate::network::{Record, StateDir};

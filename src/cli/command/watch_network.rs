@@ -40,24 +40,47 @@ pub(crate) struct Args {
     count: Option<u64>,
 }
 
-/// Shows events until Ctrl-C, until there were enough of them, until nobody reads any more, or
-/// until no node is left.
+/// Shows events until Ctrl-C, or until there were enough of them.
 pub(crate) fn run(global: &Global, args: &Args) -> Result<(), Error> {
+    StateDir::from_env()?.load(&global.network)?;
+    follow::yield_to_nodes();
+    let ready = |followed| {
+        let nodes = count(followed, "node");
+        format!("watching {nodes} of network {}; Ctrl-C ends it", global.network)
+    };
+    watch(global, &interrupt::watch()?, args.count.unwrap_or(u64::MAX), &ready)
+}
+
+/// Shows events until a signal comes, until there were enough of them, until nobody reads any
+/// more, or until no node is left. `ready` says, of the number of nodes, that all of those that
+/// run are heard from now on.
+pub(crate) fn watch(
+    global: &Global,
+    interrupt: &Interrupt,
+    enough: u64,
+    ready: &dyn Fn(u64) -> String,
+) -> Result<(), Error> {
     let state = StateDir::from_env()?;
-    state.load(&global.network)?;
     // First the changes, then the record: so none is missed in between.
     let changes = told_of(state.changes(&global.network)?);
     let record = state.load(&global.network)?;
     allow(&record)?;
-    let interrupt = interrupt::watch()?;
     let reader_left = output::reader_left();
-    let mut watch = Watch::new(global, args.count.unwrap_or(u64::MAX));
-    watch.expected = record.nodes.iter().filter(|node| record.is_running(node)).count();
-    if watch.expected == 0 {
+    let expected = record.nodes.iter().filter(|node| record.is_running(node)).count();
+    if expected == 0 {
         return Err(survey::no_answer(&record));
     }
+    let mut watch = Watch {
+        global,
+        ready,
+        zone: TimeZone::system(),
+        followers: Followers::new(),
+        left: enough,
+        expected,
+        followed: 0,
+        stranger: false,
+    };
     watch.followers.follow(record)?;
-    follow::yield_to_nodes();
     loop {
         select! {
             recv(interrupt.signals) -> _ => return Ok(()),
@@ -65,15 +88,12 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<(), Error> {
             recv(changes) -> _ => watch.look_for_nodes(&state)?,
             recv(watch.followers.told) -> told => {
                 let Ok(told) = told else { return Ok(()) };
-                watch.show(told, &interrupt)?;
-                if interrupt.seen() {
+                watch.show(told, interrupt)?;
+                if interrupt.seen() || watch.left == 0 {
                     return Ok(());
                 }
                 if watch.stranger {
                     watch.look_for_nodes(&state)?;
-                }
-                if watch.left == 0 {
-                    return Ok(());
                 }
                 if watch.followers.len() == 0 {
                     output::note("no node is left");
@@ -91,34 +111,23 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<(), Error> {
 
 struct Watch<'a> {
     global: &'a Global,
+    ready: &'a dyn Fn(u64) -> String,
     zone: TimeZone,
     followers: Followers,
     /// How many more events to show.
     left: u64,
-    /// So many nodes are followed from the start, and did not answer yet.
+    /// How many nodes are followed from the start, and did not answer yet.
     expected: usize,
-    /// So many of them did.
-    followed: usize,
+    /// How many of them did.
+    followed: u64,
     /// A node was heard of that is not followed.
     stranger: bool,
 }
 
-impl<'a> Watch<'a> {
-    fn new(global: &'a Global, left: u64) -> Self {
-        Self {
-            global,
-            zone: TimeZone::system(),
-            followers: Followers::new(),
-            left,
-            expected: 0,
-            followed: 0,
-            stranger: false,
-        }
-    }
-
+impl Watch<'_> {
     /// Writes what was told, and what waits behind it.
     fn show(&mut self, first: (NodeId, Told), interrupt: &Interrupt) -> Result<(), Error> {
-        let Self { global, zone, followers, left, expected, followed, stranger } = self;
+        let Self { global, ready, zone, followers, left, expected, followed, stranger } = self;
         let mut gone = Vec::new();
         let begins = *expected > 0;
         let text = followers.batch(first, |node, told| {
@@ -150,11 +159,7 @@ impl<'a> Watch<'a> {
             output::result_until(&text, interrupt)?;
         }
         if begins && *expected == 0 && *followed > 0 {
-            let nodes = count(*followed as u64, "node");
-            output::note(&format!(
-                "watching {nodes} of network {}; Ctrl-C ends it",
-                global.network
-            ));
+            output::note(&ready(*followed));
         }
         for (node, process) in gone {
             followers.forget(node, process);

@@ -4,8 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::time_text::TimeZone;
-use super::time_text::{self, Detail};
+use super::time_text::{self, Detail, TimeZone};
 use super::{count, escape};
 use crate::protocol::{Event, NodeId, Wall};
 
@@ -43,8 +42,7 @@ fn shown(payload: &[u8]) -> String {
 }
 
 /// The same for programs: one JSON document per line.
-pub(crate) fn json(at: Wall, node: NodeId, event: &Event) -> Value {
-    let mut document = json!({ "at": time_text::rfc3339(at), "node": node });
+pub(crate) fn json(at: Wall, node: NodeId, event: &Event) -> String {
     let (name, fields) = match event {
         Event::Accepted { id, payload } => {
             ("accepted", json!({ "id": id.to_string(), "text": String::from_utf8_lossy(payload) }))
@@ -62,13 +60,11 @@ pub(crate) fn json(at: Wall, node: NodeId, event: &Event) -> Value {
         Event::LinkDropped { node } => ("link_dropped", json!({ "peer": node })),
         Event::LimitHit { limit } => ("limit_hit", json!({ "limit": limit })),
     };
-    document["event"] = name.into();
-    if let Value::Object(fields) = fields {
-        for (field, value) in fields {
-            document[field] = value;
-        }
+    let mut document = json!({ "at": time_text::rfc3339(at), "node": node, "event": name });
+    if let (Value::Object(document), Value::Object(fields)) = (&mut document, fields) {
+        document.extend(fields);
     }
-    document
+    escape::json(&document)
 }
 
 #[cfg(test)]
@@ -91,7 +87,7 @@ mod tests {
             text(&TimeZone::UTC, AT, NodeId(9), &event),
             "12:03:22  node 9  got 8.1 from 8, 1 hop, 412 µs: ba\\nna\\u{1b}na\n"
         );
-        let document = json(AT, NodeId(9), &event);
+        let document: Value = serde_json::from_str(&json(AT, NodeId(9), &event)).unwrap();
         assert_eq!(document["event"], "delivered");
         assert_eq!(document["text"], "ba\nna\x1bna");
     }
@@ -103,7 +99,7 @@ mod tests {
             text(&TimeZone::UTC, AT, NodeId(2), &event),
             "12:03:22  node 2  takes node 3 for dead\n"
         );
-        let document = json(AT, NodeId(2), &event);
+        let document: Value = serde_json::from_str(&json(AT, NodeId(2), &event)).unwrap();
         assert_eq!((&document["node"], &document["peer"]), (&json!(2), &json!(3)));
     }
 }

@@ -2,8 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::time_text::TimeZone;
-use super::time_text::{self, Detail};
+use super::time_text::{self, Detail, TimeZone};
 use super::{Style, count, escape};
 use crate::protocol::{MessageInfo, NodeId, PathInfo};
 

@@ -5,9 +5,9 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::columns::{Align, table};
-use super::time_text::TimeZone;
 use super::time_text::{self, Detail};
-use super::{Style, count, escape, fault_text, tree_text};
+use super::tree_text::{self, View};
+use super::{count, escape, fault_text};
 use crate::protocol::NodeId;
 use crate::spread::{Figure, Figures, Lacks, Point, Trace};
 
@@ -16,17 +16,6 @@ const CURVE_LINES: usize = 5;
 const CURVE_COLUMNS: usize = 60;
 /// A bar that fills so many eighths of a line.
 const BARS: [char; 9] = [' ', '▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
-
-/// How to show traces.
-#[derive(Clone, Debug)]
-pub(crate) struct View {
-    pub(crate) zone: TimeZone,
-    pub(crate) style: Style,
-    /// How many characters fit a line.
-    pub(crate) width: usize,
-    /// Show the whole tree.
-    pub(crate) full: bool,
-}
 
 /// For people: one message after the other.
 pub(crate) fn text(traces: &[Trace], view: &View) -> String {
@@ -210,6 +199,8 @@ fn micros(us: f64) -> String {
 
 #[cfg(test)]
 pub(crate) mod tests {
+    use super::super::Style;
+    use super::super::time_text::TimeZone;
     use super::*;
     use crate::protocol::{Holding, MessageId, MessageInfo, PathInfo, PeerInfo, PeerState, Wall};
     use crate::spread::{Faults, NodeState, Said};

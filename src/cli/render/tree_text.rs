@@ -6,8 +6,8 @@
 
 use std::time::Duration;
 
-use super::spread_text::View;
-use super::{Style, time_text};
+use super::Style;
+use super::time_text::{self, TimeZone};
 use crate::spread::{Branch, Trace, Tree};
 
 /// So many lines a tree may have. One of 256 nodes fits a page, then.
@@ -15,46 +15,43 @@ const LINES_MAX: usize = 48;
 /// A run of so many nodes tells how far it came.
 const LONG_RUN: usize = 3;
 
+/// How to show traces.
+#[derive(Clone, Debug)]
+pub(crate) struct View {
+    pub(crate) zone: TimeZone,
+    pub(crate) style: Style,
+    /// How many characters fit a line.
+    pub(crate) width: usize,
+    /// Show the whole tree.
+    pub(crate) full: bool,
+}
+
 /// The tree, its root in the first line.
 pub(crate) fn text(trace: &Trace, view: &View) -> String {
-    let tree = trace.tree();
-    let drawn = Drawn { tree: &tree, sizes: tree.sizes(), latest: latest(&tree), view };
+    let drawn = Drawn::of(trace.tree(), view);
     if view.full {
-        return drawn.to_depth(usize::MAX, usize::MAX);
+        return drawn.to_depth(usize::MAX, usize::MAX).0;
     }
     // The deepest that fits. A tree whose first level is too wide is cut there, too.
-    let fitting = (1..).map_while(|depth| {
-        let text = drawn.to_depth(depth, usize::MAX);
-        let fits = text.lines().count() <= LINES_MAX;
-        let whole = drawn.is_whole_at(depth);
-        fits.then_some((text, whole))
-    });
     let mut deepest = None;
-    for (text, whole) in fitting {
+    for depth in 1.. {
+        let (text, is_whole) = drawn.to_depth(depth, usize::MAX);
+        if text.lines().count() > LINES_MAX {
+            break;
+        }
         deepest = Some(text);
-        if whole {
+        if is_whole {
             break;
         }
     }
-    deepest.unwrap_or_else(|| drawn.to_depth(1, LINES_MAX))
-}
-
-/// When the last of those below each node got the message, itself included.
-fn latest(tree: &Tree) -> Vec<f64> {
-    let mut latest: Vec<f64> =
-        tree.branches.iter().map(|branch| branch.after_us.unwrap_or(0.0)).collect();
-    for (at, branch) in tree.branches.iter().enumerate().rev() {
-        latest[at] = branch.children.iter().map(|at| latest[*at]).fold(latest[at], f64::max);
-    }
-    latest
+    deepest.unwrap_or_else(|| drawn.to_depth(1, LINES_MAX).0)
 }
 
 struct Drawn<'a> {
-    tree: &'a Tree,
-    /// How many nodes hang below each, itself included.
-    sizes: Vec<usize>,
-    /// When the last of them got the message.
-    latest: Vec<f64>,
+    tree: Tree,
+    /// For each node, how many hang below it, itself included, and when the last of these got
+    /// the message.
+    below: Vec<(usize, f64)>,
     view: &'a View,
 }
 
@@ -68,33 +65,26 @@ enum Line {
     Rest(Vec<usize>),
 }
 
-impl Drawn<'_> {
-    /// The tree down to this depth, with at most so many lines below any node.
-    fn to_depth(&self, depth: usize, lines_max: usize) -> String {
-        let mut text = format!("{}\n", self.node(&self.tree.branches[0]));
-        self.below(0, depth, lines_max, "", &mut text);
-        text
-    }
-
-    fn is_whole_at(&self, depth: usize) -> bool {
-        self.levels(0) <= depth
-    }
-
-    /// How many levels of lines there are below a node.
-    fn levels(&self, at: usize) -> usize {
-        // Not by recursion: a tree may be as deep as it has nodes.
-        let mut pending = vec![(at, 0)];
-        let mut most = 0;
-        while let Some((at, level)) = pending.pop() {
-            most = most.max(level);
-            for line in self.lines(at, usize::MAX) {
-                match line {
-                    Line::Run(run) => pending.push((run[run.len() - 1], level + 1)),
-                    _ => most = most.max(level + 1),
-                }
+impl<'a> Drawn<'a> {
+    fn of(tree: Tree, view: &'a View) -> Self {
+        let own = |branch: &Branch| (1, branch.after_us.unwrap_or(0.0));
+        let mut below: Vec<(usize, f64)> = tree.branches.iter().map(own).collect();
+        // Parents come before their children.
+        for (at, branch) in tree.branches.iter().enumerate().rev() {
+            for child in &branch.children {
+                let (nodes, latest) = below[*child];
+                below[at] = (below[at].0 + nodes, below[at].1.max(latest));
             }
         }
-        most
+        Self { tree, below, view }
+    }
+
+    /// The tree down to this depth, with at most so many lines below any node; and whether that
+    /// is all of it.
+    fn to_depth(&self, depth: usize, lines_max: usize) -> (String, bool) {
+        let mut text = format!("{}\n", self.node(&self.tree.branches[0]));
+        let is_whole = self.write_below(0, depth, lines_max, "", &mut text);
+        (text, is_whole)
     }
 
     /// The lines below a node. Runs in the order of time, leaves last.
@@ -123,44 +113,58 @@ impl Drawn<'_> {
         std::iter::successors(Some(from), next).collect()
     }
 
-    fn below(&self, at: usize, depth: usize, lines_max: usize, before: &str, text: &mut String) {
+    /// Writes the lines below a node. Tells whether nothing was left out.
+    fn write_below(
+        &self,
+        at: usize,
+        depth: usize,
+        lines_max: usize,
+        before: &str,
+        text: &mut String,
+    ) -> bool {
         let lines = self.lines(at, lines_max);
         let last = lines.len().saturating_sub(1);
+        let mut is_whole = true;
         for (index, line) in lines.iter().enumerate() {
             let (fork, bar) = if index == last { ("└─ ", "   ") } else { ("├─ ", "│  ") };
             let room = self.view.width.saturating_sub(before.chars().count() + 3);
             text.push_str(&format!("{before}{fork}"));
-            match line {
-                Line::Leaves(leaves) => text.push_str(&self.listed(leaves, ", ", "", room)),
-                Line::Rest(rest) => text.push_str(&self.summary(rest)),
-                Line::Run(run) => {
-                    let end = run[run.len() - 1];
-                    let more = &self.tree.branches[end].children;
-                    let cut = depth <= 1 && !more.is_empty();
-                    let mut ending = String::new();
-                    if run.len() >= LONG_RUN {
-                        ending = format!("  ({} hops)", self.tree.branches[end].hops);
-                    }
-                    if cut {
-                        ending = format!("{ending}  {}", self.summary(more));
-                    }
-                    text.push_str(&self.listed(run, " ➜ ", &ending, room));
-                    if !cut && !more.is_empty() {
-                        text.push('\n');
-                        let before = format!("{before}{bar}");
-                        self.below(end, depth - 1, lines_max, &before, text);
-                        continue;
-                    }
+            let run = match line {
+                Line::Leaves(leaves) => {
+                    text.push_str(&format!("{}\n", self.listed(leaves, ", ", "", room)));
+                    continue;
                 }
+                Line::Rest(rest) => {
+                    text.push_str(&format!("{}\n", self.summary(rest)));
+                    is_whole = false;
+                    continue;
+                }
+                Line::Run(run) => run,
+            };
+            let end = run[run.len() - 1];
+            let more = &self.tree.branches[end].children;
+            let cut = depth <= 1 && !more.is_empty();
+            let mut ending = String::new();
+            if run.len() >= LONG_RUN {
+                ending = format!("  ({} hops)", self.tree.branches[end].hops);
             }
-            text.push('\n');
+            if cut {
+                ending = format!("{ending}  {}", self.summary(more));
+                is_whole = false;
+            }
+            text.push_str(&format!("{}\n", self.listed(run, " ➜ ", &ending, room)));
+            if !cut && !more.is_empty() {
+                let before = format!("{before}{bar}");
+                is_whole &= self.write_below(end, depth - 1, lines_max, &before, text);
+            }
         }
+        is_whole
     }
 
     /// What is not shown.
     fn summary(&self, heads: &[usize]) -> String {
-        let nodes: usize = heads.iter().map(|at| self.sizes[*at]).sum();
-        let latest = heads.iter().map(|at| self.latest[*at]).fold(0.0, f64::max);
+        let nodes: usize = heads.iter().map(|at| self.below[*at].0).sum();
+        let latest = heads.iter().map(|at| self.below[*at].1).fold(0.0, f64::max);
         let words = match nodes {
             1 => format!("… 1 more node below, {}", after(latest)),
             nodes => format!("… {nodes} more nodes below, the last {}", after(latest)),
@@ -184,7 +188,7 @@ impl Drawn<'_> {
         if self.view.full || middle.is_empty() || whole - joined + ending.1 <= room {
             return shown(&branches) + ending.0;
         }
-        // SendWindow for the first, the last, and how many are left out.
+        // Room for the first, the last, and how many are left out.
         let gap = format!("… {} more …", middle.len()).chars().count();
         let mut used = plain(first) + plain(last) + gap + 2 * joined + ending.1;
         let fits = middle.iter().take_while(|branch| {

@@ -1,11 +1,12 @@
 //! Graphviz, where it is installed.
 
-use std::io::{self, Read, Write};
-use std::process::{Child, Command, Stdio};
+use std::io::{self, Write};
+use std::process::{Command, Output, Stdio};
 use std::thread;
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, bounded};
+use crossbeam_channel::bounded;
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 use super::Format;
 use crate::cli::Error;
@@ -36,52 +37,38 @@ fn ask(
     format: Format,
     within: Duration,
 ) -> Result<Vec<u8>, Error> {
-    let mut command = Command::new(program);
-    command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = command.spawn().map_err(|error| no_program(program, format, &error))?;
-    let answered = exchange(&mut child, text, within);
-    let _ = child.kill(); // it has ended, or has had its time
-    let ended = child.wait();
-    match (answered, ended) {
-        (Ok(Some((drawn, _))), Ok(status)) if status.success() => Ok(drawn),
-        (Ok(Some((_, said))), Ok(_)) => Err(refused(format, &String::from_utf8_lossy(&said))),
-        (Ok(None), _) => Err(too_slow(format, within)),
-        (Err(error), _) | (_, Err(error)) => Err(no_program(program, format, &error)),
+    let answered = exchange(program, arguments, text, within);
+    match answered.map_err(|error| no_program(program, format, &error))? {
+        None => Err(too_slow(format, within)),
+        Some(output) if output.status.success() => Ok(output.stdout),
+        Some(output) => Err(refused(format, &String::from_utf8_lossy(&output.stderr))),
     }
 }
 
-/// What the program writes on either way out; `None` when time is up.
+/// How the program ended, and what it wrote; `None` when time was up.
 fn exchange(
-    child: &mut Child,
+    program: &str,
+    arguments: &[&str],
     text: &str,
     within: Duration,
-) -> io::Result<Option<(Vec<u8>, Vec<u8>)>> {
+) -> io::Result<Option<Output>> {
+    let mut command = Command::new(program);
+    command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn()?;
+    // Of this very process, whatever becomes of its number once it has ended.
+    let process = pidfd_open(Pid::from_child(&child), PidfdFlags::empty())?;
     let stdin = child.stdin.take();
     let text = text.to_owned();
     // Whether it reads all of it is its own affair: how it ends tells.
     let write = move || stdin.map(|mut stdin| stdin.write_all(text.as_bytes()));
     thread::Builder::new().name("dot-in".into()).spawn(write)?;
-    let said = reader("dot-err", child.stderr.take())?;
-    let drawn = reader("dot-out", child.stdout.take())?;
-    let Ok(drawn) = drawn.recv_timeout(within) else { return Ok(None) };
-    let Ok(said) = said.recv_timeout(within) else { return Ok(None) };
-    Ok(Some((drawn?, said?)))
-}
-
-/// Reads to the end in a thread of its own, since a pipe has no deadline.
-fn reader(
-    name: &str,
-    pipe: Option<impl Read + Send + 'static>,
-) -> io::Result<Receiver<io::Result<Vec<u8>>>> {
     let (tell, told) = bounded(1);
-    let read = move || {
-        let mut bytes = Vec::new();
-        let read = pipe.map_or(Ok(0), |mut pipe| pipe.read_to_end(&mut bytes));
-        // Nobody listens any more when time is up.
-        let _ = tell.send(read.map(|_| bytes));
-    };
-    thread::Builder::new().name(name.into()).spawn(read)?;
-    Ok(told)
+    // In a thread of its own, since a pipe has no deadline. Nobody listens when time is up.
+    let read = move || tell.send(child.wait_with_output());
+    thread::Builder::new().name("dot-out".into()).spawn(read)?;
+    let answered = told.recv_timeout(within);
+    let _ = pidfd_send_signal(&process, Signal::KILL); // it has ended, or has had its time
+    answered.ok().transpose()
 }
 
 fn cannot(format: Format) -> String {

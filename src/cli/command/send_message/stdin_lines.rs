@@ -3,7 +3,7 @@
 //! Lines that are there already travel together, a lone one goes at once. The node answers when
 //! it has accepted them, which is what slows a sender who is faster than the network.
 
-use std::io::{self, BufRead, BufReader, Read, Write as _};
+use std::io::{self, BufRead, BufReader, Read};
 use std::thread;
 use std::time::Duration;
 
@@ -46,148 +46,128 @@ enum Bad {
     Unreadable(String),
 }
 
-/// What was accepted so far.
-#[derive(Debug)]
-struct Sent {
-    tally: Progress,
+/// Messages on their way to a node, and what was accepted so far.
+struct Sending<'a> {
+    global: &'a Global,
+    record: &'a Record,
+    node: NodeId,
+    relays: u8,
+    interrupt: &'a Interrupt,
+    progress: Progress,
     count: u64,
     first: Option<MessageId>,
     last: Option<MessageId>,
 }
 
 /// Hands over all lines, prints their ids, and says how fast it went.
-pub(crate) fn run(global: &Global, node: NodeId, relays: u8) -> Result<(), Error> {
+pub(super) fn run(global: &Global, node: NodeId, relays: u8) -> Result<(), Error> {
     let record = StateDir::from_env()?.load(&global.network)?;
     let mut client = record.connect(node)?;
     let interrupt = interrupt::watch()?;
     let batches = read_stdin()?;
-    let mut sent = Sent { tally: Progress::of_messages(), count: 0, first: None, last: None };
-    let result = hand_over(global, node, relays, &mut client, &batches, &interrupt, &mut sent);
-    let result = result.map_err(|stop| match stop {
-        Stop::Silent(error) => silent(&record, node, &error),
-        Stop::Error(error) => error,
-    });
-    let time = sent.tally.time();
-    let Sent { tally, count, first, last } = sent;
-    drop(tally);
-    let rate = count as f64 / time.as_secs_f64().max(1e-6);
+    let mut sending = Sending {
+        global,
+        record: &record,
+        node,
+        relays,
+        interrupt: &interrupt,
+        progress: Progress::of_messages(),
+        count: 0,
+        first: None,
+        last: None,
+    };
+    let result = sending.hand_over(&mut client, &batches);
+    let Sending { progress, count, first, last, .. } = sending;
+    let seconds = progress.time().as_secs_f64();
+    drop(progress);
+    let rate = count as f64 / seconds.max(1e-6);
     let messages = if count == 1 { "message" } else { "messages" };
-    output::note(&format!(
-        "{count} {messages} accepted in {:.1} s: {rate:.0} a second",
-        time.as_secs_f64()
-    ));
-    if result.as_ref().is_err_and(Error::is_reader_left) {
+    output::note(&format!("{count} {messages} accepted in {seconds:.1} s: {rate:.0} a second"));
+    let reader_left = result.as_ref().is_err_and(Error::is_reader_left);
+    if reader_left {
         output::note("nobody reads their ids any more: what is left of stdin was not sent");
-    }
-    if global.json && !result.as_ref().is_err_and(Error::is_reader_left) {
+    } else if global.json {
         output::json(&json!({
             "node": node,
             "count": count,
             "first": first.map(|id| id.to_string()),
             "last": last.map(|id| id.to_string()),
-            "seconds": time.as_secs_f64(),
+            "seconds": seconds,
             "rate": rate,
         }))?;
     }
     result
 }
 
-/// What ends it before stdin does.
-enum Stop {
-    /// The node gave no good answer.
-    Silent(client::Error),
-    Error(Error),
-}
-
-impl From<Error> for Stop {
-    fn from(error: Error) -> Self {
-        Self::Error(error)
-    }
-}
-
-impl From<client::Error> for Stop {
-    fn from(error: client::Error) -> Self {
-        Self::Silent(error)
-    }
-}
-
-/// Why a node that answered before does not now, where its process tells.
-fn silent(record: &Record, node: NodeId, error: &client::Error) -> Error {
-    // Its record is as old as this command: the node may have left meanwhile.
-    let now = StateDir::from_env().and_then(|state| state.load(&record.name));
-    match now.as_ref().unwrap_or(record).find_up(node) {
-        Err(gone) => gone.into(),
-        Ok(there) if record.is_paused(there) => network::Error::NodePaused(node).into(),
-        Ok(_) => Error::no_answer(node, error),
-    }
-}
-
-/// Hands over batch by batch until stdin ends, or somebody wants it to end.
-fn hand_over(
-    global: &Global,
-    node: NodeId,
-    relays: u8,
-    client: &mut Client,
-    batches: &Receiver<Batch>,
-    interrupt: &Interrupt,
-    sent: &mut Sent,
-) -> Result<(), Stop> {
-    loop {
-        channel::select! {
-            recv(batches) -> batch => {
-                let Ok(Batch { texts, mut numbers, bad }) = batch else { return Ok(()) };
-                let mut request = Request::SendMany { texts, relays };
-                while !numbers.is_empty() && !interrupt.seen() {
-                    let answer = client.ask(&request)?;
-                    let Response::SentMany { ids, refused } = answer else {
-                        return Err(Error::other_answer(node).into());
-                    };
-                    if let Request::SendMany { texts, .. } = &mut request {
-                        texts.drain(..ids.len().min(texts.len()));
-                    }
-                    numbers.drain(..ids.len().min(numbers.len()));
-                    sent.note(global.json, &ids, interrupt)?;
-                    if let Some(refused) = refused {
-                        let number = numbers.first().copied().unwrap_or(0);
-                        return Err(refused_line(node, number, &refused).into());
-                    }
-                }
-                if let Some((number, bad)) = bad.filter(|_| numbers.is_empty()) {
-                    return Err(bad.at_line(number).into());
+impl Sending<'_> {
+    /// Hands over batch by batch until stdin ends, or somebody wants it to end.
+    fn hand_over(&mut self, client: &mut Client, batches: &Receiver<Batch>) -> Result<(), Error> {
+        loop {
+            channel::select! {
+                recv(batches) -> batch => match batch {
+                    Ok(batch) => self.send(client, batch)?,
+                    Err(_) => return Ok(()),
+                },
+                recv(self.interrupt.signals) -> _ => {}
+                default(KEEP_ALIVE) => {
+                    client.ask(&Request::Confirm).map_err(|error| self.silent(&error))?;
                 }
             }
-            recv(interrupt.signals) -> _ => {}
-            default(KEEP_ALIVE) => {
-                client.ask(&Request::Confirm)?;
+            if self.interrupt.seen() {
+                return Err(Error::failed(
+                    "stopped before the end of stdin",
+                    "somebody asked for it",
+                    "all messages accepted so far reach every live node; send the others again",
+                ));
             }
         }
-        if interrupt.seen() {
-            return Err(Error::failed(
-                "stopped before the end of stdin",
-                "somebody asked for it",
-                "all messages accepted so far reach every live node; send the others again",
-            )
-            .into());
+    }
+
+    fn send(&mut self, client: &mut Client, batch: Batch) -> Result<(), Error> {
+        let Batch { mut texts, mut numbers, bad } = batch;
+        while !numbers.is_empty() && !self.interrupt.seen() {
+            let request = Request::SendMany { texts: texts.clone(), relays: self.relays };
+            let answer = client.ask(&request).map_err(|error| self.silent(&error))?;
+            let Response::SentMany { ids, refused } = answer else {
+                return Err(Error::other_answer(self.node));
+            };
+            texts.drain(..ids.len().min(texts.len()));
+            numbers.drain(..ids.len().min(numbers.len()));
+            self.note(&ids)?;
+            if let Some(refused) = refused {
+                let number = numbers.first().copied().unwrap_or(0);
+                return Err(refused_line(self.node, number, &refused));
+            }
+        }
+        match bad.filter(|_| numbers.is_empty()) {
+            Some((number, bad)) => Err(bad.at_line(number)),
+            None => Ok(()),
         }
     }
-}
 
-impl Sent {
     /// Counts messages that were accepted, and prints their ids.
-    fn note(&mut self, json: bool, ids: &[MessageId], interrupt: &Interrupt) -> Result<(), Error> {
+    fn note(&mut self, ids: &[MessageId]) -> Result<(), Error> {
         self.count += ids.len() as u64;
         self.first = self.first.or(ids.first().copied());
         self.last = ids.last().copied().or(self.last);
-        self.tally.show(self.count, 0u64);
-        if json {
+        self.progress.show(self.count, 0u64);
+        if self.global.json {
             return Ok(());
         }
-        let mut text = Vec::new();
-        for id in ids {
-            // Writing to memory does not fail.
-            let _ = writeln!(text, "{id}");
+        let text: String = ids.iter().map(|id| format!("{id}\n")).collect();
+        output::result_until(&text, self.interrupt)
+    }
+
+    /// Why a node that answered before does not now, where its process tells.
+    fn silent(&self, error: &client::Error) -> Error {
+        // The record is as old as this command: the node may have left meanwhile.
+        let now = StateDir::from_env().and_then(|state| state.load(&self.record.name));
+        let record = now.as_ref().unwrap_or(self.record);
+        match record.find_up(self.node) {
+            Err(gone) => gone.into(),
+            Ok(there) if record.is_paused(there) => network::Error::NodePaused(self.node).into(),
+            Ok(_) => Error::no_answer(self.node, error),
         }
-        output::result_until(&String::from_utf8_lossy(&text), interrupt)
     }
 }
 
