@@ -223,13 +223,14 @@ fn every_command_is_shown() {
 #[test]
 fn the_limits_are_those_of_the_program() {
     let help = Lab::new().ok("start-network --help");
-    // Options stand indented, and name, default and counter are set apart by spaces.
+    // Options stand indented, and name, default and counter are set apart by spaces; what they
+    // mean stands below, further in.
     let of_the_program: BTreeSet<String> = help
         .split("Limits (--limit")
         .nth(1)
         .unwrap()
         .lines()
-        .filter_map(|line| line.strip_prefix("  "))
+        .filter_map(|line| line.strip_prefix("  ").filter(|rest| !rest.starts_with(' ')))
         .map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "))
         .collect();
     let document = read("docs/limits.md");

@@ -9,6 +9,9 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+#[path = "tidy/map.rs"]
+mod map;
+
 /// A longer file is two files.
 const LINES_MAX: usize = 500;
 

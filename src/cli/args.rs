@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use crate::cli::limit_options;
+use rand::TryRng;
+use rand::rngs::SysRng;
+
+use crate::cli::{Error, limit_options};
 use crate::protocol::{NodeId, NodeRanges, PeerAddr};
 
 /// The longest name a network may have: it becomes a directory.
@@ -96,6 +99,22 @@ pub(crate) fn held_back(text: &str) -> Result<Duration, String> {
         Some(_) => Err("datagrams are held back for 60s at most".into()),
         None => Err("a time is above zero and has a unit: 200us, 50ms or 1s".into()),
     }
+}
+
+/// The seed that was given, or 32 random bits: enough to tell runs apart, and short enough to be
+/// typed again.
+pub(crate) fn seed(given: Option<u64>) -> Result<u64, Error> {
+    let draw = || SysRng.try_next_u32().map(u64::from).map_err(no_randomness);
+    given.map_or_else(draw, Ok)
+}
+
+/// The system gave no random bytes.
+pub(crate) fn no_randomness(error: impl ToString) -> Error {
+    Error::failed(
+        "cannot choose at random",
+        format!("the system gives no random bytes: {}", error.to_string()),
+        "see whether /dev/urandom is there",
+    )
 }
 
 #[cfg(test)]

@@ -13,8 +13,7 @@ use rand::TryRng;
 use rand::rngs::SysRng;
 use serde_json::json;
 
-use crate::cli::command::plot_network::{alone_on_stdout, is_stdout};
-use crate::cli::{Error, Global, output};
+use crate::cli::{Error, Global, args, output};
 use crate::protocol::Key;
 
 pub(crate) const EXAMPLES: &str = "\
@@ -37,9 +36,9 @@ pub(crate) struct Args {
 /// Makes a key that nobody can guess, readable only by this user.
 pub(crate) fn run(global: &Global, args: &Args) -> Result<(), Error> {
     let mut key = Key([0; 32]);
-    SysRng.try_fill_bytes(&mut key.0).map_err(|error| no_randomness(&error))?;
-    if is_stdout(&args.file) {
-        alone_on_stdout("the key", "FILE", global.json)?;
+    SysRng.try_fill_bytes(&mut key.0).map_err(args::no_randomness)?;
+    if output::is_stdout(&args.file) {
+        output::alone_on_stdout("the key", "FILE", global.json)?;
         return output::result(&format!("{}\n", to_hex(&key)));
     }
     write(&args.file, &key).map_err(|error| match error.kind() {
@@ -55,15 +54,6 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<(), Error> {
     } else {
         output::result(&format!("{}\n", args.file.display()))
     }
-}
-
-/// The system gave no random bytes.
-pub(crate) fn no_randomness(error: &impl ToString) -> Error {
-    Error::failed(
-        "cannot choose at random",
-        format!("the system gives no random bytes: {}", error.to_string()),
-        "see whether /dev/urandom is there",
-    )
 }
 
 fn write(path: &Path, key: &Key) -> io::Result<()> {

@@ -7,13 +7,14 @@
 use std::ffi::OsString;
 use std::fs::OpenOptions;
 use std::io::{self, Read, Write};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use rustix::stdio::{dup2_stdin, dup2_stdout};
 
-use crate::cli::output;
 use crate::cli::render::event_text;
 use crate::cli::render::time_text::TimeZone;
+use crate::cli::{Error, output};
 use crate::codec;
 use crate::network::{CappedLog, NodeSpec, Started};
 use crate::protocol::Event;
@@ -102,6 +103,17 @@ fn live(spec: &NodeSpec, runtime: Runtime) -> Result<(), runtime::Error> {
             // In UTC: reading the local zone would cost every node memory for this alone.
             let _ = log.write_all(event_text::text(&TimeZone::UTC, at, node, told).as_bytes());
         }
+    })
+}
+
+/// What a node's process executes: the same program as this one.
+pub(crate) fn this_program() -> Result<PathBuf, Error> {
+    std::env::current_exe().map_err(|error| {
+        Error::failed(
+            "cannot start any node",
+            format!("the system does not say where this program is: {error}"),
+            "see whether /proc is mounted",
+        )
     })
 }
 

@@ -10,6 +10,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
 use crate::cli::Error;
+use crate::cli::render::time_text::exact;
 use crate::network::Settings;
 use crate::protocol::{ConfigError, Limits, Timing, UDP_PAYLOAD_BYTES_MAX};
 
@@ -24,25 +25,52 @@ pub(crate) struct Changes {
     timing: Vec<String>,
 }
 
-/// Which counter of `show-network --json` says that a limit was hit, in the order of the fields.
-/// Without one are those at which nothing is lost: what is beyond them goes a little later, or
-/// takes the place of another.
-const COUNTERS: [(&str, &str); 15] = [
-    ("text_bytes_max", "limit_text_refused"),
-    ("packed_datagram_bytes_max", ""),
-    ("in_flight_max", "limit_in_flight_held_up"),
-    ("path_nodes_max", "limit_paths_cut"),
-    ("paths_max", "limit_paths_dropped"),
-    ("messages_max", "limit_messages_evicted"),
-    ("retained_bytes_max", "limit_bytes_evicted"),
-    ("id_ranges_max", "limit_ranges_refused"),
-    ("neighbours_max", "limit_neighbours_refused"),
-    ("sample_max", ""),
-    ("wanted_per_peer_max", ""),
-    ("repair_reply_bytes_max", ""),
-    ("repair_replies_max", "limit_repair_replies_cut"),
-    ("contacts_max", "limit_contacts_dropped"),
-    ("delayed_datagrams_max", "limit_delayed_dropped"),
+/// Each limit: its field, the counter of `show-network --json` that says that it was hit, and what
+/// it bounds. Without a counter (`-`) are those at which nothing is lost: what is beyond them
+/// goes a little later, or takes the place of another.
+const LIMITS: [&str; 15] = [
+    "text_bytes_max limit_text_refused the longest text of a message, in bytes",
+    "packed_datagram_bytes_max - the largest datagram that several frames share, in bytes",
+    "in_flight_max limit_in_flight_held_up messages that a neighbour has yet to acknowledge; \
+     beyond it, senders wait",
+    "path_nodes_max limit_paths_cut nodes on a path; the middle of a longer one is cut out",
+    "paths_max limit_paths_dropped paths that are kept of each message",
+    "messages_max limit_messages_evicted messages that are kept; the oldest are evicted",
+    "retained_bytes_max limit_bytes_evicted bytes that are kept; the oldest messages are evicted",
+    "id_ranges_max limit_ranges_refused ranges of message ids that are known, over all nodes",
+    "neighbours_max limit_neighbours_refused neighbours; a further link is refused",
+    "sample_max - other nodes kept in mind, drawn at random",
+    "wanted_per_peer_max - missing messages asked of one peer at a time",
+    "repair_reply_bytes_max - bytes of missing messages sent in one answer",
+    "repair_replies_max limit_repair_replies_cut missing messages that wait to be sent",
+    "contacts_max limit_contacts_dropped peers kept in mind that are no neighbours",
+    "delayed_datagrams_max limit_delayed_dropped datagrams that injected faults hold back",
+];
+
+/// Each interval: its field, and what it is.
+const TIMING: [&str; 22] = [
+    "summary_interval_min the shortest time between two heartbeats",
+    "summary_interval_max the longest: the heartbeat of an idle network",
+    "recent_window messages are listed by id in heartbeats for this long",
+    "ack_timeout_min the least time after which a neighbour is asked about a message in flight",
+    "ack_timeout_max the most",
+    "ack_time_initial the time an acknowledgement is taken to need, until it was measured",
+    "ack_retry_min the least time before the neighbour is asked again",
+    "ack_retry_max the most",
+    "repair_reply_interval the time between two answers with missing messages",
+    "listing_timeout the wait for a list of ids, before it is asked for again",
+    "want_timeout the least wait for a missing message that was asked for",
+    "suspect_after a neighbour that is silent this long is suspected, and probed",
+    "probe_interval the time between two probes of a suspect",
+    "probes after this many unanswered probes a suspect is declared dead",
+    "first_contact_timeout the wait for a neighbour that was never heard from",
+    "stand_in_timeout the wait for a node that is to stand in for a dead neighbour",
+    "unlinked_memory a link that was given up is not made again by this end for this long",
+    "leave_timeout the wait of a node that leaves, for acknowledgements",
+    "late_tick a node that wakes up this late doubts itself, not its neighbours",
+    "dead_probe_interval_min the shortest time between two probes of a dead peer",
+    "dead_probe_interval_max the longest",
+    "shuffle_interval the time between two exchanges of addresses with a random node",
 ];
 
 impl Changes {
@@ -98,7 +126,7 @@ fn contradiction(error: &ConfigError) -> Error {
         }
         ConfigError::Order { least, low, most, high } => {
             let (least, most) = (hyphened(least), hyphened(most));
-            let (low, high) = (spelled(low), spelled(high));
+            let (low, high) = (exact(low), exact(high));
             Error::misused(
                 "cannot use these intervals",
                 format!(
@@ -113,24 +141,30 @@ fn contradiction(error: &ConfigError) -> Error {
     }
 }
 
-/// The names that may be used, with their defaults, for the long help.
+/// The names that may be used, their defaults and what they mean, for the long help.
 pub(crate) fn listing() -> String {
-    let limit = |(name, value): (String, Value)| {
-        let counter = COUNTERS.iter().find(|(limit, _)| *limit == name);
-        let counter = counter.map_or("", |(_, counter)| counter);
-        let line = format!("  {:<26}  {:<10}  {counter}", hyphened(&name), shown(&value));
-        line.trim_end().to_owned() + "\n"
+    let (limits, timing) = (fields(&Limits::default()), fields(&Timing::default()));
+    let row = |name: &str, value: &Value, counter: &str, words: &str| {
+        let line = format!("  {:<26}  {:<10}  {counter}", hyphened(name), shown(value));
+        format!("{}\n      {words}\n", line.trim_end())
     };
-    let interval =
-        |(name, value): (String, Value)| format!("  {:<26}  {}\n", hyphened(&name), shown(&value));
+    let limit = |line: &&str| {
+        let mut parts = line.splitn(3, ' ');
+        let [name, counter, words] = std::array::from_fn(|_| parts.next().unwrap_or_default());
+        row(name, &limits[name], counter.trim_start_matches('-'), words)
+    };
+    let interval = |line: &&str| {
+        let (name, words) = line.split_once(' ').unwrap_or_default();
+        row(name, &timing[name], "", words)
+    };
     format!(
         "Limits (--limit NAME=VALUE), their defaults, and which counter of show-network --json says\n\
          how often a node hit one. At those without a counter nothing is lost: what is beyond them\n\
          goes a little later, or takes the place of another.\n{}\n\
          Intervals (--timing NAME=TIME, such as 250ms or 2s) and their defaults. None that ends with\n\
          -min may be longer than its -max:\n{}",
-        fields(&Limits::default()).into_iter().map(limit).collect::<String>(),
-        fields(&Timing::default()).into_iter().map(interval).collect::<String>(),
+        LIMITS.iter().map(limit).collect::<String>(),
+        TIMING.iter().map(interval).collect::<String>(),
     )
 }
 
@@ -184,20 +218,11 @@ fn fields(of: &impl Serialize) -> Map<String, Value> {
 }
 
 fn shown(value: &Value) -> String {
-    as_span(value).map_or_else(|| value.to_string(), spelled)
+    as_span(value).map_or_else(|| value.to_string(), exact)
 }
 
 fn as_span(value: &Value) -> Option<Duration> {
     serde_json::from_value(value.clone()).ok()
-}
-
-/// A time as it may be typed.
-fn spelled(span: Duration) -> String {
-    match span {
-        span if span.subsec_nanos() == 0 => format!("{}s", span.as_secs()),
-        span if span.subsec_nanos().is_multiple_of(1_000_000) => format!("{}ms", span.as_millis()),
-        span => format!("{}us", span.as_micros()),
-    }
 }
 
 /// `250ms`, `1.5s`, `2min`; nothing else, and not zero.
@@ -230,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_named_keeps_its_default() {
+    fn a_limit_that_is_not_named_keeps_its_default() {
         let changed = limits(&["messages-max=10", "paths_max=2"]).unwrap();
         let expected = Limits { messages_max: 10, paths_max: 2, ..Limits::default() };
         assert_eq!(changed, expected);
@@ -241,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn what_makes_no_sense_is_refused() {
+    fn unknown_names_and_impossible_values_are_refused() {
         for change in [
             "",
             "messages-max",
@@ -320,12 +345,12 @@ mod tests {
         let counters = fields(&Counters::default());
         let mut limits: Vec<String> =
             fields(&Limits::default()).into_iter().map(|(n, _)| n).collect();
-        let mut listed: Vec<&str> = COUNTERS.iter().map(|(limit, _)| *limit).collect();
+        let word = |line: &&'static str, at| line.split(' ').nth(at).unwrap();
+        let mut listed: Vec<&str> = LIMITS.iter().map(|line| word(line, 0)).collect();
         limits.sort_unstable();
         listed.sort_unstable();
         assert_eq!(limits, listed);
-        let of_limits =
-            COUNTERS.iter().map(|(_, counter)| *counter).filter(|name| !name.is_empty());
+        let of_limits = LIMITS.iter().map(|line| word(line, 1)).filter(|name| *name != "-");
         let mut of_limits: Vec<&str> = of_limits.collect();
         // One more of the same limit, and one whose limit is that of a datagram.
         of_limits.extend(["limit_in_flight_evicted", "limit_control_dropped"]);
@@ -337,12 +362,18 @@ mod tests {
     }
 
     #[test]
-    fn the_help_lists_every_name_with_its_default() {
+    fn the_help_lists_every_name_with_its_default_and_meaning() {
         let listing = listing();
-        let line = "  messages-max                100000      limit_messages_evicted\n";
-        assert!(listing.contains(line), "{listing}");
-        assert!(listing.contains("  sample-max                  16\n"), "{listing}");
-        assert!(listing.contains("suspect-after               2s\n"), "{listing}");
-        assert!(listing.contains("summary-interval-max        1250ms\n"), "{listing}");
+        for line in [
+            "  messages-max                100000      limit_messages_evicted\n      messages that",
+            "  sample-max                  16\n      other nodes kept in mind, drawn at random\n",
+            "  suspect-after               2s\n      a neighbour that is silent this long",
+            "  summary-interval-max        1250ms\n      the longest: the heartbeat",
+        ] {
+            assert!(listing.contains(line), "{listing}");
+        }
+        let timing: Vec<String> = fields(&Timing::default()).into_iter().map(|(n, _)| n).collect();
+        let listed: Vec<&str> = TIMING.iter().map(|line| line.split(' ').next().unwrap()).collect();
+        assert_eq!(timing, listed);
     }
 }

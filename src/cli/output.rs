@@ -1,6 +1,7 @@
 //! The two ways out: results to stdout, everything for people in trouble to stderr.
 
 use std::io::{self, IsTerminal, Write};
+use std::path::Path;
 use std::thread;
 
 use crossbeam_channel::{Receiver, bounded, never};
@@ -60,6 +61,23 @@ pub(crate) fn json(value: &Value) -> Result<(), Error> {
 /// Writes a result: as a document where programs read it, and else as text.
 pub(crate) fn answer(global: &Global, document: &Value, text: &str) -> Result<(), Error> {
     if global.json { json(document) } else { result(text) }
+}
+
+/// Whether this name means stdout, as it does everywhere.
+pub(crate) fn is_stdout(path: &Path) -> bool {
+    path == Path::new("-")
+}
+
+/// Fails where stdout would get a picture and something else: neither could be read then.
+pub(crate) fn alone_on_stdout(what: &str, option: &str, json: bool) -> Result<(), Error> {
+    if !json {
+        return Ok(());
+    }
+    Err(Error::misused(
+        format!("cannot write both {what} and JSON to stdout"),
+        format!("{option} is -, and --json was given"),
+        "name a file, or leave --json out",
+    ))
 }
 
 /// Writes a remark to stderr. It may quote what a user typed, so it is made safe for terminals.

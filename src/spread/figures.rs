@@ -135,34 +135,26 @@ pub(super) fn figures(
     let all = || receipts.values();
     // An origin that was started again gets its message back like anybody else.
     let starts_here = receipts.get(&origin).is_some_and(|receipt| receipt.hops == 0);
-    let reached: Vec<&TraceNode> = nodes
-        .iter()
-        .filter(|node| node.receipt.as_ref().is_some_and(|receipt| receipt.hops > 0))
-        .collect();
+    let reached = |node: &TraceNode| receipts.get(&node.node).filter(|got| got.hops > 0).copied();
+    let deliveries: Vec<Delivery> = nodes.iter().filter_map(reached).map(delivery).collect();
     let complete = starts_here && is_complete(nodes, &receipts, paths);
     let repairs: u64 = all().map(|receipt| u64::from(receipt.repairs_sent)).sum();
     let copies = repairs + all().map(|receipt| u64::from(receipt.copies_sent)).sum::<u64>();
     let living = nodes.iter().filter(|node| node.state.lives()).count() as u64;
-    let spread = Spread::new(
-        1,
-        living + u64::from(!is_as_it_was(nodes, origin)),
-        copies,
-        reached.iter().filter_map(|node| delivery(node)).collect(),
-    );
-    let deliveries = reached.len() as f64;
+    let living = living + u64::from(!is_as_it_was(nodes, origin));
+    let delivered = deliveries.len() as f64;
+    let spread = Spread::new(1, living, copies, deliveries);
     let hop = hop_latency_us(&receipts);
     let only = |value: Option<f64>| value.filter(|_| complete);
     let expected = only(expected_copies(overlay, origin, relays));
-    let least = only(Some(deliveries));
-    let ecc = reached
-        .iter()
-        .map(|node| node.distance)
-        .try_fold(0, |most, distance| distance.map(|distance| distance.max(most)));
+    let least = only(Some(delivered));
+    let mut distances = nodes.iter().filter(|node| reached(node).is_some());
+    let farthest = distances.try_fold(0, |most, node| Some(node.distance?.max(most)));
     let deepest = all().map(|receipt| receipt.hops_max).max().unwrap_or(0);
-    let redundancy = |copies: f64| copies / deliveries - 1.0;
+    let redundancy = |copies: f64| copies / delivered - 1.0;
     Figures {
         coverage: Coverage {
-            have: deliveries as u64 + 1,
+            have: delivered as u64 + 1,
             nodes: spread.nodes,
             value: spread.coverage(),
         },
@@ -170,7 +162,7 @@ pub(super) fn figures(
         time_to_us: times(&spread, nodes, hop),
         hop_latency_us: hop.map(Figure::of),
         last_delivery_hop: Figure::of(spread.last_delivery_hop().into())
-            .floor(ecc.filter(|_| starts_here).map(f64::from)),
+            .floor(farthest.filter(|_| starts_here).map(f64::from)),
         deepest_path: Figure::of(deepest.into()),
         copies: Figure::of(copies as f64).floor(least).theory(expected),
         repairs,
@@ -185,10 +177,9 @@ pub(super) fn figures(
     }
 }
 
-fn delivery(node: &TraceNode) -> Option<Delivery> {
-    let receipt = node.receipt.as_ref()?;
+fn delivery(receipt: &Receipt) -> Delivery {
     let after = Duration::from_nanos((receipt.after_us * 1e3).round() as u64);
-    Some(Delivery { after, hops: receipt.hops })
+    Delivery { after, hops: receipt.hops }
 }
 
 /// Whether a node lives, and has not been started again since it sent a message, as far as known.

@@ -1,8 +1,8 @@
-//! What can be said about a finished graph: how far nodes are apart, how tightly they cluster.
+//! What can be said about a finished graph: how far nodes are apart.
 
 use std::collections::VecDeque;
 
-use super::{Graph, neighbours};
+use super::Graph;
 
 /// The hops from the nearest of some nodes to each node, found by breadth-first search; `None`
 /// where there is no way. Nodes are counted from 0, and `neighbours` are those of each.
@@ -46,31 +46,6 @@ pub fn eccentricity(graph: &Graph, node: u32) -> Option<u32> {
     distances(graph, node).into_iter().try_fold(0, |most, hops| hops.map(|hops| most.max(hops)))
 }
 
-/// How many of the pairs of a node's neighbours are linked to each other: 0.0 none, 1.0 all.
-/// With fewer than two neighbours there is no pair, and it is 0.0.
-#[must_use]
-pub fn clustering_of(graph: &Graph, node: u32) -> f64 {
-    let neighbours = neighbours(graph, node);
-    let mut pairs = 0u32;
-    let mut linked = 0u32;
-    for (place, &a) in neighbours.iter().enumerate() {
-        for &b in &neighbours[place + 1..] {
-            pairs += 1;
-            linked += u32::from(graph.contains_edge((a - 1).into(), (b - 1).into()));
-        }
-    }
-    if pairs == 0 { 0.0 } else { f64::from(linked) / f64::from(pairs) }
-}
-
-/// The mean of [`clustering_of`] over all nodes (Watts and Strogatz, "Collective dynamics of
-/// 'small-world' networks", 1998); 0.0 for no nodes.
-#[must_use]
-pub fn clustering(graph: &Graph) -> f64 {
-    let sum: f64 = graph.node_weights().map(|&node| clustering_of(graph, node)).sum();
-    let nodes = u32::try_from(graph.node_count()).expect("nodes are numbered with u32");
-    if nodes == 0 { 0.0 } else { sum / f64::from(nodes) }
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::{Kind, build};
@@ -94,17 +69,5 @@ mod tests {
         assert_eq!(distances(&graph, 1)[3], None);
         assert_eq!(eccentricity(&graph, 1), None);
         assert_eq!(eccentricity(&built(Kind::Circular, 1), 1), Some(0));
-    }
-
-    #[test]
-    fn clustering_has_known_answers() {
-        let near = |a: f64, b: f64| (a - b).abs() < 1e-12;
-        assert!(near(clustering(&built(Kind::Circular, 3)), 1.0));
-        assert!(near(clustering(&built(Kind::Circular, 9)), 0.0));
-        assert!(near(clustering(&built(Kind::Random { degree: Some(8) }, 9)), 1.0));
-        // A square with one diagonal: 1 where two of the three neighbours lie, 2/3 elsewhere.
-        let mut square = built(Kind::Circular, 4);
-        square.add_edge(0.into(), 2.into(), ());
-        assert!(near(clustering(&square), (1.0 + 1.0 + 2.0 / 3.0 + 2.0 / 3.0) / 4.0));
     }
 }

@@ -1,5 +1,7 @@
 //! `get-messages`.
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+
 use crate::cli::render::Style;
 use crate::cli::render::message_text::{self as render, Paths, View};
 use crate::cli::render::time_text::{Detail, TimeZone};
@@ -26,9 +28,9 @@ pub(crate) struct Args {
     #[arg(value_name = "N", value_parser = args::node)]
     node: NodeId,
     /// Which messages: `unread` and `all` mark what they show as read, `read` changes nothing
-    #[arg(value_enum, default_value_t = Shown::All, hide_possible_values = true)]
+    #[arg(value_parser = which(), default_value = "all", hide_possible_values = true)]
     #[arg(value_name = "unread | read | all")]
-    which: Shown,
+    which: Which,
     /// Show the shortest paths; -pp the longest; -p -pp (or -ppp) both
     #[arg(short = 'p', action = clap::ArgAction::Count)]
     paths: u8,
@@ -43,21 +45,12 @@ pub(crate) struct Args {
     last: Option<u64>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-enum Shown {
-    Unread,
-    Read,
-    All,
-}
-
-impl Shown {
-    fn which(self) -> Which {
-        match self {
-            Self::Unread => Which::Unread,
-            Self::Read => Which::Read,
-            Self::All => Which::All,
-        }
-    }
+fn which() -> impl TypedValueParser<Value = Which> {
+    PossibleValuesParser::new(["unread", "read", "all"]).map(|word| match word.as_str() {
+        "unread" => Which::Unread,
+        "read" => Which::Read,
+        _ => Which::All,
+    })
 }
 
 impl Args {
@@ -75,14 +68,14 @@ impl Args {
 /// Fetches messages and shows them, oldest first.
 pub(crate) fn run(global: &Global, args: &Args) -> Result<(), Error> {
     let record = StateDir::from_env()?.load(&global.network)?;
-    let query = MessageQuery { which: args.which.which(), last: args.last, after: None };
+    let query = MessageQuery { which: args.which, last: args.last, after: None };
     let mut messages = survey::one(&record, args.node, |client| fetch(client, query))?;
     messages.sort_by_key(|message| (message.sent_at, message.id));
     show(global, args, &messages)?;
     // Only now: what a full disk or a closed pipe swallowed was not shown.
     let unread = messages.iter().filter(|message| message.unread).map(|message| message.id);
     let unread: Vec<MessageId> = unread.collect();
-    if args.which == Shown::Read || unread.is_empty() {
+    if args.which == Which::Read || unread.is_empty() {
         return Ok(());
     }
     survey::one(&record, args.node, |client| {
@@ -128,11 +121,11 @@ fn fetch(client: &mut Client, mut query: MessageQuery) -> Said<Vec<MessageInfo>>
     }
 }
 
-fn none(which: Shown, node: NodeId) -> String {
+fn none(which: Which, node: NodeId) -> String {
     match which {
-        Shown::Unread => format!("no unread messages at node {node}"),
-        Shown::Read => format!("no messages at node {node} that were read before"),
-        Shown::All => format!("no messages at node {node}"),
+        Which::Unread => format!("no unread messages at node {node}"),
+        Which::Read => format!("no messages at node {node} that were read before"),
+        Which::All => format!("no messages at node {node}"),
     }
 }
 
@@ -165,8 +158,8 @@ mod tests {
     #[test]
     fn the_lines_of_the_contract_parse() {
         let args = parse("3 read -p --time");
-        assert_eq!((args.node, args.which, args.time), (NodeId(3), Shown::Read, 1));
-        assert_eq!(parse("8").which, Shown::All);
+        assert_eq!((args.node, args.which, args.time), (NodeId(3), Which::Read, 1));
+        assert_eq!(parse("8").which, Which::All);
         assert_eq!(parse("8 -ttt --last 2 unread").time, 3);
         assert_eq!(parse("8 unread --last=2").last, Some(2));
     }

@@ -3,13 +3,12 @@
 
 use serde_json::json;
 
-use super::start_network::random_seed;
 use crate::cli::progress::Progress;
 use crate::cli::render::network_text::{self as render, NetworkView};
 use crate::cli::render::time_text::TimeZone;
 use crate::cli::render::{count, listing};
 use crate::cli::survey::{self, Asked};
-use crate::cli::{Error, Global, output};
+use crate::cli::{Error, Global, args, output};
 use crate::control::{Request, Response};
 use crate::network::{self, Record, StateDir, StopReport};
 use crate::protocol::Status;
@@ -142,7 +141,7 @@ pub(crate) fn list(global: &Global) -> Result<(), Error> {
 
 /// Has every node take new neighbours.
 pub(crate) fn rewire(global: &Global, args: &RewireArgs) -> Result<(), Error> {
-    let seed = args.seed.map_or_else(random_seed, Ok)?;
+    let seed = args::seed(args.seed)?;
     let bounds = (args.min_peers, args.max_peers);
     let rewired = StateDir::from_env()?.rewire(&global.network, bounds, seed)?;
     let document = json!({

@@ -3,9 +3,8 @@
 
 use serde_json::json;
 
-use super::start_network::this_program;
 use crate::cli::render::listing;
-use crate::cli::{Error, Global, args, output};
+use crate::cli::{Error, Global, args, launched, output};
 use crate::network::{self, NodeRecord, Removed, StateDir};
 use crate::protocol::NodeId;
 
@@ -70,12 +69,22 @@ pub(crate) struct NodeArgs {
 /// Starts a new node, and returns when it answers.
 pub(crate) fn add(global: &Global, args: &AddArgs) -> Result<(), Error> {
     let peers = (!args.peers.is_empty()).then_some(args.peers.as_slice());
-    show(global, &StateDir::from_env()?.add_node(&global.network, peers, &this_program()?)?)
+    show(
+        global,
+        &StateDir::from_env()?.add_node(&global.network, peers, &launched::this_program()?)?,
+    )
 }
 
 /// Starts a node again, and returns when it answers.
 pub(crate) fn start(global: &Global, args: &NodeArgs) -> Result<(), Error> {
-    show(global, &StateDir::from_env()?.start_node(&global.network, args.node, &this_program()?)?)
+    show(
+        global,
+        &StateDir::from_env()?.start_node(
+            &global.network,
+            args.node,
+            &launched::this_program()?,
+        )?,
+    )
 }
 
 fn show(global: &Global, started: &NodeRecord) -> Result<(), Error> {

@@ -19,7 +19,7 @@ mod message_pictures;
 mod picture_file;
 
 pub(crate) use message_pictures::Pictures;
-pub(crate) use picture_file::{PlotFile, alone_on_stdout, is_stdout};
+pub(crate) use picture_file::PlotFile;
 
 pub(crate) const EXAMPLES: &str = "\
 Examples:
@@ -89,9 +89,9 @@ pub(crate) fn default_file(network: &str, format: Format) -> PathBuf {
 
 /// Draws the overlay as it is now.
 pub(crate) fn run(global: &Global, args: &Args) -> Result<(), Error> {
-    let to_stdout = args.file.as_deref().is_some_and(is_stdout);
+    let to_stdout = args.file.as_deref().is_some_and(output::is_stdout);
     if to_stdout {
-        alone_on_stdout("the picture", "FILE", global.json)?;
+        output::alone_on_stdout("the picture", "FILE", global.json)?;
     }
     let format = args.format.or_else(|| args.file.as_deref().map(Format::of));
     let format = format.unwrap_or(Format::Dot);

@@ -6,7 +6,6 @@ use std::thread::{self, JoinHandle};
 
 use crossbeam_channel::{Receiver, bounded};
 
-use super::start_network;
 use crate::cli::render::event_text;
 use crate::cli::render::time_text::TimeZone;
 use crate::cli::{Error, Global, args, interrupt, key_file, limit_options, output};
@@ -116,11 +115,7 @@ fn config(args: &Args) -> Result<Config, Error> {
         neighbours: args.peers.clone(),
         limits: settings.limits.into(),
         timing: settings.timing.into(),
-        ..Config::new(
-            args.node,
-            key_file::read(&args.key_file)?,
-            args.seed.map_or_else(start_network::random_seed, Ok)?,
-        )
+        ..Config::new(args.node, key_file::read(&args.key_file)?, args::seed(args.seed)?)
     })
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::start_network::{self, random_seed};
+use super::start_network;
 use crate::cli::render::simulation_text as render;
 use crate::cli::{Error, Global, args, output};
 use crate::protocol::{Effect, Refused};
@@ -65,7 +65,7 @@ pub(crate) struct Args {
 /// Lets messages spread through a simulated network, and shows how they did.
 pub(crate) fn run(global: &Global, args: &Args) -> Result<(), Error> {
     let kind = start_network::kind("simulate", &args.topology)?;
-    let seed = args.seed.map_or_else(random_seed, Ok)?;
+    let seed = args::seed(args.seed)?;
     let (graph, adapted) = topology::build(kind, args.num_nodes, seed)?;
     for adapted in adapted {
         output::note(&adapted.to_string());

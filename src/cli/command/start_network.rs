@@ -2,15 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use rand::TryRng;
-use rand::rngs::SysRng;
-
-use super::plot_network::{self, Format, PlotFile, alone_on_stdout, is_stdout};
+use super::plot_network::{self, Format, PlotFile};
 use super::{networks, watch_network};
 use crate::cli::interrupt::{self, Interrupt};
 use crate::cli::progress::Progress;
 use crate::cli::render::network_text as render;
-use crate::cli::{Error, Global, key_file, limit_options, output};
+use crate::cli::{Error, Global, args, launched, limit_options, output};
 use crate::network::{Record, StartSpec, StateDir};
 use crate::picture::{self, Picture};
 use crate::topology::{self, Kind};
@@ -61,13 +58,13 @@ pub(crate) struct Args {
 /// Starts a network, and returns when every node answers.
 pub(crate) fn run(global: &Global, args: &Args) -> Result<(), Error> {
     let wanted = Wanted::of(global, args)?;
-    let plot_to_stdout = wanted.plot.as_deref().is_some_and(is_stdout);
+    let plot_to_stdout = wanted.plot.as_deref().is_some_and(output::is_stdout);
     if plot_to_stdout {
-        alone_on_stdout("the topology", "the file of --plot", global.json)?;
+        output::alone_on_stdout("the topology", "the file of --plot", global.json)?;
         refuse_foreground(args.foreground)?;
     }
     let settings = args.changes.settings(args.num_nodes)?;
-    let seed = args.seed.map_or_else(random_seed, Ok)?;
+    let seed = args::seed(args.seed)?;
     let (graph, adapted) = topology::build(wanted.kind, args.num_nodes, seed)?;
     for adapted in adapted {
         output::note(&adapted.to_string());
@@ -80,7 +77,7 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<(), Error> {
         nodes: args.num_nodes,
         ports_origin: args.ports_origin,
         seed,
-        program: this_program()?,
+        program: launched::this_program()?,
         settings,
     };
     let interrupt = interrupt::watch()?;
@@ -133,22 +130,6 @@ fn start(spec: &StartSpec, interrupt: &Interrupt) -> Result<Record, Error> {
     let mut progress = Progress::of_nodes("starting");
     let state = StateDir::from_env()?;
     Ok(state.start(spec, &mut |now| progress.show(now.done, now.total), &interrupt.seen)?)
-}
-
-/// 32 random bits: enough to tell runs apart, and short enough to be typed again.
-pub(crate) fn random_seed() -> Result<u64, Error> {
-    SysRng.try_next_u32().map(u64::from).map_err(|error| key_file::no_randomness(&error))
-}
-
-/// What a node's process executes: the same program as this one.
-pub(crate) fn this_program() -> Result<PathBuf, Error> {
-    std::env::current_exe().map_err(|error| {
-        Error::failed(
-            "cannot start any node",
-            format!("the system does not say where this program is: {error}"),
-            "see whether /proc is mounted",
-        )
-    })
 }
 
 /// What the loose words of the command line mean.

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use super::time_text::{exact, micros};
 use crate::network::Fault;
 use crate::protocol::{Effect, FaultRule};
 
@@ -49,15 +50,6 @@ fn percent(share: f64) -> String {
     format!("{}%", rounded.trim_end_matches('0').trim_end_matches('.'))
 }
 
-/// As one would type it: `1s`, `50ms`, `200us`.
-fn exact(span: Duration) -> String {
-    match micros(span) {
-        us if us % 1_000_000 == 0 => format!("{}s", us / 1_000_000),
-        us if us % 1_000 == 0 => format!("{}ms", us / 1_000),
-        us => format!("{us}us"),
-    }
-}
-
 /// `1-8,12`; no ranges mean all nodes.
 pub(crate) fn ranges(ranges: &[(u32, u32)]) -> String {
     let one = |(first, last): &(u32, u32)| match first == last {
@@ -89,10 +81,6 @@ pub(crate) fn json(faults: &[Fault]) -> Value {
         Fault::Partition(groups) => json!({ "kind": "partition", "groups": groups }),
     };
     faults.iter().map(one).collect()
-}
-
-fn micros(span: Duration) -> u64 {
-    u64::try_from(span.as_micros()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

@@ -72,7 +72,6 @@ pub(crate) fn json(node: NodeId, messages: &[MessageInfo], paths: Paths) -> Valu
 }
 
 fn message_json(message: &MessageInfo, paths: Paths) -> Value {
-    let latency = message.received_at.since(message.sent_at).as_micros();
     let paths: Vec<_> = chosen(&message.paths, paths).into_iter().map(|path| &path.path).collect();
     json!({
         "id": message.id.to_string(),
@@ -80,7 +79,7 @@ fn message_json(message: &MessageInfo, paths: Paths) -> Value {
         "origin": message.id.origin.node,
         "sent_at": time_text::rfc3339(message.sent_at),
         "received_at": time_text::rfc3339(message.received_at),
-        "latency_us": u64::try_from(latency).unwrap_or(u64::MAX),
+        "latency_us": time_text::micros(message.received_at.since(message.sent_at)),
         "unread": message.unread,
         "hops": message.hops,
         "paths": paths,

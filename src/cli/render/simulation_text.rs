@@ -5,7 +5,8 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::columns::{Align, table};
-use super::{count, time_text};
+use super::count;
+use super::time_text::{self, micros};
 use crate::sim::spread::{Experiment, Outcome};
 use crate::topology::Kind;
 
@@ -129,10 +130,6 @@ impl View<'_> {
 
 fn percent(share: f64) -> String {
     format!("{:.1} %", share * 100.0)
-}
-
-fn micros(span: Duration) -> u64 {
-    u64::try_from(span.as_micros()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

@@ -110,6 +110,20 @@ pub(crate) fn span(span: Duration) -> String {
     }
 }
 
+/// A span as one would type it: `1s`, `50ms`, `200us`.
+pub(crate) fn exact(span: Duration) -> String {
+    match micros(span) {
+        us if us % 1_000_000 == 0 => format!("{}s", us / 1_000_000),
+        us if us % 1_000 == 0 => format!("{}ms", us / 1_000),
+        us => format!("{us}us"),
+    }
+}
+
+/// A span for programs: whole microseconds.
+pub(crate) fn micros(span: Duration) -> u64 {
+    u64::try_from(span.as_micros()).unwrap_or(u64::MAX)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

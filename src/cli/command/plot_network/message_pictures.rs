@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Format, PlotFile, alone_on_stdout, is_stdout, scene};
+use super::{Format, PlotFile, scene};
 use crate::cli::{Error, output};
 use crate::network::Record;
 use crate::picture;
@@ -22,17 +22,17 @@ pub(crate) struct Pictures {
 impl Pictures {
     /// Whether stdout is taken by one of them.
     pub(crate) fn to_stdout(&self) -> bool {
-        [&self.dot, &self.html].into_iter().flatten().any(|path| is_stdout(path))
+        [&self.dot, &self.html].into_iter().flatten().any(|path| output::is_stdout(path))
     }
 
     /// Finds out what cannot work before any node is asked.
     pub(crate) fn check(&self, messages: usize, json: bool) -> Result<(), Error> {
-        let of_stdout = |path: &Option<PathBuf>| path.as_deref().is_some_and(is_stdout);
-        if of_stdout(&self.dot) {
-            alone_on_stdout("the drawing", "--dot", json)?;
-        }
-        if of_stdout(&self.html) {
-            alone_on_stdout("the page", "--html", json)?;
+        for (path, what, option) in
+            [(&self.dot, "the drawing", "--dot"), (&self.html, "the page", "--html")]
+        {
+            if path.as_deref().is_some_and(output::is_stdout) {
+                output::alone_on_stdout(what, option, json)?;
+            }
         }
         if let (Some(dot), Some(html)) = (&self.dot, &self.html)
             && is_same(dot, html)
@@ -72,7 +72,7 @@ impl Pictures {
 
 /// Says where something is, unless whoever reads stdout has it by now.
 fn note(path: &Path, before: &str, after: &str) {
-    if !is_stdout(path) {
+    if !output::is_stdout(path) {
         output::note(&format!("{before} {}{after}", path.display()));
     }
 }

@@ -9,23 +9,6 @@ use rustix::io::Errno;
 
 use crate::cli::{Error, output};
 
-/// Whether this name means stdout, as it does everywhere.
-pub(crate) fn is_stdout(path: &Path) -> bool {
-    path == Path::new("-")
-}
-
-/// Fails where stdout would get a picture and something else: neither could be read then.
-pub(crate) fn alone_on_stdout(what: &str, option: &str, json: bool) -> Result<(), Error> {
-    if !json {
-        return Ok(());
-    }
-    Err(Error::misused(
-        format!("cannot write both {what} and JSON to stdout"),
-        format!("{option} is -, and --json was given"),
-        "name a file, or leave --json out",
-    ))
-}
-
 /// A file opened before anything is started, so that a name that cannot be written is found out
 /// in time. Until something is written its old content stays, and a new one goes when dropped.
 #[derive(Debug)]
@@ -42,7 +25,7 @@ pub(crate) struct PlotFile {
 impl PlotFile {
     /// Opens a file for the picture of `what`; `-` is stdout.
     pub(crate) fn open(path: &Path, what: &'static str) -> Result<Self, Error> {
-        if is_stdout(path) {
+        if output::is_stdout(path) {
             return Ok(Self { path: path.into(), what, file: None, unfinished_of_ours: false });
         }
         let failed = |error| Error::file(&format!("write {what} to"), path, &error);
