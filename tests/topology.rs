@@ -239,24 +239,21 @@ mod errors {
     fn reasons_are_in_lower_case_and_without_a_full_stop() {
         let reasons = [
             (Error::NoNodes, "a network has at least one node"),
-            (Error::NoLinks, "with degree 0 no node has a neighbour"),
+            (Error::NoLinks, "no node would have a neighbour to pass messages on to"),
             (
                 Error::OnlyPairs { nodes: 8 },
-                "degree 1 only links nodes in pairs, which leaves 8 nodes apart",
+                "nodes would be linked in pairs, which stay apart from one another",
             ),
             (
                 Error::DegreeTooHigh { degree: 9, nodes: 8 },
-                "a node has at most 7 others to link to, not 9",
-            ),
-            (Error::OddEnds { degree: 3, nodes: 5 }, "each link has two ends, but 5 × 3 is odd"),
-            (
-                Error::TooFewForPowerlaw { nodes: 3 },
-                "a powerlaw topology has at least 4 nodes, not 3",
+                "a node has at most 7 others to link to",
             ),
             (
-                Error::TooManyLinks { links: 30_000_000 },
-                "it would have 30000000 links, and 20000000 is the most",
+                Error::OddEnds { degree: 3, nodes: 5 },
+                "each link has two ends, and 5 × 3 ends is an odd number",
             ),
+            (Error::TooFewForPowerlaw { nodes: 3 }, "it begins with 4 nodes"),
+            (Error::TooManyLinks { links: 30_000_000 }, "no more than 20000000 are allowed"),
         ];
         for (error, reason) in reasons {
             assert_eq!(error.to_string(), reason);
