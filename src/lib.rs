@@ -3,15 +3,12 @@
 //! This crate is the program `gossip`. The protocol in it is a package of its own for programs of
 //! yours, `gossip-network-protocol`, with a handful of dependencies; it is [`protocol`] here.
 //!
-//! ```text
-//!   cli ──► network ──► control ──► protocol ──► codec
-//!                          ▲           ▲ ▲
-//!                       runtime ───────┘ └─── sim ──► topology, metrics
-//! ```
+//! `docs/architecture.md` has the map: which module may use which, the threads, and the way of a
+//! datagram with the function at each step. `tests/tidy.rs` holds the sources to it.
 //!
 //! | Module | What it is | What it never does |
 //! |---|---|---|
-//! | [`protocol`] | one node as a value: datagrams, commands and time in; datagrams and events out | sockets, clocks, threads, hidden dice |
+//! | [`protocol`] | one node as a value: datagrams, commands and time in; datagrams and events out | sockets, clocks, threads, hidden randomness |
 //! | [`codec`] | the one place that knows bincode | know types of ours |
 //! | [`topology`] | graphs, and what can be said of them | write files |
 //! | [`sim`], [`metrics`] | thousands of nodes on a virtual clock, and what the literature measures | take real time |
@@ -19,40 +16,11 @@
 //! | [`picture`] | drawings of networks and of how messages spread, and the page that replays that | write files |
 //! | [`runtime`] | the socket loop that owns the only node of a process | decide anything of the protocol |
 //! | [`control`] | questions to a running node, over TCP on loopback | print |
-//! | [`network`] | processes and the state directory | know the protocol |
+//! | [`network`] | processes and the state directory | drive a node |
 //! | [`cli`] | the command line: parse, call, print | open sockets |
 //!
-//! Arrows point one way: no module knows those above it (`tests/tidy.rs` holds them to it;
-//! [`network`] and [`cli`] use [`topology`] too, and [`cli`] starts [`runtime`]). To follow one
-//! datagram from socket to socket, begin at [`runtime::Runtime::run`], go on at
-//! [`protocol::Node::receive`] and [`protocol::Node::receive_alone`], and end at
-//! [`protocol::Node::flush`].
-//!
-//! Two nodes, with nothing but memory between them:
-//!
-//! ```
-//! use gossip::protocol::{Config, Event, Key, Node, NodeId, Now, Outputs, PeerAddr};
-//! use std::net::SocketAddr;
-//!
-//! let addr = |node: u16| SocketAddr::from(([127, 0, 0, 1], 7000 + node));
-//! let mut config = Config::new(NodeId(1), Key([7; 32]), 42);
-//! config.neighbours = vec![PeerAddr { node: NodeId(2), addr: addr(2) }];
-//! let now = Now::default();
-//! let mut alice = Node::new(config, now);
-//! let mut bob = Node::new(Config::new(NodeId(2), Key([7; 32]), 43), now);
-//!
-//! alice.send(now, "banana", 1)?;
-//! let (mut sent, mut heard) = (Outputs::default(), Outputs::default());
-//! alice.flush(now, &mut sent);
-//! for (to, bytes) in sent.datagrams() {
-//!     assert_eq!(to, addr(2));
-//!     bob.receive(now, addr(1), bytes);
-//! }
-//! bob.flush(now, &mut heard);
-//! let banana = |event: &Event| matches!(event, Event::Delivered { text, .. } if text == "banana");
-//! assert!(heard.events.iter().any(banana));
-//! # Ok::<(), gossip::protocol::Refused>(())
-//! ```
+//! To follow one datagram from socket to socket, begin at [`runtime::Runtime::run`]. To drive a node in
+//! a program of your own, read the manual of [`protocol`], which has an example.
 
 pub use gossip_protocol as protocol;
 pub use gossip_protocol::codec;
