@@ -54,9 +54,9 @@ pub(crate) struct Broadcast {
     recent: Recent,
     window: SendWindow,
     back_pressure: BackPressureState,
-    /// When anything is due but messages in flight.
+    /// When anything else than messages in flight is due.
     due: Due,
-    /// When to look after messages in flight: one that is acknowledged in time need not wake anybody.
+    /// When to look after messages in flight; a timer of its own, which stops when nothing is.
     ack_due: Due,
     /// Whether events of messages are told, which hold the payload.
     tells_messages: bool,
@@ -96,6 +96,7 @@ impl Broadcast {
                 }
             }
             LinkChange::Down(node) => self.links.down(node),
+            // The exchange goes first: `stop_asking` then passes the node over.
             LinkChange::Gone(node) => {
                 self.links.down(node);
                 self.exchanges.remove(node);
@@ -106,6 +107,7 @@ impl Broadcast {
 
     /// Does what is due. `heartbeat` says that membership just did.
     pub(crate) fn tick(&mut self, fx: &mut Effects, heartbeat: bool) {
+        // Both timers are taken out before anything runs: the steps below set them anew.
         let is_due = self.due.take_if_over(fx.now);
         if self.ack_due.take_if_over(fx.now) || is_due || heartbeat {
             self.ask_about_in_flight(fx);
@@ -138,6 +140,7 @@ impl Broadcast {
         // A hostile member may offer more ids than there are numbers.
         let offered = |range: u64, more: u64| range.saturating_add(more).saturating_add(1);
         let all = self.exchanges.iter();
+        // Peers mostly offer the same messages, so the longest offer counts, not their sum.
         let offers =
             all.map(|peer| peer.offers.ids().iter().fold(0, |sum, r| offered(sum, r.more)));
         offers.max().unwrap_or(0).saturating_add(self.repair.wanted() as u64)

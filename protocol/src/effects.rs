@@ -64,6 +64,7 @@ impl Effects {
         out: &mut Outputs,
     ) {
         out.events.append(&mut self.events);
+        // Most flushes find nothing to send.
         if !self.outbox.is_empty() {
             self.outbox.pack(&self.config, addr_of, out, &mut self.counters);
         }

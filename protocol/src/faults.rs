@@ -93,6 +93,7 @@ pub fn decide(
         if happens(loss, rng) {
             return None;
         }
+        // Delays of several rules add up, and a datagram is doubled only once.
         let more = delay.saturating_add(timers::between(rng, Duration::ZERO, jitter));
         decided.delay = decided.delay.saturating_add(more);
         if happens(reorder, rng) {
@@ -139,7 +140,7 @@ impl Faults {
     /// [`Limits::delayed_datagrams_max`](crate::Limits::delayed_datagrams_max) datagrams.
     #[must_use]
     pub fn new(config: &Config) -> Self {
-        // Other numbers than those that the node itself draws.
+        // The node and the stage must not draw the same numbers from one seed.
         let rng = Xoshiro256PlusPlus::seed_from_u64(config.seed.rotate_left(32) ^ 1);
         Self {
             node: config.node,
@@ -181,6 +182,7 @@ impl Faults {
         if self.rules.is_empty() && self.held.is_empty() {
             return counts;
         }
+        // Datagrams whose delay is over go first, and are not treated again.
         let treated = std::mem::take(&mut out.datagrams);
         while let Some(first) = self.held.first_entry().filter(|first| first.key().0 <= now) {
             let (to, bytes) = first.remove();
@@ -210,6 +212,8 @@ impl Faults {
         counts.applied += u64::from(copies > 1 || !delay.is_zero() || changed.is_some());
         for _ in 0..copies {
             match &changed {
+                // A delayed datagram outlives the buffer of this flush, so it gets bytes of its
+                // own.
                 _ if !delay.is_zero() && self.held.len() >= self.held_max => counts.overflowed += 1,
                 _ if !delay.is_zero() => {
                     self.count += 1;

@@ -1,5 +1,5 @@
-//! What is spoken of: nodes, their incarnations, messages and the paths they took; `link` has the words
-//! that membership and broadcast exchange.
+//! Names: of nodes and their incarnations, of messages, and the paths that copies took. `link` has
+//! the words that membership and broadcast exchange.
 //!
 //! Plain values. How they become bytes is [`crate::datagram::wire`]'s business.
 
@@ -25,7 +25,7 @@ impl fmt::Display for NodeId {
     }
 }
 
-/// Which start of a node this is. Counted up by whoever starts it, never changed while it lives.
+/// Which start of a node this is. Counted up with each start, never changed while the node lives.
 pub type Incarnation = u32;
 
 /// One life of one node: what a message's sequence number counts within.
@@ -43,7 +43,7 @@ pub struct Origin {
 /// short list of ranges. Shown as `8.1`, or `8.1@2` for the second incarnation of node 8.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct MessageId {
-    /// Who wrote it.
+    /// The node that wrote it, and its incarnation.
     pub origin: Origin,
     /// Its index among the messages of this origin, from 1.
     pub sequence: u64,

@@ -1,4 +1,4 @@
-//! Membership: who is linked to whom, and who is alive.
+//! Membership: which nodes are linked, and which are alive.
 //!
 //! It knows peers and their addresses, and no message. What it decides reaches broadcast as a list
 //! of [`LinkChange`]s, which [`Node`](crate::Node) hands over: a link is up, down, or gone.
@@ -6,7 +6,7 @@
 //! | File | What it decides |
 //! |---|---|
 //! | `peers` | the table of peers, and how each stands |
-//! | `liveness` | who is suspected, probed, declared dead |
+//! | `liveness` | which peers are suspected, probed, declared dead |
 //! | `overlay` | heartbeats; links made, given up, closed over the dead |
 //! | `sample` | random other nodes, by Cyclon's shuffle |
 //! | `partition` | whether the overlay has fallen into components |
@@ -34,7 +34,7 @@ mod peer_list;
 pub(crate) mod peers;
 mod sample;
 
-/// The half of a node that decides who is linked to whom.
+/// The half of a node that decides about its links.
 #[derive(Debug)]
 pub(crate) struct Membership {
     pub(crate) peers: Peers,
@@ -56,6 +56,7 @@ impl Membership {
     /// The neighbours and the sample that a node begins with.
     pub(crate) fn new(config: &Config, fx: &mut Effects) -> Self {
         let timing = &config.timing;
+        // Nodes that start together do not shuffle together.
         let shuffle_in =
             timers::between(&mut fx.rng, std::time::Duration::ZERO, timing.shuffle_interval);
         let mut membership = Self {
@@ -84,6 +85,8 @@ impl Membership {
         if !self.due.take_if_over(fx.now) {
             return false;
         }
+        // Each step sets its own next deadline. Liveness comes first: what follows acts on living
+        // peers.
         self.check_liveness(fx);
         self.beat(fx);
         self.pass_component_on(fx, None);
@@ -140,8 +143,7 @@ impl Membership {
         all.len() as u64 - u64::from(all.contains(&me))
     }
 
-    /// The neighbours as people see them, past ones included; what is in flight to each, broadcast
-    /// knows.
+    /// The neighbours as people see them, past ones included. Broadcast fills in what is in flight.
     pub(crate) fn neighbours(&self) -> Vec<PeerInfo> {
         let info = |peer: &Peer| {
             Some(PeerInfo {
@@ -167,6 +169,7 @@ impl Membership {
     fn tell_link(&mut self, node: NodeId) {
         let Some(peer) = self.peers.get(node) else { return };
         let state = match peer.standing {
+            // A stand-in may be dead itself, so it gets copies only once it answers.
             Standing::Joining { .. } if peer.original => Some(LinkState::Joining),
             Standing::Alive => Some(LinkState::Alive),
             Standing::Suspected { .. } => Some(LinkState::Suspected),
@@ -174,6 +177,8 @@ impl Membership {
         };
         self.changes.push(match (state, peer.standing) {
             (Some(state), _) => LinkChange::Up(Link { id: peer.link, node, state }),
+            // A dead or removed peer is asked for nothing; one that only gave up its link may
+            // still be.
             (None, Standing::Dead { .. } | Standing::Removed) => LinkChange::Gone(node),
             (None, _) => LinkChange::Down(node),
         });

@@ -27,7 +27,7 @@ pub struct Node {
     pub(crate) fx: Effects,
     pub(crate) membership: Membership,
     pub(crate) broadcast: Broadcast,
-    /// The limits that were told to be hit.
+    /// The limits that an event was told of.
     limits_told: BTreeSet<&'static str>,
 }
 
@@ -69,6 +69,8 @@ impl Node {
 
     fn take_in(&mut self, now: Now, from: SocketAddr, bytes: &[u8], at_once: Option<AtOnce<'_>>) {
         self.fx.set_time(now);
+        // First of all: a node that was stopped must not take its own absence for the silence of
+        // others.
         self.membership.doubt_itself(&self.fx);
         self.fx.counters.datagrams_received += 1;
         self.fx.counters.bytes_received += bytes.len() as u64;
@@ -84,12 +86,15 @@ impl Node {
             self.fx.counters.dropped_own += 1;
             return;
         }
+        // The tag was right, so any frame shows that this incarnation of the sender lives.
         let sender = PeerAddr { node: datagram.sender, addr: from };
         if !self.membership.hear(&mut self.fx, sender, datagram.incarnation) {
             self.fx.counters.dropped_stale += 1;
             return;
         }
+        // Before the frames: a sender that came back or started anew has another link now.
         self.tell_broadcast();
+        // A single rumor is the usual datagram, and the only one whose copies may go out at once.
         if let [Frame::Rumor(rumor)] = datagram.frames.as_slice() {
             self.on_rumor(sender.node, rumor, at_once);
         } else {
@@ -98,6 +103,7 @@ impl Node {
                 self.tell_broadcast();
             }
         }
+        // Once for each datagram, however many heartbeats it holds.
         self.send_summaries();
     }
 
@@ -174,11 +180,13 @@ impl Node {
     pub fn tick(&mut self, now: Now) {
         self.fx.set_time(now);
         self.membership.doubt_itself(&self.fx);
+        // Membership first, so that broadcast acts on the links as they are now.
         let heartbeat = self.membership.tick(&mut self.fx);
         self.tell_broadcast();
         self.send_summaries();
         self.broadcast.tick(&mut self.fx, heartbeat);
         self.tell_broadcast();
+        // Seldom enough to look through all counters, and often enough to be told of them.
         if heartbeat {
             self.tell_limits();
         }
@@ -207,6 +215,7 @@ impl Node {
     /// [`Counters::limit_in_flight_held_up`](crate::Counters::limit_in_flight_held_up).
     pub fn send(&mut self, now: Now, payload: &[u8], relays: u8) -> Result<MessageId, Refused> {
         self.fx.set_time(now);
+        // A message that is never accepted is refused as such, not because the window is closed.
         self.check(payload, relays)?;
         if self.broadcast.send_window(&self.fx) == 0 {
             self.count_held_up();

@@ -55,7 +55,7 @@ pub enum Which {
 pub struct MessageQuery {
     /// Which of them.
     pub which: Which,
-    /// Only the last so many of them, by arrival.
+    /// Only this many of them, the last to arrive.
     pub last: Option<u64>,
     /// [`MessagePage::next`] of the page before; `None` for the first page.
     pub after: Option<u64>,
@@ -312,7 +312,7 @@ counters! {
     limit_neighbours_refused,
     /// Requests cut short by [`Limits::repair_replies_max`].
     limit_repair_replies_cut,
-    /// Control frames that found no room among what is sent at once.
+    /// Control frames dropped because too many bytes of them were to be sent at once.
     limit_control_dropped,
     /// Peers forgotten by [`Limits::contacts_max`].
     limit_contacts_dropped,

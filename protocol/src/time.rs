@@ -1,8 +1,8 @@
 //! Time as the protocol sees it: two readings that never mix.
 //!
 //! [`Monotonic`] never steps and drives every timer. [`Wall`] is what people read; it may step,
-//! so nothing is ever scheduled by it. Neither can be read here: whoever drives a node hands it
-//! a [`Now`] with each input. In processes that is `runtime::clock`, in the simulator the queue.
+//! so nothing is ever scheduled by it. Neither can be read here: the driver of a node hands
+//! it a [`Now`] with each input. In processes that is `runtime::clock`, in the simulator the queue.
 
 use std::ops::{Add, Sub};
 use std::time::Duration;

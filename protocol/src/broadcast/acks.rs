@@ -19,8 +19,8 @@ use crate::ids::{MessageId, NodeId};
 use crate::time::Monotonic;
 use crate::time::timers::{Due, back_off};
 
-/// When a neighbour is asked about messages again, then about all that are due within this time:
-/// a few questions about many messages instead of one each.
+/// A repeated question covers all messages that are due within this time: few frames about many
+/// messages each, instead of one for each message.
 const ASK_AHEAD: Duration = Duration::from_millis(20);
 
 impl Broadcast {
@@ -35,6 +35,7 @@ impl Broadcast {
         let bytes = record.in_flight_bytes();
         for copies in record.copies.iter().filter(|copies| went_out(copies)) {
             let Some(link) = self.links.get_mut(copies.link) else { continue };
+            // A grain later, so that messages sent in a row are asked about together.
             self.ack_due.at(link.in_flight.expect(fx.now, slot, bytes, &fx.config.timing) + GRAIN);
         }
     }
@@ -47,6 +48,7 @@ impl Broadcast {
         if let Some(sample) = after {
             record.in_flight.measure(sample);
         }
+        // With nothing in flight on any link no timer needs to run.
         let none_here = record.in_flight.messages == 0;
         if none_here && self.links.iter().all(|record| record.in_flight.messages == 0) {
             self.ack_due = Due::never();
@@ -57,11 +59,14 @@ impl Broadcast {
     pub(super) fn forget_evicted(&mut self, fx: &mut Effects, record: &Record) {
         let mut too_early = false;
         for copies in record.copies.iter().filter(|copies| copies.is_in_flight()) {
+            // An evicted message can be neither asked about nor sent again, so nothing waits for
+            // it.
             if let Some(link) = self.links.get_mut(copies.link) {
                 link.in_flight.acknowledged(record.in_flight_bytes());
                 too_early |= link.is_awaited();
             }
         }
+        // A neighbour may lack it for good now: more was taken in than it could follow.
         if too_early {
             fx.counters.limit_in_flight_evicted += 1;
             self.hold_back_for_a_moment(fx.now);
@@ -79,6 +84,7 @@ impl Broadcast {
                 fx.send(node, &Frame::Have(set::to_ranges(ids)));
             }
         }
+        // The same tick sees how far the slowest neighbour lags behind.
         self.hold_back(fx);
     }
 
@@ -88,13 +94,16 @@ impl Broadcast {
         let answer_time = exchanges.get(node).map_or(Duration::ZERO, |peer| peer.answer_time);
         let Some(record) = links.to_mut(node) else { return Vec::new() };
         let (link, sent) = (record.link.id, &mut record.in_flight);
+        // Queues are not searched when a message is acknowledged or evicted: its entry is found
+        // stale here.
         let in_flight = |record: Option<&Record>| {
             let record = record?;
             record.copies.get(link).is_some_and(LinkCopies::is_in_flight).then_some(record.id)
         };
         let (mut ids, mut retries, mut again_until) = (Vec::new(), Vec::new(), now);
         while ids.len() < IDS_PER_FRAME_MAX {
-            // Messages asked about before come first: they have waited for longest.
+            // First repeated questions: their messages have waited for longest. Then first
+            // questions, in the order in which the messages were sent.
             let again = sent.retries.first_key_value().filter(|((at, _), _)| *at <= again_until);
             let (overdue, attempts) = if let Some((&(at, id), &attempts)) = again {
                 sent.retries.remove(&(at, id));
@@ -107,15 +116,19 @@ impl Broadcast {
             };
             if let Some(id) = overdue {
                 ids.push(id);
+                // A question goes out in any case, so repeated ones that are due soon join it.
                 again_until = now + ASK_AHEAD;
+                // Longer than the neighbour takes to send what it is asked for.
                 let first = timing.ack_retry_min.max(answer_time * 3 / 2);
                 let wait = back_off(first, attempts).min(timing.ack_retry_max);
                 retries.push(((now + wait, id), attempts.saturating_add(1)));
             }
         }
-        // Not within the loop: what was just asked about may be due again within that time.
+        // Not within the loop: a short wait may end within `ASK_AHEAD`, and the loop would ask
+        // twice.
         sent.retries.extend(retries);
-        // What was acknowledged meanwhile need not wake anybody.
+        // Messages acknowledged meanwhile leave the front of the queue: they need not wake the
+        // node.
         while sent.pending.front().is_some_and(|(_, slot)| in_flight(store.at(*slot)).is_none()) {
             sent.pending.pop_front();
         }
@@ -129,8 +142,11 @@ impl Broadcast {
 
     /// A peer has these, and asks whether this node has them.
     pub(crate) fn on_have(&mut self, fx: &mut Effects, from: Sender, ranges: &[IdRange]) {
+        // The node that asks has these messages, so the question acknowledges them as well.
         self.on_got(from, ranges);
         let known = self.store.known();
+        // Known is enough: a message that is gone will not be taken in again, and needs no more
+        // questions.
         let got = ranges.iter().flat_map(|range| known.common_with(*range));
         let got: Vec<IdRange> = got.take(IDS_PER_FRAME_MAX).collect();
         self.take_offer(fx, from.node, ranges);
@@ -143,6 +159,7 @@ impl Broadcast {
     /// A peer has these: acknowledges all of them on the link to it.
     pub(crate) fn on_got(&mut self, from: Sender, ranges: &[IdRange]) {
         let held = self.store.held();
+        // Bounded by messages held: a forged range may name 2⁶⁴ − 1 ids.
         let ids: Vec<MessageId> =
             ranges.iter().flat_map(|range| held.known_in(*range)).take(IDS_PER_FRAME_MAX).collect();
         for id in ids {
@@ -153,6 +170,7 @@ impl Broadcast {
                 was_in_flight.then(|| record.in_flight_bytes())
             });
             if let Some(Some(bytes)) = acknowledged {
+                // No sample: an answer says nothing about how fast the flood comes back.
                 self.acknowledge(from.link, bytes, None);
             }
         }
@@ -161,11 +179,14 @@ impl Broadcast {
     /// A neighbour lacks what was sent to it. Where loss leaves nothing to measure the link by,
     /// waiting that long was in vain: assume less.
     pub(super) fn learn_from_loss(&mut self, timing: &Timing, from: Sender, ranges: &[IdRange]) {
+        // One id is enough: a request lowers the assumed time once, however many messages it
+        // names.
         let id =
             ranges.first().map(|range| MessageId { origin: range.origin, sequence: range.first });
         let copies = id.and_then(|id| self.store.get(id)?.copies.get(from.link));
         let was_sent = copies.is_some_and(|copies| copies.sent > 0);
         let Some(record) = self.links.get_mut(from.link).filter(|_| was_sent) else { return };
+        // A measured time beats a guess.
         if record.in_flight.smoothed.is_none() {
             let assumed = record.in_flight.assumed.unwrap_or(timing.ack_time_initial);
             record.in_flight.assumed = Some(assumed * 3 / 4);

@@ -1,10 +1,11 @@
 //! Back-pressure: a node whose neighbour lags far behind asks all nodes to hold back.
 //!
-//! The send window slows down a node that would overrun its own links. What piles up elsewhere, all
-//! nodes together sent. So word of it goes to all ([`BackPressure`]), and each node passes it on. It
-//! ends by itself after a moment unless it is said again, and what was accepted is relayed meanwhile
-//! as ever. The words are numbered: a node heeds and passes on only what is newer than all it heard,
-//! so that none goes round for ever, and several at once are one.
+//! The send window slows down a node that would overrun its own links. Messages that pile up
+//! elsewhere were sent by all nodes together. So the request goes to all of them
+//! ([`BackPressure`]), and each node passes it on. It ends by itself after a moment unless it is
+//! repeated; accepted messages are relayed all the while. Requests are numbered: a node heeds and
+//! passes on only one that is newer than all it heard of. So none goes round for ever, and several
+//! at once are one.
 
 use std::time::Duration;
 
@@ -16,8 +17,8 @@ use crate::ids::NodeId;
 use crate::ids::link::LinkState;
 use crate::time::Monotonic;
 
-/// For how long no window is open once a node could not keep up, and how long before the end of
-/// that time it is said again.
+/// How long all windows stay closed once a node could not keep up, and how long before the end of
+/// that time the request may be repeated.
 pub(super) const BACK_PRESSURE_FOR: Duration = Duration::from_millis(100);
 const RENEWED_BEFORE: Duration = Duration::from_millis(75);
 
@@ -26,7 +27,7 @@ const RENEWED_BEFORE: Duration = Duration::from_millis(75);
 pub(super) struct BackPressureState {
     /// No window is open before this time.
     until: Monotonic,
-    /// How many times this was said in the network, as far as is known here.
+    /// The number of the newest request in the network, as far as is known here.
     pub(super) wave: u64,
 }
 
@@ -40,6 +41,7 @@ impl BackPressureState {
 impl Broadcast {
     /// Asks all nodes to hold back if a neighbour lags behind, unless some node just did.
     pub(super) fn hold_back(&mut self, fx: &mut Effects) {
+        // A request in force is not repeated before its last stretch: it would only add frames.
         if self.back_pressure.holds(fx.now + RENEWED_BEFORE) {
             return;
         }
@@ -56,11 +58,12 @@ impl Broadcast {
         from: NodeId,
         theirs: BackPressure,
     ) {
+        // An equal number is the same request by another path: neither heeded nor answered.
         if theirs.wave > self.back_pressure.wave {
             self.pass_back_pressure_on(fx, theirs.wave, Some(from));
         } else if theirs.wave < self.back_pressure.wave {
-            // It counts from the start, or from before the network came together. What it has to
-            // say would not be heard; so it hears how far others have counted.
+            // The peer counts from its start, or from before two networks became one. Its requests
+            // would not be heeded, so it is told how far others have counted.
             self.send_back_pressure(fx, from);
         }
     }
@@ -79,8 +82,9 @@ impl Broadcast {
         fx.send(to, &Frame::BackPressure(BackPressure { wave: self.back_pressure.wave }));
     }
 
-    /// No window is open for a moment, and those that follow are smaller.
+    /// Closes the window for a moment, and makes the next one smaller.
     pub(super) fn hold_back_for_a_moment(&mut self, now: Monotonic) {
+        // One spell halves the window once, however many requests prolong it.
         if !self.back_pressure.holds(now) {
             self.window.halve();
         }
@@ -88,7 +92,7 @@ impl Broadcast {
         self.note_end_of_back_pressure(now);
     }
 
-    /// A sender may wait for it to end.
+    /// Sets a timer for the end: a sender may wait for it.
     pub(super) fn note_end_of_back_pressure(&mut self, now: Monotonic) {
         if self.back_pressure.holds(now) {
             self.due.at(self.back_pressure.until);

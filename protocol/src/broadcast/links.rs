@@ -37,9 +37,11 @@ impl Links {
         self.meet(link.id);
         let fresh = LinkRecord { link, in_flight: InFlight::default() };
         match self.list.binary_search_by_key(&link.node, |record| record.link.node) {
+            // The same link in another state keeps what is in flight on it.
             Ok(at) if self.list[at].link.id == link.id => {
                 Some(std::mem::replace(&mut self.list[at].link, link).state)
             }
+            // A new link to the same node owes nothing of the last one.
             Ok(at) => {
                 self.list[at] = fresh;
                 None
@@ -125,7 +127,7 @@ impl Links {
 pub(crate) struct InFlight {
     /// How long copies take to come back, smoothed.
     pub(crate) smoothed: Option<Duration>,
-    /// How long they are assumed to take until that was measured. Losses lower it.
+    /// How long they are assumed to take until that was measured. Each loss lowers it.
     pub(crate) assumed: Option<Duration>,
     /// Messages sent, in order, and when to ask about them. Acknowledged ones are skipped lazily.
     pub(crate) pending: VecDeque<(Monotonic, Slot)>,
@@ -138,7 +140,7 @@ pub(crate) struct InFlight {
 }
 
 impl InFlight {
-    /// Notes that a first copy of a message of so many bytes went out. Says when to ask about it.
+    /// Notes that a first copy of a message of `bytes` went out. Says when to ask about it.
     pub(crate) fn expect(
         &mut self,
         now: Monotonic,
@@ -147,10 +149,11 @@ impl InFlight {
         timing: &Timing,
     ) -> Monotonic {
         let ack_time = self.smoothed.or(self.assumed).unwrap_or(timing.ack_time_initial);
-        // Not `clamp`, which panics where the least is above the most.
+        // Four times the usual time stands in for TCP's variance, which is not measured here. Not
+        // `clamp`, which panics where the least is above the most.
         let wait = (ack_time * 4).min(timing.ack_timeout_max).max(timing.ack_timeout_min);
         let at = now + wait;
-        // Often it is one at a time.
+        // Mostly one message is in flight at a time, so room is taken for one.
         self.pending.reserve_exact(usize::from(self.pending.capacity() == 0));
         self.pending.push_back((at, slot));
         self.messages += 1;
@@ -158,7 +161,7 @@ impl InFlight {
         at
     }
 
-    /// One message of so many bytes is acknowledged, or gone.
+    /// One message of `bytes` is acknowledged, or gone.
     pub(crate) fn acknowledged(&mut self, bytes: u64) {
         self.messages = self.messages.saturating_sub(1);
         self.bytes = self.bytes.saturating_sub(bytes);

@@ -7,9 +7,9 @@
 //! nothing to gain (one side knows ids whose messages are gone everywhere), that difference is
 //! remembered as agreed, and stays agreed however many messages both sides gain together.
 //!
-//! Who sees any other difference lists its ranges, a page at a time ([`Frame::Ranges`]); the
-//! other side answers with what it holds beyond these ([`Frame::Offer`]), and takes up what it
-//! lacks itself. What is offered is then asked for message by message: see `repair`.
+//! A node that sees any other difference lists its ranges, a page at a time ([`Frame::Ranges`]).
+//! The other node answers with the ids it holds beyond these ([`Frame::Offer`]), and notes the ids
+//! it lacks itself. Messages on offer are then asked for one by one: see `repair`.
 
 use std::collections::VecDeque;
 
@@ -37,13 +37,14 @@ impl Broadcast {
     /// Notes that a message is on its way to the neighbours by the flood.
     pub(super) fn note_recent(&mut self, fx: &Effects, id: MessageId) {
         self.forget_recent(fx);
-        // Often it is one at a time.
+        // Mostly one message is under way at a time, so room is taken for one.
         self.recent.reserve_exact(usize::from(self.recent.capacity() == 0));
         self.recent.push_back((fx.now, id));
     }
 
     fn forget_recent(&mut self, fx: &Effects) {
         let start = fx.now - fx.config.timing.recent_window;
+        // By age, and by number where messages come so fast that age alone bounds nothing.
         while self.recent.front().is_some_and(|(at, _)| *at < start)
             || self.recent.len() > RECENT_IDS_MAX / 2
         {
@@ -63,7 +64,10 @@ impl Broadcast {
     fn summary(&mut self, fx: &Effects) -> Summary {
         self.forget_recent(fx);
         let mut recent = set::to_ranges(self.recent.iter().map(|(_, id)| *id).collect());
+        // Ids that do not fit stay in the account. At worst they look like a difference there,
+        // which costs a listing.
         recent.truncate(RANGES_PER_FRAME_MAX);
+        // Each id is told once: those listed leave the account.
         let listed = recent.iter().flat_map(|range| self.store.known().known_in(*range));
         let account = listed.fold(self.store.account(), |rest, id| rest.minus(Account::of(id)));
         Summary { account, recent }
@@ -73,11 +77,16 @@ impl Broadcast {
     /// as a summary tells; nothing where both agree.
     fn difference(&self, fx: &Effects, theirs: &Summary) -> Account {
         let known = self.store.known();
+        // First, leave out of this side what the peer left out of its own.
         let listed = theirs.recent.iter().flat_map(|range| known.known_in(*range));
         let mut mine = listed
             .take(RECENT_IDS_MAX)
             .fold(self.store.account(), |rest, id| rest.minus(Account::of(id)));
+        // Second, leave out what came in just now and may still be on its way to the peer. Half
+        // the window is enough: an id that already left the peer's list for its account got there
+        // a whole window ago, and hardly took half of that to come here.
         let start = fx.now - fx.config.timing.recent_window / 2;
+        // Newest first: the walk ends at the first id that is too old.
         for (_, id) in self.recent.iter().rev().take_while(|(at, _)| *at >= start) {
             if !lists(&theirs.recent, *id) {
                 mine = mine.minus(Account::of(*id));
@@ -91,6 +100,7 @@ impl Broadcast {
         let difference = self.difference(fx, summary);
         let from = from.node;
         let agreed = self.exchanges.get(from).map_or(Account::default(), |peer| peer.agreed);
+        // Both sets are equal again, so an earlier agreement to differ is void.
         if difference == Account::default() && agreed != difference {
             self.exchanges.with(from).agreed = difference;
         }
@@ -98,13 +108,15 @@ impl Broadcast {
             return;
         }
         fx.counters.summaries_differing += 1;
-        // What was offered already comes first: the difference is known.
+        // Messages on offer are fetched before anything is listed: they may be all the difference.
         let peer = self.exchanges.with(from);
         let fetching = !peer.offers.is_empty() || peer.asked > 0;
+        // One listing at a time, unless the last one may be taken for lost.
         let listing = peer.listing_until.is_some_and(|until| until > fx.now);
         if fetching {
             self.pump(fx, from);
         } else if !listing {
+            // A comparison starts anew at its first page.
             peer.found = false;
             self.list_ranges(fx, from, START);
         }
@@ -124,14 +136,18 @@ impl Broadcast {
     fn page_of_ranges(&self, first: MessageId) -> (Page, Vec<IdRange>, Vec<IdRange>) {
         let (mut held, mut gone) = (Vec::new(), Vec::new());
         for range in self.store.known().between(first, None) {
+            // A range known falls into parts held and parts gone. They are merged in the order of
+            // their numbers, so that a page may end between any two of them.
             let mut parts: Vec<(u64, bool, IdRange)> = Vec::new();
             let all = self.store.held();
+            // One more than fits shows where the next page begins.
             let one_more = RANGES_PER_FRAME_MAX + 1;
             parts.extend(all.common_with(range).take(one_more).map(|r| (r.first, true, r)));
             parts.extend(all.missing_in(range).take(one_more).map(|r| (r.first, false, r)));
             parts.sort_unstable_by_key(|(first, ..)| *first);
             for (sequence, is_held, part) in parts {
                 if held.len() + gone.len() >= RANGES_PER_FRAME_MAX {
+                    // The page is full, and ends just before the first part that is left out.
                     let end = Some(MessageId { origin: range.origin, sequence });
                     return (Page { first, end }, held, gone);
                 }
@@ -143,20 +159,27 @@ impl Broadcast {
 
     /// A peer lists what it knows.
     pub(crate) fn on_ranges(&mut self, fx: &mut Effects, from: Sender, theirs: &Ranges) {
+        // First, note what the peer holds and this node lacks.
         let wanting = self.take_offer(fx, from.node, &theirs.held);
         let mut listed = IdSet::default();
+        // An id whose message is gone counts as listed: the peer would not take it in again.
         for range in theirs.held.iter().chain(&theirs.gone) {
             if let Some(last) = range.last() {
                 listed.insert_range(range.origin, range.first, last);
             }
         }
+        // Second, find what this node holds within the page and the peer did not list. Ids that do
+        // not fit the answer come up with a later listing.
         let held = self.store.held().between(theirs.page.first, theirs.page.end);
         let held: Vec<IdRange> = held
             .flat_map(|range| listed.ids().missing_in(range))
             .take(RANGES_PER_FRAME_MAX)
             .collect();
+        // Only a listing in one page shows all that the peer knows. Where it takes several, the
+        // peer alone sees whether any of them found something: see `on_offer`.
         let whole = theirs.page.first == START && theirs.page.end.is_none();
         if wanting || !held.is_empty() {
+            // Heartbeats come sooner, so that the next summary checks the result soon.
             self.out_of_step = true;
         } else if whole {
             self.agree(fx, from.node, &theirs.summary);
@@ -179,6 +202,9 @@ impl Broadcast {
         if let Some(peer) = listing {
             peer.listing_until = None;
             peer.found |= found;
+            // More pages follow; or this was the last, and none of them found anything; or
+            // something was found, and the next summary compares again. An answer has to lead
+            // on: a page that ends where it began would be listed again and again.
             match offer.page.end {
                 Some(next) if next > offer.page.first => self.list_ranges(fx, from, next),
                 _ if !peer.found => self.agree(fx, from, &offer.summary),
@@ -198,6 +224,7 @@ impl Broadcast {
 /// Whether sorted ranges cover this id. Where a forger did not sort them, the comparison differs,
 /// and a listing follows: no harm.
 fn lists(ranges: &[IdRange], id: MessageId) -> bool {
+    // The last range that begins at the id or before it.
     let at =
         ranges.partition_point(|range| (range.origin, range.first) <= (id.origin, id.sequence));
     at.checked_sub(1).is_some_and(|at| {

@@ -28,8 +28,10 @@ impl Broadcast {
         let id = self.next_id(fx);
         let (sent_at, repaired, hops) = (fx.wall, false, 0);
         let rumor = Rumor { id, sent_at, relays, repaired, hops, path: &[], payload };
+        // Copies go into the outbox first; the record then notes the links that they took.
         let flooded = self.flood(fx, &rumor, None, Arrived::Pushed);
         fx.counters.accepted += 1;
+        // Own messages alone use up the window: see `send_window`.
         self.window.note(store::in_flight_bytes(payload.len()));
         if self.tells_messages {
             fx.events.push(Event::Accepted { id, payload: payload.into() });
@@ -76,13 +78,14 @@ impl Broadcast {
                 self.evict(fx);
                 return;
             }
-            // It neither returns nor goes on.
+            // An evicted or refused message neither returns nor is passed on.
             Found::Gone => {
                 fx.counters.rumors_duplicate += 1;
                 return;
             }
             Found::Unknown => {}
         }
+        // A new message, whether it was asked for or not.
         let (arrived, asked) = self.arrived(fx, rumor.id);
         if self.may_keep(fx, rumor) {
             let flooded = self.flood(fx, rumor, Some(from.link), arrived);
@@ -91,6 +94,8 @@ impl Broadcast {
             }
             self.deliver(fx, from.node, rumor, flooded, arrived);
         }
+        // Last: the message has to be known before more is asked for, or it might be asked for
+        // again.
         if let Some(asked) = asked {
             self.pump(fx, asked);
         }
@@ -100,6 +105,8 @@ impl Broadcast {
     fn may_keep(&mut self, fx: &mut Effects, rumor: &Rumor<'_>) -> bool {
         let limits = &fx.config.limits;
         let known = self.store.known();
+        // Ids stay known for good, so a member that leaves gaps on purpose must not grow their
+        // list for ever.
         if known.ranges() >= limits.id_ranges_max && known.needs_range_for(rumor.id) {
             fx.counters.limit_ranges_refused += 1;
             return false;
@@ -113,7 +120,7 @@ impl Broadcast {
         true
     }
 
-    /// Records the first copy of a message, delivers it, and makes room for it.
+    /// Records the first copy of a message, delivers it, and evicts others for it.
     fn deliver(
         &mut self,
         fx: &mut Effects,
@@ -133,6 +140,7 @@ impl Broadcast {
                 latency_us: u64::try_from(latency).unwrap_or(u64::MAX),
             });
         }
+        // A message that is not passed on is not on its way to the neighbours.
         if arrived != Arrived::CatchingUp {
             self.note_recent(fx, rumor.id);
         }
@@ -172,6 +180,7 @@ impl Broadcast {
         let catching_up = arrived == Arrived::CatchingUp;
         let links = self.links.ids().filter(|_| !catching_up);
         let mut copies = Copies::default();
+        // One allocation at most, however many links there are.
         copies.reserve(self.links.len());
         let mut copier = Copier::new(rumor, &self.links);
         let send = |link, is_first| copier.send(fx, link, is_first);
@@ -198,6 +207,7 @@ impl Broadcast {
                 // Seldom: a node that has just caught up passed nothing on before.
                 first.extend(is_first.then_some(link));
             };
+            // The limit of the first copy holds: a later copy may claim another.
             let counts = flood::receive(&mut record.copies, from, record.relays, older, send);
             record.copies_sent += copier.sent;
             record.bytes_sent += copier.bytes;
@@ -215,7 +225,7 @@ impl Broadcast {
         }
     }
 
-    /// Makes room for what came in.
+    /// Evicts the oldest messages until all limits hold.
     fn evict(&mut self, fx: &mut Effects) {
         while let Some((by, record)) = self.store.evict(&fx.config.limits) {
             self.forget_evicted(fx, &record);
@@ -227,7 +237,7 @@ impl Broadcast {
     }
 }
 
-/// Whether a message may be sent, room aside.
+/// Whether a message may be sent, the send window aside.
 pub(crate) fn check(fx: &mut Effects, payload: &[u8], relays: u8) -> Result<(), Refused> {
     let bytes_max = fx.config.limits.text_bytes_max;
     if payload.is_empty() {
@@ -260,6 +270,7 @@ impl<'a> Copier<'a> {
 
     /// Sends one copy over a link: the first to a neighbour not known to have the message, or not.
     fn send(&mut self, fx: &mut Effects, link: LinkId, is_first: bool) {
+        // Encoded with the first copy: a duplicate mostly goes nowhere.
         let frame = *self.frame.get_or_insert_with(|| fx.encode_onward(self.rumor));
         let bytes = frame.len() as u64;
         self.sent += 1;

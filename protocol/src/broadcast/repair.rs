@@ -1,8 +1,8 @@
 //! Repair: asking for messages that are missing, and sending those that others ask for.
 //!
-//! A node that lacks a message asks one peer at a time for it, and gets it as a rumor that is marked
-//! as repaired. What is missing it learns from questions about messages in flight (see `acks`) and
-//! from the comparison of summaries (see `reconcile`).
+//! A node that lacks a message asks one peer at a time for it, and gets it as a rumor that is
+//! marked as repaired. What is missing it learns from questions about messages in flight (see
+//! `acks`) and from the comparison of summaries (see `reconcile`).
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
@@ -21,7 +21,7 @@ use crate::time::timers::back_off;
 
 /// The most ids asked about, or looked at for one frame, in one go.
 pub(super) const IDS_PER_FRAME_MAX: usize = 1_024;
-/// A message is asked for so many times before the next summary has to bring it up again.
+/// How many times a message is asked for before the next summary has to bring it up again.
 const WANT_ATTEMPTS_MAX: u8 = 10;
 /// Timers of single messages are kept this coarse, so that a busy node ticks seldom.
 pub(super) const GRAIN: Duration = Duration::from_millis(5);
@@ -92,6 +92,7 @@ impl Broadcast {
         let known = self.store.known();
         let mut any = false;
         let missing = ranges.iter().flat_map(|range| known.missing_in(*range));
+        // Counted in ranges, not ids: a single forged range may name 2⁶⁴ − 1 ids.
         for part in missing.take(ranges_max) {
             any = true;
             let offers = &mut self.exchanges.with(from).offers;
@@ -114,6 +115,7 @@ impl Broadcast {
         if peer.offers.is_empty() || peer.asked > wanted_max / 2 {
             return;
         }
+        // Twice what the peer took of late: a busy peer is not asked twice for the same message.
         let wait = want_timeout.max(peer.answer_time * 2);
         let (at, until) = (fx.now, fx.now + wait);
         let mut ask = Vec::new();
@@ -121,12 +123,14 @@ impl Broadcast {
         let all_max = wanted_max * fx.config.limits.neighbours_max;
         while peer.asked < wanted_max && repair.wanted.len() < all_max {
             let Some(id) = peer.offers.pop_first() else { break };
+            // The flood may have brought it since it was offered.
             if store.knows(id) {
                 continue;
             }
             if let Some(wanted) = repair.wanted.get_mut(&id) {
-                // One at a time. That the one asked offers it again tells that the request or
-                // its answer got lost, unless it crossed the offer.
+                // A message is asked of one peer at a time. If that peer offers it again, the
+                // request or its answer was lost, unless request and offer crossed on the way:
+                // so a request younger than a third of its time-out still stands.
                 if wanted.asked == from && at.since(wanted.at) * 3 >= want_timeout {
                     (wanted.at, wanted.until) = (at, until);
                     ask.push(id);
@@ -135,12 +139,15 @@ impl Broadcast {
                 }
                 continue;
             }
+            // Nobody was asked for it yet.
             let others = SmallVec::new();
             let wanted = Wanted { asked: from, since: at, at, until, attempts: 0, others };
             repair.wanted.insert(id, wanted);
             peer.asked += 1;
             ask.push(id);
         }
+        // It holds until nothing is missing, so that the tail of what a newcomer fetches is not
+        // flooded on either.
         repair.catching_up |= repair.wanted.len() >= CATCHING_UP_FROM;
         due.at(until);
         want(fx, from, ask);
@@ -152,12 +159,14 @@ impl Broadcast {
         let Some(wanted) = self.repair.wanted.remove(&id) else { return (Arrived::Pushed, None) };
         fx.counters.repairs_received += 1;
         if let Some(peer) = self.exchanges.get_mut(wanted.asked) {
+            // Saturating: the peer may have gone and come back since, with nothing asked of it.
             peer.asked = peer.asked.saturating_sub(1);
-            // Counted from the first request: what was lost makes it longer, so the best of
-            // late is what counts.
+            // The time runs from the first request, so a lost request or answer makes it longer.
+            // Hence a shorter time counts at once, and a longer one by an eighth.
             let (sample, time) = (fx.now.since(wanted.since), peer.answer_time);
             peer.answer_time = if sample < time { sample } else { time + (sample - time) / 8 };
         }
+        // The message that ends catching up still belongs to it.
         let catching_up = self.repair.catching_up;
         self.repair.catching_up &= !self.repair.wanted.is_empty();
         (if catching_up { Arrived::CatchingUp } else { Arrived::Asked }, Some(wanted.asked))
@@ -171,7 +180,10 @@ impl Broadcast {
         for (id, wanted) in &mut repair.wanted {
             if wanted.until <= fx.now {
                 wanted.attempts += 1;
+                // In turns: the peer asked last goes to the end of the queue.
                 let next = next_to_ask(wanted, exchanges, fx.config.limits.wanted_per_peer_max);
+                // Given up if this was the last attempt, or if no peer that has it may be asked
+                // now.
                 let Some(next) = next.filter(|_| wanted.attempts <= WANT_ATTEMPTS_MAX) else {
                     given_up.push(*id);
                     continue;
@@ -179,20 +191,25 @@ impl Broadcast {
                 wanted.asked = wanted.others.remove(next);
                 let peer = exchanges.with(wanted.asked);
                 peer.asked += 1;
+                // Each peer is given the time that it needs; several attempts make it longer.
                 let wait = fx.config.timing.want_timeout.max(peer.answer_time * 2);
                 wanted.at = fx.now;
                 wanted.until = fx.now + back_off(wait, wanted.attempts);
                 ask.entry(wanted.asked).or_default().push(*id);
             }
+            // Requests whose time is over within one grain share a tick.
             due.at(wanted.until.max(fx.now + GRAIN));
         }
+        // Messages given up must not keep the node catching up for ever.
         repair.catching_up &= repair.wanted.len() > given_up.len();
         for id in given_up {
             let Some(wanted) = repair.wanted.remove(&id) else { continue };
+            // All peers were asked often enough: only a later summary brings it up again.
             if wanted.attempts > WANT_ATTEMPTS_MAX {
                 continue;
             }
-            // It is still on offer, and asked for once fewer messages are.
+            // Its peers have enough to send. It goes back on offer, and is asked for once they have
+            // sent some of that.
             for node in wanted.others {
                 exchanges.with(node).offers.insert(id);
             }
@@ -204,6 +221,7 @@ impl Broadcast {
 
     /// A peer is gone: what it was asked for is asked of others at the next tick.
     pub(super) fn stop_asking(&mut self, now: Monotonic, node: NodeId) {
+        // The next tick finds that the node asked has no exchange any more, and passes it over.
         for wanted in self.repair.wanted.values_mut().filter(|wanted| wanted.asked == node) {
             wanted.until = now;
         }
@@ -215,12 +233,14 @@ impl Broadcast {
     /// A peer asks for these.
     pub(crate) fn on_want(&mut self, fx: &mut Effects, from: Sender, ranges: &[IdRange]) {
         self.learn_from_loss(&fx.config.timing, from, ranges);
+        // Evicted messages cannot be sent, so only ids held count.
         let ids = ranges.iter().flat_map(|range| self.store.held().known_in(*range));
         for id in ids.take(IDS_PER_FRAME_MAX) {
             if self.repair.replies.len() >= fx.config.limits.repair_replies_max {
                 fx.counters.limit_repair_replies_cut += 1;
                 break;
             }
+            // A request that is repeated while its answer waits changes nothing.
             if self.repair.queued.insert((from.node, id)) {
                 self.repair.replies.push_back((from.node, id));
             }
@@ -233,6 +253,7 @@ impl Broadcast {
         if self.repair.replies.is_empty() {
             return;
         }
+        // The bytes of this interval are spent.
         if self.repair.replies_from > fx.now {
             self.due.at(self.repair.replies_from);
             return;
@@ -240,6 +261,7 @@ impl Broadcast {
         let mut bytes = 0;
         while let Some((to, id)) = self.repair.replies.pop_front() {
             self.repair.queued.remove(&(to, id));
+            // Counted afterwards, so that a message larger than the budget is sent, too.
             bytes += self.reply(fx, to, id);
             if bytes >= fx.config.limits.repair_reply_bytes_max {
                 break;
@@ -253,6 +275,7 @@ impl Broadcast {
 
     /// Sends one message that was asked for; says how many bytes that took.
     fn reply(&mut self, fx: &mut Effects, to: NodeId, id: MessageId) -> usize {
+        // Evicted since it was asked for.
         let Some(record) = self.store.get(id) else { return 0 };
         let (hops, path) = record.first_path();
         let rumor = Rumor {
@@ -265,6 +288,7 @@ impl Broadcast {
             payload: record.payload(),
         };
         let frame = fx.encode_onward(&rumor);
+        // Not `Effects::send`, which bounds control frames: replies have a budget of their own.
         fx.outbox.put(to, frame);
         self.store.update(id, |record| {
             record.repairs_sent = record.repairs_sent.saturating_add(1);
@@ -277,6 +301,7 @@ impl Broadcast {
 
 /// The place among `wanted.others` of the node to ask next. The node asked last is one of them.
 fn next_to_ask(wanted: &mut Wanted, exchanges: &mut Exchanges, asked_max: usize) -> Option<usize> {
+    // The request that went unanswered makes way for another one.
     if let Some(peer) = exchanges.get_mut(wanted.asked) {
         peer.asked = peer.asked.saturating_sub(1);
     }

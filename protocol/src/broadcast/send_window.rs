@@ -1,14 +1,15 @@
 //! The send window: how many more messages may start at this node now.
 //!
-//! A message that was accepted has to stay here until all neighbours have it. So the measure is what
-//! some of them still lack: in messages, and in bytes beside those that may be retained. Messages
-//! of other nodes count as well, for they need the same memory.
+//! A message that was accepted has to stay here until all neighbours have it. So the measure is
+//! what some of them still lack: in messages, and in bytes beside those that may be retained.
+//! Messages of other nodes count as well, for they need the same memory.
 //!
-//! As in TCP (RFC 5681), a node does not know how much the network carries, nor how many others
-//! are about to send. So the window is small at first, doubles once all of it was acknowledged, and
-//! halves after a node could not keep up. Others may do the same at the same time: with
-//! what all accepted meanwhile doubled as well, no neighbour must lag behind. What others sent does
-//! not count here, or a node that begins while they fill their links would never get its turn.
+//! As in TCP (RFC 5681), a node does not know how much the network carries, nor how many others are
+//! about to send. So the window is small at first, doubles once all of it was acknowledged, and
+//! halves after a node could not keep up. Other nodes may double theirs at the same time, so a
+//! window doubles only if no neighbour would lag behind with twice as much accepted everywhere.
+//! Messages of others do not use up this window, or a node that starts while they fill their links
+//! would never get its turn.
 
 use std::time::Duration;
 
@@ -20,15 +21,15 @@ use crate::effects::Effects;
 use crate::ids::link::LinkState;
 use crate::time::Monotonic;
 
-/// Of all that may be retained, this part may be in flight: so many nodes may fill their links in
-/// the same moment, before they hear of each other, and nothing is evicted too early.
+/// One part in this many of what may be retained may be in flight. So as many nodes may fill their
+/// links at the same moment, before they hear of each other, and nothing is evicted too early.
 const IN_FLIGHT_PART: usize = 16;
-/// Once this part of what may be retained came after a message that a neighbour still lacks, all
-/// nodes hold back: the rest is for what they accept until they hear of it.
+/// All nodes hold back once one part in this many of what may be retained came after a message that
+/// a neighbour still lacks: the rest is for messages that nodes accept until they hear of it.
 pub(super) const LAG_PART: u64 = 4;
-/// The window is halved at most so often.
+/// The most times the window is halved: to a sixty-fourth of the largest.
 const HALVED_MAX: u32 = 6;
-/// The first window after a rest, in messages, where the largest has at least as many.
+/// The window after a rest, in messages, unless the largest is smaller.
 const FIRST: usize = 8;
 /// A node at which no message started for this long begins anew.
 const REST: Duration = Duration::from_secs(1);
@@ -75,6 +76,8 @@ impl SendWindow {
     /// A caller asks for the window, which has at most `most` messages.
     fn begin(&mut self, now: Monotonic, most: usize) {
         if self.asked.is_none_or(|asked| now.since(asked) > REST) {
+            // As many halvings as lead from the largest window to the first one, and no fewer than
+            // there are: a rest teaches nothing about the network.
             let halved = (most / FIRST).checked_ilog2().unwrap_or(0);
             self.change(halved.min(HALVED_MAX).max(self.halved));
         }
@@ -90,6 +93,8 @@ impl SendWindow {
     /// What is left of it.
     fn left(&self, limits: &Limits) -> usize {
         let (most, Accepted { messages, bytes }) = (self.now(limits), self.accepted);
+        // A fully open window is bounded by what is in flight alone, and an unused one takes any
+        // message, however large.
         match () {
             () if self.halved == 0 => usize::MAX,
             () if bytes > 0 && bytes >= most.bytes => 0,
@@ -114,10 +119,15 @@ impl Broadcast {
         let limits = &fx.config.limits;
         self.window.begin(fx.now, window_max(limits));
         let in_flight = self.first_in_flight();
+        // Nothing starts while some node cannot keep up, or while a neighbour here is about to say
+        // so.
         if self.back_pressure.holds(fx.now) || self.is_much(limits, in_flight, LAG_PART) {
             return 0;
         }
+        // Only asking renews the window: a node that sends nothing needs none.
         self.renew_window(limits, fx.now, in_flight);
+        // The fullest link decides, in bytes and in messages: its neighbour is the last to have
+        // them.
         let bytes = self.awaited().map(|link| link.in_flight.bytes).max().unwrap_or(0);
         // An empty link takes any message, however large.
         if bytes > 0 && bytes >= bytes_max(limits) {
@@ -142,8 +152,10 @@ impl Broadcast {
             self.window.used.get_or_insert((in_flight, now));
         }
         let Some((used, since)) = self.window.used else { return };
+        // A few stragglers on a lossy link must not keep the window small.
         let few_are_left = self.in_flight() * 4 <= most.messages as u64;
         if used.end <= in_flight.first || few_are_left {
+            // Twice the part, since the other nodes may double their windows as well.
             let was_easy = !self.is_much(limits, used, LAG_PART * 2);
             self.window.change(self.window.halved.saturating_sub(u32::from(was_easy)));
         } else if now.since(since) > REST {
@@ -164,6 +176,8 @@ impl Broadcast {
     /// What came since the first message that a living neighbour is not known to have.
     pub(super) fn first_in_flight(&mut self) -> Mark {
         let Self { store, links, .. } = self;
+        // A neighbour that is silent, or still joining, may never answer: nothing waits for it
+        // here.
         let lives = |id| links.get(id).is_some_and(|link| link.link.state == LinkState::Alive);
         store.in_flight(|record| {
             record.copies.iter().any(|copies| copies.is_in_flight() && lives(copies.link))
@@ -173,6 +187,7 @@ impl Broadcast {
     /// Whether what came since then is more than this part of what may be retained.
     pub(super) fn is_much(&self, limits: &Limits, mark: Mark, part: u64) -> bool {
         let since = self.store.since(mark);
+        // A single message is no lag, however large it is.
         since.messages > 1
             && (since.messages > limits.messages_max as u64 / part
                 || since.bytes > limits.retained_bytes_max as u64 / part)

@@ -1,6 +1,7 @@
 //! What a node holds: messages, their paths, and the ids of all it ever knew.
 //!
-//! No notion of neighbours or time-outs: `flood` says who gets copies, `repair` what is missing.
+//! It has no notion of neighbours or time-outs: `flood` says which neighbours get copies, `repair`
+//! what is missing.
 //! Messages are retained in the order of their arrival up to two limits; beyond them the oldest
 //! go, and only their ids stay known, so that they neither return nor count as missing.
 
@@ -23,9 +24,9 @@ const PAGE_MESSAGES_MAX: usize = 1_000;
 const PAGE_BYTES_MAX: usize = 512 << 10;
 /// How many messages one page may look at and skip.
 const PAGE_STEPS_MAX: usize = 10_000;
-/// The most room kept free in a new message for paths to come.
+/// The most memory kept free in a new message for the paths of later copies, in bytes.
 const SPARE_BYTES_MAX: usize = 256;
-/// How often that room is measured afresh: once in so many messages.
+/// How often that memory is measured anew, in messages.
 const SPARE_MEASURED_EVERY: u64 = 1_024;
 
 /// All messages of one node.
@@ -36,8 +37,9 @@ pub(crate) struct Store {
     account: Account,
     bytes: usize,
     unread: u64,
-    /// What the paths of later copies of a message took at most, lately and since it was last
-    /// looked at: left free in the next message, so that a duplicate allocates nothing.
+    /// The most bytes that the paths of later copies of one message took, of late and since that
+    /// was last measured. As many are left free in the next message, so that a duplicate allocates
+    /// nothing.
     spare_bytes: usize,
     spare_bytes_seen: usize,
     /// All messages that came before this one were acknowledged when it was last looked.
@@ -115,15 +117,14 @@ impl Store {
         (first..end).filter_map(|at| self.messages.get(Slot(at)))
     }
 
-    /// Has all messages looked at again for whether they are acknowledged: some may count that did
-    /// not.
+    /// Looks at all messages anew for whether they are acknowledged: more links may count now.
     pub(crate) fn look_again(&mut self) {
         self.acknowledged_before = self.messages.first();
         self.acknowledged = self.went;
     }
 
-    /// What came from the first message on that is not acknowledged. Each message is looked at once:
-    /// what is acknowledged stays so, but for [`Store::look_again`].
+    /// What came from the first message on that is not acknowledged. Each message is looked at
+    /// once: what is acknowledged stays so, but for [`Store::look_again`].
     pub(crate) fn in_flight(&mut self, is_in_flight: impl Fn(&Record) -> bool) -> Mark {
         while let Some(record) = self.messages.get(Slot(self.acknowledged_before)) {
             if is_in_flight(record) {
@@ -141,7 +142,9 @@ impl Store {
 
     /// How many messages, and about how many bytes, came since a mark's first message.
     pub(crate) fn since(&self, mark: Mark) -> Since {
-        // Paths are taken to be as long there as elsewhere.
+        // Sums over messages exist only without paths. So the bytes since the mark are scaled by
+        // what all messages held take with their paths: these are as long there as elsewhere,
+        // about.
         let held = (self.came - self.went).max(1);
         let bytes = u128::from(self.came - mark.bytes_before) * self.bytes as u128;
         Since {
@@ -193,6 +196,7 @@ impl Store {
         let result = change(record);
         let after = record.bytes();
         self.bytes = self.bytes - before + after;
+        // The next message keeps as much free as the paths of this one grew to.
         let spare = record.later_paths_bytes().min(SPARE_BYTES_MAX);
         self.spare_bytes_seen = self.spare_bytes_seen.max(spare);
         self.spare_bytes = self.spare_bytes.max(spare);
@@ -212,6 +216,8 @@ impl Store {
         self.came += record.in_flight_bytes();
         self.unread += 1;
         self.account = self.account.plus(Account::of(id));
+        // The most of the last stretch replaces the most before it: one message with long paths
+        // must not cost memory in all that follow.
         if self.messages.end().is_multiple_of(SPARE_MEASURED_EVERY) {
             self.spare_bytes = std::mem::take(&mut self.spare_bytes_seen);
         }
@@ -222,6 +228,7 @@ impl Store {
 
     /// Makes an id known without its message: it will not be taken in any more.
     pub(crate) fn refuse(&mut self, id: MessageId) {
+        // A refused id belongs to the account, or every summary would bring it up again.
         if !self.knows(id) {
             self.origins.know(id);
             self.account = self.account.plus(Account::of(id));
@@ -230,6 +237,8 @@ impl Store {
 
     /// Evicts the oldest message if a limit asks for it. The newest is never evicted.
     pub(crate) fn evict(&mut self, limits: &Limits) -> Option<(EvictedBy, Record)> {
+        // Messages first, then bytes; a single message may exceed the bytes, or nothing could be
+        // sent.
         let by = match () {
             () if self.len() > limits.messages_max.max(1) => EvictedBy::Messages,
             () if self.bytes > limits.retained_bytes_max && self.len() > 1 => EvictedBy::Bytes,
@@ -239,6 +248,7 @@ impl Store {
         self.origins.let_go(record.id);
         self.bytes -= record.bytes();
         self.went += record.in_flight_bytes();
+        // The messages behind the oldest held count as acknowledged: nothing waits for them.
         if self.acknowledged_before < self.messages.first() {
             self.acknowledged_before = self.messages.first();
             self.acknowledged = self.went;
@@ -264,6 +274,7 @@ impl Store {
         let mut at = query.after.unwrap_or_else(|| self.start_of(query)).max(first);
         let (mut messages, mut bytes, mut steps) = (Vec::new(), 0, 0);
         while at < end {
+            // The first two bound the answer. The third bounds the time where few messages match.
             if messages.len() == PAGE_MESSAGES_MAX
                 || bytes > PAGE_BYTES_MAX
                 || steps == PAGE_STEPS_MAX
@@ -280,7 +291,7 @@ impl Store {
         MessagePage { messages, next: None }
     }
 
-    /// Where the last so many messages that the query asks for begin.
+    /// The index of the first message to show, so that no more than the last ones asked for follow.
     fn start_of(&self, query: &MessageQuery) -> u64 {
         let (first, end) = (self.messages.first(), self.messages.end());
         let Some(last) = query.last else { return first };
@@ -288,10 +299,13 @@ impl Store {
         let shown = |at: u64| {
             self.messages.get(Slot(at)).is_some_and(|record| query.which.shows(record.read))
         };
+        // From the newest back, until as many as asked for were met.
         let skipped = (first..end).rev().take_while(|at| {
             left -= u64::from(left > 0 && shown(*at));
             left > 0
         });
+        // The walk leaves out the message that it ended at, hence one more. If it reached the
+        // oldest without an end, that one is too many, and the subtraction saturates.
         let behind = if last == 0 { 0 } else { skipped.count() as u64 + 1 };
         first + (end - first).saturating_sub(behind)
     }

@@ -78,6 +78,7 @@ pub fn decode_prefix<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<(T, usiz
 /// [`DecodeError::Malformed`] if there is no such number.
 pub fn decode_number(bytes: &[u8]) -> Result<(u32, usize), DecodeError> {
     match bytes {
+        // Most node numbers are this small, and each copy has one for every hop.
         [byte @ 0..=250, ..] => Ok((u32::from(*byte), 1)),
         _ => decode_prefix(bytes),
     }

@@ -114,6 +114,7 @@ impl Outbox {
         node: NodeId,
         nodes_max: usize,
     ) -> (Encoded, bool) {
+        // Taken out for as long as `encode` borrows the outbox.
         let mut path = std::mem::take(&mut self.path);
         let cut = extend_path(rumor.path, node, rumor.payload.len(), nodes_max, &mut path);
         let hops = rumor.hops.saturating_add(1);
@@ -135,6 +136,7 @@ impl Outbox {
     /// Encodes a control frame for one receiver. Beyond a bound it is lost, as on the way:
     /// whatever comes in, what goes out at once is bounded.
     pub(crate) fn send(&mut self, to: NodeId, frame: &Frame<'_>) {
+        // The frame that passes the bound still goes, and none after it.
         if self.control_bytes > CONTROL_BYTES_MAX {
             self.control_dropped += 1;
             return;
@@ -161,15 +163,18 @@ impl Outbox {
         out: &mut Outputs,
         counters: &mut Counters,
     ) {
-        // The sort is stable: frames to one receiver keep their order.
+        // Grouped by receiver. The sort is stable, so frames to one receiver keep their order.
         self.items.sort_by_key(|item| item.to);
         let mut last = None;
+        // Receivers that wait for a message come first. For the others a copy is only an
+        // acknowledgement.
         for first_copies in [true, false] {
             let receivers = self.items.chunk_by(|a, b| a.to == b.to);
             for items in receivers.filter(|items| items.iter().any(|i| i.is_first) == first_copies)
             {
                 let node = items[0].to;
                 let stranger = || Some(self.strangers.iter().find(|peer| peer.node == node)?.addr);
+                // Forgotten since: its frames are lost, as they might be on the way.
                 let Some(addr) = addr_of(node).or_else(stranger) else { continue };
                 self.pack_for(PeerAddr { node, addr }, items, &mut last, config, out, counters);
             }
@@ -178,6 +183,7 @@ impl Outbox {
         self.bytes.clear();
         self.strangers.clear();
         self.control_bytes = 0;
+        // Counted here: where frames are put, there are no counters.
         counters.limit_control_dropped += std::mem::take(&mut self.control_dropped);
     }
 
@@ -194,6 +200,8 @@ impl Outbox {
         while !items.is_empty() {
             let (now, later) = items.split_at(fitting(items, config));
             items = later;
+            // Receivers of the same frames mostly follow each other: then one seal serves them
+            // all.
             let range = match last {
                 Some((same, range)) if same_frames(same, now) => range.clone(),
                 _ => self.seal(now, config, out),
@@ -218,6 +226,7 @@ impl Outbox {
 
 /// How many of these frames to one receiver, the first at least, go into one datagram.
 fn fitting(items: &[Item], config: &Settings) -> usize {
+    // Magic (2), version (1), sender and incarnation (5 each).
     const HEADER_BYTES_MAX: usize = 13;
     let bytes_max = config.limits.packed_datagram_bytes_max.min(UDP_PAYLOAD_BYTES_MAX);
     let mut bytes = HEADER_BYTES_MAX + TAG_BYTES;
@@ -257,6 +266,7 @@ fn extend_path(
     to.clear();
     to.extend_from_slice(so_far);
     path::push(to, node);
+    // The path gets what the payload leaves free in the largest datagram.
     let room = UDP_PAYLOAD_BYTES_MAX.saturating_sub(wire::RUMOR_OVERHEAD_BYTES_MAX + payload_bytes);
     path::cut(to, nodes_max, room)
 }

@@ -23,7 +23,7 @@ pub(crate) struct Shape {
     pub(crate) cut: bool,
     /// Its first node: the origin.
     pub(crate) first: NodeId,
-    /// Its last node: who sent the copy.
+    /// Its last node: the sender of the copy.
     pub(crate) last: NodeId,
 }
 
@@ -35,6 +35,8 @@ pub(crate) fn check(path: &[u8]) -> Result<Shape, Malformed> {
     while !rest.is_empty() {
         let (number, used) = codec::decode_number(rest).map_err(|_| Malformed)?;
         rest = &rest[used..];
+        // A path that begins or ends with the cut names node 0 there, which is no origin and no
+        // sender.
         first.get_or_insert(number);
         last = number;
         match number {
@@ -64,6 +66,7 @@ pub(crate) fn cut(path: &mut Vec<u8>, nodes_max: usize, bytes_max: usize) -> boo
     if path.len() <= nodes_max.min(bytes_max) {
         return false;
     }
+    // Rare: only a path that may be too long is taken apart.
     let all: Vec<u32> = numbers(path).map_while(Result::ok).collect();
     let nodes = all.iter().filter(|number| **number != CUT).count();
     if nodes <= nodes_max && path.len() <= bytes_max {
@@ -71,6 +74,7 @@ pub(crate) fn cut(path: &mut Vec<u8>, nodes_max: usize, bytes_max: usize) -> boo
     }
     // At most five bytes a number, and one for the mark.
     let keep = nodes_max.min(bytes_max.saturating_sub(1) / 5).max(2);
+    // The head ends at an earlier cut, and the tail leaves it out: a path has one mark at most.
     let head = all.iter().take_while(|number| **number != CUT).count().min(keep / 2).max(1);
     let tail = (keep - head).min(all.len() - head);
     path.clear();

@@ -32,13 +32,13 @@ pub const MAGIC: [u8; 2] = [0x67, 0xc5];
 pub const VERSION: u8 = 1;
 /// The length of the tag.
 pub const TAG_BYTES: usize = 16;
-/// The most that is taken apart. UDP carries no more; whoever drives a node by other means may try.
+/// The longest datagram that is taken apart. UDP carries no more, but other drivers might.
 const DATAGRAM_BYTES_MAX: usize = u16::MAX as usize;
 /// What a datagram with one rumor takes beside payload and path, at most: header (13), kind (1),
 /// id (19), time (9), relays, flag (2), hops (5), lengths (10), tag (16).
 pub(crate) const RUMOR_OVERHEAD_BYTES_MAX: usize = 80;
 
-/// The most frames of a datagram that room is taken for before they are seen.
+/// The most frames that memory is reserved for before they are decoded.
 const FRAMES_FORESEEN_MAX: usize = 256;
 
 /// The kind of a rumor, as it is encoded.
@@ -105,7 +105,7 @@ pub(crate) struct Component {
     pub(crate) stable: bool,
 }
 
-/// Word that no node is to take in new texts for a moment: see `broadcast::back_pressure`.
+/// A request to all nodes to accept no new texts for a moment: see `broadcast::back_pressure`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct BackPressure {
     /// Its index among such frames, as far as its author knew.
@@ -151,7 +151,7 @@ pub(crate) enum Frame<'a> {
     Shuffle { nodes: Vec<PeerAddr>, answer: bool },
     /// 16: the name that my piece of the overlay goes by.
     Component(Component),
-    /// 17: somebody cannot keep up: take in no new texts for a moment.
+    /// 17: some node cannot keep up: accept no new texts for a moment.
     BackPressure(BackPressure),
 }
 
@@ -227,13 +227,16 @@ pub(crate) fn open<'a>(bytes: &'a [u8], key: &Key) -> Result<Datagram<'a>, Dropp
     if bytes.len() > DATAGRAM_BYTES_MAX {
         return Err(Dropped::Malformed);
     }
+    // Cheap checks come first: a datagram of another program costs no hash.
     let rest = bytes.strip_prefix(&MAGIC).ok_or(Dropped::Magic)?;
     let (&version, _) = rest.split_first().ok_or(Dropped::Magic)?;
+    // Before the tag, which another version may compute differently.
     if version != VERSION {
         return Err(Dropped::Version);
     }
     let (signed, claimed) = bytes
         .split_last_chunk::<TAG_BYTES>()
+        // The tag must not overlap magic and version.
         .filter(|(signed, _)| signed.len() > MAGIC.len())
         .ok_or(Dropped::Magic)?;
     // `blake3::Hash` compares in constant time; a truncated tag must do so by hand.
@@ -241,6 +244,7 @@ pub(crate) fn open<'a>(bytes: &'a [u8], key: &Key) -> Result<Datagram<'a>, Dropp
     if differing != 0 {
         return Err(Dropped::Tag);
     }
+    // Nothing behind the version is looked at before the tag is right.
     parse(&signed[MAGIC.len() + 1..]).ok_or(Dropped::Malformed)
 }
 
@@ -259,13 +263,14 @@ pub(crate) fn parse(bytes: &[u8]) -> Option<Datagram<'_>> {
     let mut rest = &bytes[used..];
     let mut frames = SmallVec::new();
     while !rest.is_empty() {
+        // A right tag shows that a member sent this, not that it is sound.
         let (frame, used) = decode_frame(rest)?;
         if !frame.is_sound(sender) {
             return None;
         }
         rest = &rest[used..];
         if frames.is_empty() && matches!(frame, Frame::Rumor(_)) {
-            // Where there is one, others like it follow.
+            // Rumors mostly come in rows, and are about as long as the first.
             frames.reserve((1 + rest.len() / used).min(FRAMES_FORESEEN_MAX));
         }
         frames.push(frame);
@@ -275,7 +280,8 @@ pub(crate) fn parse(bytes: &[u8]) -> Option<Datagram<'_>> {
 
 /// The frame at the start of `bytes`, and how many of them it took.
 fn decode_frame(bytes: &[u8]) -> Option<(Frame<'_>, usize)> {
-    // Rumors are nearly all there is, and each is waited for: they pass by what others need.
+    // Nearly all frames are rumors, and all nodes further on wait for each: so they are decoded
+    // without the general `match` over all kinds.
     if let [RUMOR, rest @ ..] = bytes {
         let (rumor, used) = codec::decode_prefix(rest).ok()?;
         return Some((Frame::Rumor(rumor), 1 + used));
@@ -286,6 +292,7 @@ fn decode_frame(bytes: &[u8]) -> Option<(Frame<'_>, usize)> {
 impl Frame<'_> {
     /// What the encoding alone does not ensure.
     fn is_sound(&self, sender: NodeId) -> bool {
+        // Ranges that run over the end of numbers, and nodes with the number 0, are never sent.
         let sound = |ranges: &[IdRange]| ranges.iter().all(|range| range.last().is_some());
         let peers = |peers: &[PeerAddr]| peers.iter().all(|peer| peer.node != NodeId(0));
         match self {
@@ -314,6 +321,7 @@ impl Rumor<'_> {
     /// hops as it claims.
     fn is_sound(&self, sender: NodeId) -> bool {
         let Ok(path) = path::check(self.path) else { return false };
+        // A cut path names fewer nodes than the copy crossed links; how many, nobody can check.
         let hops_fit = if path.cut { self.hops > path.nodes } else { self.hops == path.nodes };
         self.id.sequence != 0
             && self.id.origin.node != NodeId(0)

@@ -1,7 +1,7 @@
 //! A map by origin that is small where it holds little.
 //!
 //! A node's own memory has an entry for each node that ever sent a message: mostly a handful, now
-//! and then a hundred thousand. The smallest tree takes room for eleven entries, so a few are
+//! and then a hundred thousand. The smallest tree takes memory for eleven entries, so a few are
 //! kept in a sorted list.
 
 use std::collections::BTreeMap;
@@ -62,12 +62,13 @@ impl<T: Default> ByOrigin<T> {
             && list.len() == FEW
             && place(list, origin).is_err()
         {
+            // It never turns back into a list: a node that met many origins will meet more.
             *self = Self::Many(std::mem::take(list).into_iter().collect());
         }
         match self {
             Self::Few(list) => {
                 let at = place(list, origin).unwrap_or_else(|at| {
-                    // The first may stay the only one.
+                    // The first entry may stay the only one.
                     list.reserve_exact(usize::from(list.capacity() == 0));
                     list.insert(at, (origin, T::default()));
                     at

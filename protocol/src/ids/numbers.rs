@@ -20,7 +20,7 @@ impl Numbers {
     }
 
     pub(crate) fn contains(&self, number: u64) -> bool {
-        // Mostly one of the last range, or the one after it.
+        // Mostly the number is in the last range, or the next one after it.
         match self.0.last() {
             Some((first, last)) if *first <= number => number <= *last,
             _ => {
@@ -32,6 +32,7 @@ impl Numbers {
 
     /// Whether adding this number would take one more range.
     pub(crate) fn needs_range_for(&self, number: u64) -> bool {
+        // A number next to a range extends it, or joins two.
         ![number.saturating_sub(1), number, number.saturating_add(1)]
             .into_iter()
             .any(|near| self.contains(near))
@@ -40,7 +41,7 @@ impl Numbers {
     /// Adds one number.
     pub(crate) fn insert(&mut self, number: u64) {
         match self.0.last_mut() {
-            // Mostly the one after the last.
+            // Mostly it is the number after the last.
             Some((_, last)) if last.checked_add(1) == Some(number) => *last = number,
             _ => self.insert_range(number, number),
         }
@@ -48,7 +49,7 @@ impl Numbers {
 
     /// Adds all numbers from `first` to `last`.
     pub(crate) fn insert_range(&mut self, first: u64, last: u64) {
-        // The ranges that overlap or touch the new one melt into it.
+        // From `start` to `end` are the ranges that overlap or touch the new one: all become one.
         let start = self.0.partition_point(|range| range.1.saturating_add(1) < first);
         let end = self.0.partition_point(|range| range.0 <= last.saturating_add(1));
         if start < end {
@@ -66,6 +67,7 @@ impl Numbers {
         let Some(range) = self.0.get(at).copied().filter(|range| range.0 <= number) else {
             return;
         };
+        // What is left of its range on either side, if anything.
         let left = (range.0 < number).then(|| (range.0, number - 1));
         let right = (number < range.1).then(|| (number + 1, range.1));
         self.0.remove(at);

@@ -49,6 +49,7 @@ impl Account {
     /// The account of one id.
     pub(crate) fn of(id: MessageId) -> Self {
         let node = u64::from(id.origin.node.0) << 32 | u64::from(id.origin.incarnation);
+        // Origin and number are mixed one after the other: ids with the same sum must differ, too.
         Self { count: 1, fingerprint: mix(mix(node).wrapping_add(id.sequence)) }
     }
 
@@ -152,7 +153,7 @@ impl<T> Clone for Ids<'_, T> {
 impl<T> Copy for Ids<'_, T> {}
 
 impl<'a, T> Ids<'a, T> {
-    /// The ids whose numbers this function finds, so many ranges in all.
+    /// The ids whose numbers this function finds, `ranges` of them in all.
     pub(crate) fn new(
         origins: &'a ByOrigin<T>,
         ranges: usize,
@@ -186,6 +187,7 @@ impl<'a, T> Ids<'a, T> {
         let last = range.last().unwrap_or(0);
         let origin = range.origin;
         let known = self.of(origin).map_or(&[][..], Numbers::ranges);
+        // Only the ranges that overlap: skip those that end before, stop at the first behind.
         known[known.partition_point(|known| known.1 < range.first)..]
             .iter()
             .take_while(move |known| known.0 <= last)
@@ -199,6 +201,7 @@ impl<'a, T> Ids<'a, T> {
         first: MessageId,
         end: Option<MessageId>,
     ) -> impl Iterator<Item = IdRange> + use<'a, T> {
+        // Clip the ranges of both end origins; a range that is clipped to nothing falls out.
         let last_origin = end.map(|end| end.origin);
         self.of_origins(first.origin, last_origin).filter_map(move |mut range| {
             let mut last = range.last()?;
@@ -216,8 +219,8 @@ impl<'a, T> Ids<'a, T> {
         })
     }
 
-    /// All ranges of the origins from `first` to `last`, or to the end, in order. Origins behind are
-    /// not looked at: there may be very many of which nothing is in the set.
+    /// All ranges of the origins from `first` to `last`, or to the end, in order. Origins behind
+    /// are not looked at: there may be very many of which nothing is in the set.
     fn of_origins(
         self,
         first: Origin,
@@ -239,6 +242,7 @@ impl<'a, T> Ids<'a, T> {
     /// The parts of `range` that are not in this set, in order.
     pub(crate) fn missing_in(self, range: IdRange) -> impl Iterator<Item = IdRange> + use<'a, T> {
         let (origin, last) = (range.origin, range.last());
+        // Where the rest begins that was not looked at; `None` once nothing is left.
         let mut next = last.map(|_| range.first);
         let mut known = self.common_with(range);
         std::iter::from_fn(move || {
@@ -248,6 +252,7 @@ impl<'a, T> Ids<'a, T> {
                     next = None;
                     return Some(IdRange { origin, first, more: last - first });
                 };
+                // Pass over the known part, and tell the gap before it if there is one.
                 next = part.first.saturating_add(part.more).checked_add(1).filter(|n| *n <= last);
                 if first < part.first {
                     return Some(IdRange { origin, first, more: part.first - 1 - first });
@@ -267,6 +272,7 @@ impl<'a, T> Ids<'a, T> {
 
 /// Lists ids as ranges: neighbours in number share one. `ids` need not be sorted.
 pub(crate) fn to_ranges(mut ids: Vec<MessageId>) -> Vec<IdRange> {
+    // Sorted, so that each id extends the last range or begins the next.
     ids.sort_unstable();
     ids.dedup();
     let mut ranges: Vec<IdRange> = Vec::new();

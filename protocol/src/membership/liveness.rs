@@ -1,9 +1,9 @@
-//! Who is alive: suspicion, probes, the dead and their return.
+//! Which peers are alive: suspicion, probes, the dead and their return.
 //!
 //! A neighbour that has been silent for a while is probed, directly and through others, and
 //! declared dead only after a dozen probes went unanswered: with 20 % loss a direct round trip
-//! fails in 36 of 100 cases, so three probes would be wrong once in twenty. Whatever authentic
-//! datagram comes from it clears it, at any time. The dead are probed too, ever more rarely, or
+//! fails in 36 of 100 cases, so three probes would be wrong once in twenty. Any authentic datagram
+//! from it clears it, at any time. The dead are probed too, ever more rarely, or
 //! a partition would never heal. A node whose own clock ticks late was stopped or starved: then
 //! everybody else seems silent, and it doubts itself first. (SWIM, Das et al. 2002; Lifeguard,
 //! Dadgar et al. 2018.)
@@ -28,6 +28,7 @@ impl Membership {
         incarnation: Incarnation,
     ) -> bool {
         match self.peers.get_mut(sender.node) {
+            // The usual case: nothing changes but the time.
             Some(peer) if peer.incarnation == incarnation && !peer.is_doubted() => {
                 peer.heard = fx.now;
                 peer.spoke = Some(fx.now);
@@ -37,13 +38,16 @@ impl Membership {
             None => self.make_room_for_contact(fx),
         }
         let peer = self.peers.ensure(sender, Standing::Contact, fx.now);
+        // A late datagram of an earlier life says nothing about this one.
         if incarnation < peer.incarnation {
             return false;
         }
         peer.heard = fx.now;
         peer.spoke = Some(fx.now);
         let before = peer.standing;
+        // A peer not heard from yet has incarnation 0: it did not restart, it was just started.
         let restarted = peer.incarnation != 0 && incarnation > peer.incarnation;
+        // The address changes with the incarnation only, so a repeated datagram diverts nothing.
         if incarnation > peer.incarnation {
             peer.incarnation = incarnation;
             peer.addr.addr = sender.addr;
@@ -65,6 +69,7 @@ impl Membership {
         self.changes.push(LinkChange::Gone(node));
         self.peers.renew_link(node);
         if let Some(peer) = self.peers.get_mut(node) {
+            // It left in its earlier life; this one may become a neighbour again.
             if peer.standing == Standing::Removed {
                 peer.standing = Standing::Contact;
             }
@@ -79,6 +84,7 @@ impl Membership {
         let Some(peer) = self.peers.get_mut(node) else { return };
         let before = peer.standing;
         peer.standing = standing;
+        // Other changes are told elsewhere, or are none that people want to hear of.
         let event = match (before, standing) {
             (Standing::Alive, Standing::Suspected { .. }) => {
                 fx.counters.peers_suspected += 1;
@@ -102,6 +108,7 @@ impl Membership {
         if !late {
             return;
         }
+        // A neighbour that is still joining is waited for as if this node had just started.
         let patience = fx.now + fx.config.timing.first_contact_timeout;
         let mut cleared = Vec::new();
         for peer in self.peers.iter_mut() {
@@ -113,6 +120,7 @@ impl Membership {
                 Standing::Joining { until } if peer.original => *until = patience,
                 _ => {}
             }
+            // Silence counts from now on.
             if peer.is_linked() {
                 peer.heard = fx.now;
             }
@@ -121,8 +129,10 @@ impl Membership {
         self.due.at(fx.now);
     }
 
-    /// Suspects the silent, probes suspects and the dead, gives up on who does not answer.
+    /// Suspects silent neighbours, probes suspects and dead peers, gives up on peers that do not
+    /// answer.
     pub(super) fn check_liveness(&mut self, fx: &mut Effects) {
+        // A peer that is not due yet leaves a deadline: nothing else would wake the node for it.
         for node in self.peers.nodes() {
             let Some(peer) = self.peers.get(node) else { continue };
             match peer.standing {
@@ -163,6 +173,8 @@ impl Membership {
         self.due.at(next);
         fx.send(node, &Frame::Probe { on_behalf_of: None });
         fx.counters.probes_sent += 1;
+        // SWIM's indirect probe, through one random neighbour each time: the direct path may be
+        // broken while the peer lives.
         let alive = self.peers.iter().filter(|peer| peer.standing == Standing::Alive);
         let helpers: Vec<NodeId> = alive.map(|peer| peer.addr.node).collect();
         if !helpers.is_empty() {
@@ -175,6 +187,8 @@ impl Membership {
     /// Probes a dead peer: after an eighth of the time it has been dead for, within bounds.
     fn probe_dead(&mut self, fx: &mut Effects, node: NodeId, since: Monotonic) {
         let timing = &fx.config.timing;
+        // The longer it has been dead, the less likely its return. Not `clamp`, which panics where
+        // the least is above the most.
         let wait = (fx.now.since(since) / 8)
             .min(timing.dead_probe_interval_max)
             .max(timing.dead_probe_interval_min);
@@ -191,6 +205,7 @@ impl Membership {
         let next = fx.now + fx.config.timing.dead_probe_interval_min;
         fx.counters.peers_dead += 1;
         fx.events.push(Event::PeerDead { node });
+        // Copies on the old link are not waited for any more, nor counted if it returns.
         self.peers.renew_link(node);
         self.set_standing(fx, node, Standing::Dead { since: fx.now, next });
         self.due.at(next);
@@ -200,6 +215,7 @@ impl Membership {
     /// A peer that was meant to be a neighbour never answered.
     fn give_up_on(&mut self, fx: &mut Effects, node: NodeId) {
         let Some(peer) = self.peers.get_mut(node) else { return };
+        // A neighbour from the start is probed on: it may be late. A stand-in may not exist.
         if peer.original {
             self.declare_dead(fx, node);
             return;
@@ -225,6 +241,7 @@ impl Membership {
         fx.counters.peers_returned += 1;
         self.set_standing(fx, node, Standing::Alive);
         self.greet(fx, node);
+        // Of the links made in its stead, as many go as this node has more than at its start.
         let began_with = self.overlay.began_with;
         let stand_ins: Vec<NodeId> = self
             .peers
@@ -239,7 +256,7 @@ impl Membership {
         }
     }
 
-    /// A peer wonders whether this node is there.
+    /// A peer asks whether this node is there.
     pub(crate) fn on_probe(
         &mut self,
         fx: &mut Effects,
@@ -264,10 +281,12 @@ impl Membership {
     /// A neighbour cannot reach a third node, and asks this one to try.
     pub(crate) fn on_probe_for(&mut self, fx: &mut Effects, from: NodeId, target: PeerAddr) {
         let Some(asker) = self.peers.get(from).map(|peer| peer.addr) else { return };
-        // Only what came from the peer itself counts: if hearsay bred hearsay, the dead would
-        // live on in it.
+        // Only datagrams of the peer itself count. If nodes vouched for what others vouched for, a
+        // dead node would live on for ever.
         let fresh = fx.now - fx.config.timing.late_tick;
         let alive = |peer: &Peer| peer.spoke.is_some_and(|spoke| spoke >= fresh);
+        // Vouch if this node heard from it lately; else probe it. Its answer names the node that
+        // asked, which then hears of it: see `on_answer`.
         if self.peers.get(target.node).is_some_and(alive) {
             fx.send(from, &Frame::Vouch { node: target.node });
         } else if target.node != fx.config.node {
@@ -280,6 +299,7 @@ impl Membership {
     pub(crate) fn on_vouch(&mut self, fx: &mut Effects, node: NodeId) {
         let Some(peer) = self.peers.get_mut(node) else { return };
         if matches!(peer.standing, Standing::Suspected { .. }) {
+            // `spoke` stays as it is: this node did not hear the peer itself.
             peer.heard = fx.now;
             self.set_standing(fx, node, Standing::Alive);
             self.due.at(fx.now + fx.config.timing.suspect_after);

@@ -4,7 +4,7 @@
 //! its own links, in an order; when it dies or leaves, they link up along that order, which needs
 //! no negotiation: on a ring that closes the ring. The order puts the nodes with most links at
 //! its ends, where one link goes and one comes; between them a node gains one. Where this finds
-//! nobody alive, the random sample is the way back.
+//! no living node, the random sample is the way back.
 
 use super::Membership;
 use super::peer_list::PeerList;
@@ -52,6 +52,7 @@ impl Membership {
         }
         let max = fx.config.timing.summary_interval_max;
         if self.trickle.fire(fx.now, max, &mut fx.rng) {
+            // Links change first, so that this very heartbeat tells neighbours of the change.
             self.retire_links(fx);
             self.find_links(fx);
             self.spare_a_link(fx);
@@ -62,6 +63,7 @@ impl Membership {
                 let Some(peer) = self.peers.get(node).filter(|peer| peer.is_linked()) else {
                     continue;
                 };
+                // A peer never heard from gets the heartbeat alone: it may not be there.
                 let joined = peer.incarnation > 0;
                 self.send_beat(fx, node);
                 if joined {
@@ -80,6 +82,7 @@ impl Membership {
         let version = self.overlay.version;
         let beat = Beat { asking, version, seen: peer.neighbours_version };
         fx.send(peer.addr.node, &Frame::Beat(beat));
+        // Repeated with each heartbeat until the peer says that it has seen this version.
         if peer.seen_version != version && peer.incarnation > 0 {
             let list = self.overlay.told.to_vec();
             let frame =
@@ -109,8 +112,9 @@ impl Membership {
             .map(|peer| (peer.neighbours.len(), peer.addr))
             .collect();
         let spare = links.len() > self.overlay.began_with;
+        // Most links first; the number decides between equals, so that the list is stable.
         links.sort_by_key(|(degree, peer)| (std::cmp::Reverse(*degree), peer.node));
-        // The two with most links go to the ends.
+        // The two with most links go to the ends, where a node gains no link when this one goes.
         if links.len() > 2 {
             let second = links.remove(1);
             links.push(second);
@@ -146,6 +150,7 @@ impl Membership {
             _ => false,
         };
         let Some(peer) = self.peers.get_mut(from) else { return };
+        // Only now: a peer that is refused has seen nothing that counts.
         peer.seen_version = beat.seen;
         if confirmed || beat.asking {
             self.greet(fx, from);
@@ -156,6 +161,7 @@ impl Membership {
     fn accept(&mut self, fx: &mut Effects, node: NodeId, asking: bool) -> bool {
         let Some(peer) = self.peers.get(node) else { return false };
         let memory = fx.config.timing.unlinked_memory;
+        // A heartbeat that was under way when the link was given up must not bring it back.
         let unlinked = peer.changes.unlinked.is_some_and(|at| fx.now.since(at) < memory);
         let full = self.peers.linked().count() >= fx.config.limits.neighbours_max;
         if full {
@@ -223,13 +229,15 @@ impl Membership {
         self.set_standing(fx, node, Standing::Contact);
     }
 
-    /// Links up with those next to this node in the order that a lost neighbour told. Who is
-    /// known to be gone, or did not answer lately, is passed over.
+    /// Links up with the nodes next to this one in the order that a lost neighbour told. Nodes
+    /// known to be gone, and nodes that did not answer lately, are passed over.
     pub(super) fn close_ranks(&mut self, fx: &mut Effects, lost: NodeId) {
         let Some(peer) = self.peers.get(lost) else { return };
         let ranks = peer.neighbours.to_vec();
         let me = ranks.iter().position(|rank| rank.node == fx.config.node);
         if let Some(me) = me {
+            // One node on each side. They do the same from their ends, so both ask for the same
+            // link.
             let before = ranks[..me].iter().rev().find(|rank| self.may_answer(fx, rank.node));
             let after = ranks[me + 1..].iter().find(|rank| self.may_answer(fx, rank.node));
             for next in before.into_iter().chain(after) {
@@ -261,11 +269,13 @@ impl Membership {
         let peer = self.peers.ensure(addr, Standing::Contact, fx.now);
         peer.changes.stand_in_for = Some(lost);
         peer.original = false;
+        // Not heard in truth: its silence counts from now.
         peer.heard = fx.now;
         fx.counters.links_made += 1;
         fx.events.push(Event::LinkMade { node: addr.node });
         self.set_standing(fx, addr.node, Standing::Joining { until });
         self.due.at(until);
+        // The first heartbeat asks for the link.
         self.send_beat(fx, addr.node);
         self.hurry(fx);
     }
@@ -277,13 +287,15 @@ impl Membership {
         if linked >= wanted || self.sample.is_empty() {
             return;
         }
-        // Half of them may be dead as well, so ask twice as many as are missing.
+        // Half of them may be dead as well, so twice as many are asked as are missing. The links
+        // count as made in the stead of a dead neighbour, if there is one, and go when it returns.
         let lost = self
             .peers
             .iter()
             .find(|peer| peer.original && matches!(peer.standing, Standing::Dead { .. }));
         let lost = lost.map_or(fx.config.node, |peer| peer.addr.node);
         for _ in 0..(wanted - linked) * 2 {
+            // Drawn anew each time: the last one drawn is linked now.
             let candidates: Vec<PeerAddr> = self
                 .sample
                 .iter()
@@ -305,6 +317,7 @@ impl Membership {
     /// tree).
     fn spare_a_link(&mut self, fx: &mut Effects) {
         let me = fx.config.node;
+        // Only with more links than at the start, and while none of them is in doubt.
         let alive = || self.peers.iter().filter(|peer| peer.standing == Standing::Alive);
         if alive().count() <= self.overlay.began_with
             || self.peers.linked().count() != alive().count()
@@ -314,6 +327,8 @@ impl Membership {
         let last = |peer: &&Peer| {
             let link = rank(me, peer.addr.node);
             alive().any(|third| {
+                // A triangle, as both other nodes tell it. This link goes only if it comes last of
+                // the three: another one may be given up elsewhere at the same time.
                 let shared = peer.neighbours.contains(third.addr.node)
                     && third.neighbours.contains(peer.addr.node);
                 shared
@@ -322,6 +337,7 @@ impl Membership {
             })
         };
         let spare = alive()
+            // Both ends can do without it, and links made later go before those of the start.
             .filter(|peer| peer.spare)
             .filter(last)
             .max_by_key(|peer| (!peer.original, rank(me, peer.addr.node)))
@@ -336,6 +352,7 @@ impl Membership {
         let until = fx.now + fx.config.timing.first_contact_timeout;
         let me = fx.config.node;
         for addr in peers.iter().filter(|peer| peer.node != me) {
+            // A link that stands stays as it is, but is one to keep from now on.
             let linked = self.peers.get(addr.node).is_some_and(Peer::is_linked);
             let peer = self.peers.ensure(*addr, Standing::Contact, fx.now);
             peer.original = true;
@@ -358,13 +375,14 @@ impl Membership {
     /// Has these neighbours and no others, once the new links stand.
     pub(crate) fn rewire(&mut self, fx: &mut Effects, peers: &[PeerAddr]) {
         let kept = |node: NodeId| peers.iter().any(|peer| peer.node == node);
+        // A rewiring replaces one that is not finished yet.
         self.overlay.retiring.clear();
         for peer in self.peers.iter_mut().filter(|peer| !kept(peer.addr.node)) {
             peer.original = false;
             if peer.is_linked() {
                 self.overlay.retiring.push(peer.addr.node);
             }
-            // A dead one that is not meant to be a neighbour any more is none when it returns.
+            // A dead peer that is not meant to be a neighbour any more is none when it returns.
             if matches!(peer.standing, Standing::Dead { .. }) {
                 peer.standing = Standing::Contact;
                 peer.changes.unlinked = Some(fx.now);
@@ -373,6 +391,7 @@ impl Membership {
         // A link that never stood gets no more copies.
         self.peers.nodes().into_iter().for_each(|node| self.tell_link(node));
         self.link(fx, peers);
+        // `link` counted new links on top of the old ones.
         self.overlay.began_with = peers.len();
     }
 
@@ -386,14 +405,15 @@ impl Membership {
             return;
         }
         for node in std::mem::take(&mut self.overlay.retiring) {
+            // It may have died or become one to keep meanwhile.
             if self.peers.get(node).is_some_and(|peer| peer.is_linked() && !peer.original) {
                 self.unlink(fx, node);
             }
         }
     }
 
-    /// Begins to leave: the neighbours close ranks at once, and what they don't have yet is
-    /// given to them before [`Node::has_left`] turns true, or until a deadline.
+    /// Begins to leave: the neighbours close ranks at once. Messages that they lack are sent to
+    /// them before [`Node::has_left`](crate::Node::has_left) turns true, or until a deadline.
     pub(crate) fn leave(&mut self, fx: &mut Effects) {
         if self.leaving.is_some() {
             return;
@@ -401,11 +421,12 @@ impl Membership {
         let until = fx.now + fx.config.timing.leave_timeout;
         self.leaving = Some(until);
         self.due.at(until);
+        // Neighbours close ranks along this list: it has to be the latest.
         self.update_told();
         self.say_goodbye(fx);
     }
 
-    /// Tells the neighbours that this node leaves, and who they should turn to.
+    /// Tells the neighbours that this node leaves, and which nodes to link up with.
     pub(super) fn say_goodbye(&self, fx: &mut Effects) {
         let Overlay { version, told_spare: spare, told, .. } = &self.overlay;
         let neighbours = Neighbours { version: *version, spare: *spare, list: told.to_vec() };
@@ -418,9 +439,10 @@ impl Membership {
     }
 }
 
-/// The place of a link in an order that all nodes agree on, and that favours nobody.
+/// The place of a link in an order that all nodes agree on, and that favours none of them.
 fn rank(a: NodeId, b: NodeId) -> (u64, NodeId, NodeId) {
     let (low, high) = (a.min(b), a.max(b));
+    // Scrambled: by plain numbers, links between high numbers would always be the ones to go.
     (mix(u64::from(low.0) << 32 | u64::from(high.0)), low, high)
 }
 

@@ -1,16 +1,17 @@
-//! Whether the overlay is in one piece, and how two pieces become one again.
+//! Whether the overlay is connected, and how two components become one again.
 //!
-//! Where many nodes die at once, those at the ends of what is left link up with random others.
-//! With bad luck they close a small ring of their own: everybody has neighbours enough, looks no
-//! further, and yet no flood gets in or out. (In simulations about one mass crash in a hundred
-//! on small rings.) So each piece goes by a name: the number of the node in it that comes first
-//! in an order all agree on, its root. The root counts up a beat that travels with the
-//! heartbeats; who has not seen it advance for a while takes the root for gone. When two nodes that are no neighbours shuffle, they compare
-//! names. If they differ for long, and neither is in the making, the overlay is in pieces, and
-//! who goes by the later name asks for a link.
+//! Where many nodes die at once, those at the ends of what is left link up with random others. With
+//! bad luck they close a small ring of their own: all of them have enough neighbours, look no
+//! further, and yet no flood gets in or out. (In simulations about one mass crash in a hundred on
+//! small rings.) So each component of the overlay has a name: its root, which is the node in it
+//! that comes first in an order all nodes agree on. The root counts up a beat that travels with the
+//! heartbeats; a node that has not seen it advance for a while takes the root for gone. When two
+//! nodes that are no neighbours shuffle, they compare names. If the names differ for long, and both
+//! are stable, the overlay has fallen apart, and the node with the later name asks for a link.
 //!
-//! As in a spanning tree protocol (Perlman 1985), less the tree. Patience comes before speed
-//! here: a network that starts or heals differs for a while, and a ring must stay a ring.
+//! The root is found as in a spanning tree protocol (Perlman 1985), without the tree. Patience
+//! comes before speed here: names differ for a while in a network that starts or heals, and a ring
+//! must stay a ring.
 
 use std::cmp::Reverse;
 use std::time::Duration;
@@ -28,12 +29,12 @@ use crate::time::Monotonic;
 const ROOT_TIMEOUT: Duration = Duration::from_secs(10);
 /// A name says something only once it has not changed for this long.
 const STABLE_AFTER: Duration = Duration::from_secs(10);
-/// Two names that still differ after this long belong to two pieces.
+/// Two names that still differ after this long belong to two components.
 const APART_FOR: Duration = Duration::from_secs(10);
 /// The least time between two roots passed on.
 const ROOT_PAUSE: Duration = Duration::from_millis(10);
 
-/// By which name this node's piece of the overlay goes.
+/// The name of this node's component of the overlay.
 #[derive(Debug)]
 pub(super) struct PartitionDetection {
     root: Origin,
@@ -45,9 +46,9 @@ pub(super) struct PartitionDetection {
     since: Monotonic,
     /// This node's own beat, for while it is the root.
     own_beat: u32,
-    /// The root that was lost last, and its beat then: who still believes in it is late.
+    /// The root that was lost last, and its beat then: a neighbour that still follows it is late.
     lost: Option<(Origin, u32)>,
-    /// Since when nodes were seen that go by an earlier name.
+    /// Since when nodes of a component with an earlier name were met.
     apart_since: Option<Monotonic>,
     /// The neighbours are still to be told of the root, and not before this time.
     owed: bool,
@@ -84,38 +85,42 @@ impl PartitionDetection {
     }
 }
 
-/// Whether a root goes before another. Of two lives of a node the later one does.
+/// Whether a root precedes another. Of two incarnations of a node the later one does.
 ///
-/// Not by their numbers: those of a ring are in order, so that a node far from node 1 would first
-/// go by the name of every single node in between. Scrambled, it goes by a dozen or so.
+/// Not by their numbers: those of a ring are in order, so a node far from node 1 would take over
+/// the name of every node in between. With scrambled numbers it takes over a dozen or so.
 fn precedes(a: Origin, b: Origin) -> bool {
     let place = |root: Origin| (mix(root.node.0.into()), Reverse(root.incarnation));
     place(a) < place(b)
 }
 
 impl Membership {
-    /// By which name this node goes, to be told to others.
+    /// The name of this node's component, to be told to others.
     pub(super) fn component(&self, now: Monotonic) -> Component {
         let partition = &self.partition;
         Component { root: partition.root, beat: partition.beat, stable: partition.is_stable(now) }
     }
 
-    /// Before a heartbeat: a root counts on, and everybody else sees whether theirs still does.
+    /// Before a heartbeat: a root counts its beat up, and any other node checks that its root still
+    /// does.
     pub(super) fn renew_component(&mut self, fx: &mut Effects) {
         let me = fx.me();
         let partition = &mut self.partition;
         if partition.root != me && fx.now.since(partition.advanced) >= ROOT_TIMEOUT {
+            // Noted, so that neighbours that still follow the lost root do not bring it back.
             partition.lost = Some((partition.root, partition.beat));
             partition.adopt(me, partition.own_beat, fx.now);
         }
         if partition.root == me {
+            // A root believes in itself as long as it beats.
             partition.own_beat += 1;
             partition.adopt(me, partition.own_beat, fx.now);
         }
     }
 
-    /// A peer tells by which name it goes.
+    /// A peer tells the name of its component.
     pub(crate) fn on_component(&mut self, fx: &mut Effects, from: NodeId, theirs: &Component) {
+        // A peer that follows this node can tell it nothing about its root.
         if self.leaving.is_some() || theirs.root.node == fx.config.node {
             return;
         }
@@ -126,13 +131,15 @@ impl Membership {
         }
     }
 
-    /// Goes by a neighbour's name if that goes before its own, and tells the other neighbours
-    /// soon, not with the next heartbeat: within [`ROOT_PAUSE`], so that a name takes no more than
-    /// that for each hop, and several that come at once cost one datagram.
+    /// Takes over a neighbour's root if that precedes its own, and tells the other neighbours
+    /// within [`ROOT_PAUSE`], not with the next heartbeat. So a name takes no longer than that for
+    /// each hop, and several that come at once cost one datagram.
     fn follow(&mut self, fx: &mut Effects, from: NodeId, theirs: &Component) {
         let partition = &mut self.partition;
         let late =
             partition.lost.is_some_and(|(lost, beat)| theirs.root == lost && theirs.beat <= beat);
+        // Either its own root is alive, or there is a better one, unless that is the one lost
+        // last.
         if theirs.root == partition.root && theirs.beat > partition.beat {
             partition.adopt(theirs.root, theirs.beat, fx.now);
         } else if !late && precedes(theirs.root, partition.root) {
@@ -158,26 +165,30 @@ impl Membership {
         let root = self.component(fx.now);
         let frame = fx.outbox.encode(&Frame::Component(root));
         let others = self.peers.linked().filter(|peer| Some(peer.addr.node) != from);
+        // A peer never heard from may not be there.
         for peer in others.filter(|peer| peer.incarnation > 0) {
             fx.outbox.put(peer.addr.node, frame);
         }
     }
 
-    /// Sees whether a node that is no neighbour belongs to another piece of the overlay.
+    /// Checks whether a node that is no neighbour belongs to another component of the overlay.
     fn compare_components(&mut self, fx: &mut Effects, from: NodeId, theirs: &Component) {
         let mine = self.component(fx.now);
         if theirs.root.node == mine.root.node {
             self.partition.apart_since = None;
             return;
         }
+        // A network that starts or heals has names in the making.
         if !mine.stable || !theirs.stable {
             return;
         }
         if precedes(mine.root, theirs.root) {
-            // It is for them to act, so they have to know.
+            // The other node has the later name, so it is the one to ask: it has to know.
             fx.send(from, &Frame::Component(mine));
             return;
         }
+        // Only names that differ over several shuffles are worth a link; then the count starts
+        // again, while the names become one.
         let since = *self.partition.apart_since.get_or_insert(fx.now);
         if fx.now.since(since) >= APART_FOR {
             self.partition.apart_since = None;

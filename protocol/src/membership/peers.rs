@@ -1,7 +1,7 @@
-//! The table of peers: neighbours, those who were, and passing acquaintances.
+//! The table of peers: neighbours, former neighbours, and mere contacts.
 //!
 //! What membership knows of each is kept here in one place. What follows from it is decided in
-//! `liveness` (who is alive) and `overlay` (who is linked).
+//! `liveness` (which peers are alive) and `overlay` (which are linked).
 
 use super::peer_list::PeerList;
 use crate::ids::link::LinkId;
@@ -18,9 +18,9 @@ pub(crate) enum Standing {
     Joining { until: Monotonic },
     /// A neighbour, heard from lately.
     Alive,
-    /// A neighbour that fell silent, and was probed so many times.
+    /// A neighbour that fell silent. It was probed `probes` times, and is due again at `next`.
     Suspected { probes: u32, next: Monotonic },
-    /// Was a neighbour, and did not answer; still probed.
+    /// Was a neighbour, and did not answer; still probed, at `next`.
     Dead { since: Monotonic, next: Monotonic },
     /// Was a neighbour, and said that it leaves.
     Removed,
@@ -121,8 +121,8 @@ impl Peer {
 /// All peers, in the order of their numbers.
 #[derive(Debug, Default)]
 pub(crate) struct Peers {
-    /// The numbers in a list of their own, close together: a node that wakes up finds its memory cold,
-    /// and each peer passed over would have to be fetched.
+    /// The numbers in a list of their own, close together: a node that wakes up finds its memory
+    /// cold, and each peer passed over would have to be fetched.
     numbers: Vec<NodeId>,
     list: Vec<Peer>,
     newest_link: LinkId,
@@ -152,6 +152,7 @@ impl Peers {
             Ok(at) => at,
             Err(at) => {
                 let link = self.new_link();
+                // Both lists have the same order.
                 self.numbers.insert(at, addr.node);
                 self.list.insert(at, Peer::new(addr, link, standing, now));
                 at

@@ -1,9 +1,9 @@
 //! The sample: a few other nodes, drawn from the whole network, for when all neighbours are gone.
 //!
 //! It is kept fresh by Cyclon's shuffle (Voulgaris, Gavidia, van Steen 2005): now and then a node
-//! takes one entry out, sends that node some of its others, and gets as many back. So the dead
-//! fall out, and the graph of who knows whom stays random. The same datagram carries a summary:
-//! what a partition of the overlay kept apart meets again here.
+//! takes one entry out, sends that node some of its others, and gets as many back. So dead
+//! nodes fall out, and the graph of samples stays random. The same datagram carries a summary, so
+//! messages meet again that a partition of the overlay kept apart.
 
 use std::ops::Deref;
 
@@ -67,6 +67,7 @@ impl Membership {
             return;
         }
         let interval = fx.config.timing.shuffle_interval;
+        // Random, so that nodes that started together do not shuffle together.
         self.sample.shuffle_at =
             fx.now + timers::between(&mut fx.rng, interval / 2, interval * 3 / 2);
         self.due.at(self.sample.shuffle_at);
@@ -75,6 +76,8 @@ impl Membership {
         if self.sample.is_empty() {
             return;
         }
+        // The partner is random, as in Cyclon's basic shuffle: entries have no age here. It leaves
+        // the sample, and returns with its answer; so a dead one falls out.
         let pick = timers::below(&mut fx.rng, self.sample.len());
         let mut sample = self.sample.to_vec();
         let partner = sample.swap_remove(pick);
@@ -84,6 +87,7 @@ impl Membership {
         let nodes = self.draw(fx, partner.node);
         fx.send(partner.node, &Frame::Shuffle { nodes, answer: false });
         fx.send(partner.node, &Frame::Component(self.component(fx.now)));
+        // A summary and the name of the component go along: see `partition`.
         self.greeted.push(partner.node);
     }
 
@@ -98,6 +102,7 @@ impl Membership {
     /// Some entries to send to a node, which are to be replaced first by what comes back.
     fn draw(&mut self, fx: &mut Effects, partner: NodeId) -> Vec<PeerAddr> {
         let mut entries = self.sample.to_vec();
+        // A partner need not be told of itself.
         entries.retain(|entry| entry.node != partner);
         while entries.len() > SHUFFLED {
             let at = timers::below(&mut fx.rng, entries.len());
@@ -121,6 +126,7 @@ impl Membership {
             fx.send(from, &Frame::Shuffle { nodes, answer: true });
         }
         let mut sample = self.sample.to_vec();
+        // No more than honest nodes send, so that one datagram cannot replace the whole sample.
         for entry in nodes.iter().take(SHUFFLED).chain([&asker]) {
             self.keep(fx, *entry, &mut sample);
         }
@@ -137,6 +143,8 @@ impl Membership {
             sample.push(entry);
             return;
         }
+        // The partner keeps the entries it was sent, so these can go here: no node is lost from
+        // all samples at once.
         let given = self.sample.shuffled.pop();
         let at = given.and_then(|given| sample.iter().position(|known| known.node == given));
         let at = at.unwrap_or_else(|| timers::below(&mut fx.rng, sample.len()));
@@ -145,6 +153,8 @@ impl Membership {
 
     /// Forgets peers that there is nothing left to say to.
     fn forget_contacts(&mut self, fx: &Effects) {
+        // A contact stays while a link given up lately is remembered, and until a shuffle is
+        // answered.
         let memory = fx.config.timing.unlinked_memory.max(fx.config.timing.shuffle_interval);
         let idle: Vec<NodeId> = self
             .peers
@@ -166,6 +176,7 @@ impl Membership {
         if others.clone().count() < fx.config.limits.contacts_max {
             return;
         }
+        // A dead neighbour matters most: it is probed until it returns.
         let rank = |standing: Standing| match standing {
             Standing::Contact => 0,
             Standing::Removed => 1,

@@ -18,12 +18,13 @@ pub(crate) fn below(rng: &mut impl Rng, end: usize) -> usize {
     rng.random_range(0..end)
 }
 
-/// So many times the same thing is asked at the same interval; then the intervals grow. Random
-/// loss is no congestion: to back off at once would only make the unlucky wait.
+/// How many attempts keep the same interval before it grows. Random loss is no congestion: backing
+/// off at once would only delay the unlucky.
 const STEADY_ATTEMPTS: u8 = 5;
 
 /// The same wait a few times, then half as long again each time, up to about 17 times the first.
 pub(crate) fn back_off(first: Duration, attempts: u8) -> Duration {
+    // (3/2)⁷ is about 17, and 3⁷ is far from the largest number.
     let growing = u32::from(attempts.saturating_sub(STEADY_ATTEMPTS).min(7));
     first * 3u32.pow(growing) / 2u32.pow(growing)
 }
@@ -77,12 +78,15 @@ impl Trickle {
 
     fn begin(&mut self, now: Monotonic, interval: Duration, rng: &mut impl Rng) {
         self.interval = interval;
+        // In the second half, so that nodes in step do not fire together, as the RFC has it.
         self.fires = Some(now + between(rng, interval / 2, interval));
         self.ends = now + interval;
     }
 
     /// Something was out of step: back to the shortest interval, unless that is running already.
     pub(crate) fn reset(&mut self, now: Monotonic, min: Duration, rng: &mut impl Rng) {
+        // Rule 6 of the RFC: a timer at the shortest interval goes on undisturbed, or a row of
+        // resets would put off its firing for ever.
         if self.interval > min {
             self.begin(now, min, rng);
         }
@@ -95,6 +99,7 @@ impl Trickle {
             self.fires = None;
         }
         if self.ends <= now {
+            // Intervals follow each other without a gap, unless the caller missed a whole one.
             let began = if now.since(self.ends) < self.interval { self.ends } else { now };
             self.begin(began, (self.interval * 2).min(max), rng);
         }

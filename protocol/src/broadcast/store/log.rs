@@ -2,7 +2,7 @@
 //!
 //! They come at one end and go at the other, so a message is found by its number in that order,
 //! in one step. They lie in chunks: a list in one piece would now and then be copied as a whole
-//! to a larger place, while whoever waits for a message waits for that, too.
+//! to a larger place, and every message that comes in meanwhile would wait for that.
 
 use std::collections::VecDeque;
 
@@ -39,6 +39,8 @@ impl Log {
     /// The chunk of a message, and its place in there.
     fn place(&self, slot: Slot) -> Option<(usize, usize)> {
         let number = (self.first..self.end).contains(&slot.0).then_some(slot.0)?;
+        // Chunks are aligned: message n is in chunk n / 64, counted from the chunk of the oldest.
+        // The first chunk has lost its evicted messages, so it begins at the oldest.
         let chunk = number / CHUNK;
         let start = self.first.max(chunk * CHUNK);
         let chunk = usize::try_from(chunk - self.first / CHUNK).ok()?;
@@ -60,7 +62,8 @@ impl Log {
     /// Adds the newest.
     pub(crate) fn push(&mut self, record: Record) -> Slot {
         if self.chunks.is_empty() || self.end.is_multiple_of(CHUNK) {
-            // Who holds few messages needs no whole chunk, and who holds one message room for one.
+            // A node with few messages needs no whole chunk, and one with a single message needs
+            // room for one.
             let is_first = self.chunks.is_empty();
             let room = if is_first { 1 } else { CHUNK };
             self.chunks.reserve_exact(usize::from(is_first));
@@ -78,6 +81,7 @@ impl Log {
     pub(crate) fn pop_first(&mut self) -> Option<Record> {
         let record = self.chunks.front_mut()?.pop_front()?;
         self.first += 1;
+        // The oldest is in the next chunk now, or there is none left: this chunk is empty.
         if self.first.is_multiple_of(CHUNK) || self.first == self.end {
             self.chunks.pop_front();
         }

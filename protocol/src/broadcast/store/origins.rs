@@ -1,8 +1,10 @@
-//! What is known of each origin's messages, all in one place: one look-up serves a copy that comes in.
+//! What is known of each origin's messages, all in one place: one look-up serves a copy that comes
+//! in.
 //!
-//! Messages of one origin are numbered one by one, and mostly come in that order. So where each lies
-//! stands in the order of these numbers: the latest, which their copies ask for, stand together, and a
-//! number tells where. A hash table would scatter them, each to memory that is cold.
+//! Messages of one origin are numbered one by one, and mostly come in that order. So where each
+//! lies stands in the order of these numbers: the latest, which their copies ask for, stand
+//! together, and a number tells where. A hash table would scatter them, each to memory that is
+//! cold.
 
 use std::collections::VecDeque;
 
@@ -11,7 +13,7 @@ use crate::ids::by_origin::ByOrigin;
 use crate::ids::numbers::Numbers;
 use crate::ids::set::Ids;
 
-/// A list with room for no more than this keeps it as long as it has any message.
+/// A list with a capacity up to this keeps its memory as long as it has any message.
 const ROOM_KEPT: usize = 64;
 
 /// Where a message lies among those held: its index in the order of arrival, from 0.
@@ -48,7 +50,7 @@ pub(crate) enum Found {
 }
 
 impl Origins {
-    /// The bytes that a message takes, with the room that lists keep free.
+    /// The bytes that a message takes here, with the memory that lists keep free.
     pub(crate) const ENTRY_BYTES: usize = 2 * size_of::<(u64, u64)>();
 
     /// All ids known.
@@ -67,17 +69,18 @@ impl Origins {
         if !of.known.contains(id.sequence) {
             return Found::Unknown;
         }
+        // Known, and without a place: evicted, or never taken in.
         of.place(id.sequence).map_or(Found::Gone, |at| Found::Held(Slot(of.places[at].1)))
     }
 
-    /// Notes that a message is held, and where; there must be none of this id. At worst half a list is
-    /// moved for it, as it is when it goes: who chooses odd numbers costs no more than the most messages
-    /// held allow.
+    /// Notes that a message is held, and where; there must be none of this id. At worst half a list
+    /// is moved for it, as it is when the message goes. So an origin that picks odd numbers costs
+    /// no more than the limit of messages held allows.
     pub(crate) fn hold(&mut self, id: MessageId, slot: Slot) {
         self.change(id, |of| {
-            // The first may stay the only one.
+            // The first message may stay the only one.
             of.places.reserve_exact(usize::from(of.places.capacity() == 0));
-            // Mostly the latest, for which the list need not be read.
+            // Mostly it is the latest, for which the list need not be read.
             let last = of.held.ranges().last().map_or(0, |(_, last)| *last);
             if last < id.sequence {
                 of.places.push_back((id.sequence, slot.0));
@@ -121,8 +124,10 @@ impl Origins {
 }
 
 impl OfOrigin {
-    /// Senders take turns: what one of them filled is not kept for it alone.
+    /// Gives back memory that is not used: origins take turns, and none keeps what it once filled.
     fn give_room_back(&mut self) {
+        // A list is halved when three quarters of it are free: one at the border would else shrink
+        // and grow in turns.
         let (room, taken) = (self.places.capacity(), self.places.len());
         if taken == 0 {
             (self.held, self.places) = Default::default();
@@ -131,11 +136,12 @@ impl OfOrigin {
         }
     }
 
-    /// Where a number is among the places, or would be. With none missing in between, it is as far from
-    /// the last place as from the last number.
+    /// The index of a number among the places, or where it would be.
     fn place(&self, sequence: u64) -> Result<usize, usize> {
         let places = &self.places;
         let Some((last, _)) = places.back() else { return Err(0) };
+        // With no number missing in between, its place is as far from the last place as it is from
+        // the last number. Else the list is searched.
         let Some(back) = last.checked_sub(sequence) else { return Err(places.len()) };
         let at = usize::try_from(back).ok().and_then(|back| (places.len() - 1).checked_sub(back));
         match at.filter(|at| places[*at].0 == sequence) {

@@ -1,8 +1,8 @@
 //! One message as a node has it: its text, the paths of its copies, what went over which link.
 //!
-//! Text and paths lie one behind the other with a little room to spare: in the record itself if they
-//! are short, as most are, else in one allocation. So a new message costs one at most, and the copies
-//! that follow none.
+//! Text and paths lie one behind the other with a little memory to spare: in the record itself if
+//! they are short, as most are, else in one allocation. So a new message costs one allocation at
+//! most, and its later copies none.
 
 use smallvec::SmallVec;
 
@@ -41,13 +41,13 @@ pub(crate) struct Record {
     body: Body,
 }
 
-/// Room in the record for a text of a few words and the paths of three copies. A list of its own
+/// Memory in the record for a text of a few words and the paths of three copies. A list of its own
 /// would take half as much again for its place and its length.
 const BODY_BYTES: usize = 64;
 type Body = SmallVec<[u8; BODY_BYTES]>;
 
-/// What stands before the nodes of a path: hops (4) and their length in bytes (2), which a datagram's
-/// length bounds.
+/// What stands before the nodes of a path: hops (4) and their length in bytes (2), which a
+/// datagram's length bounds.
 const TRAIL_BYTES: usize = 6;
 
 /// The bytes that a message with a text this long takes, but for its paths: these grow while
@@ -95,7 +95,7 @@ pub(crate) enum Kept {
 }
 
 impl Record {
-    /// A message that has just come, with room for so many bytes of later paths.
+    /// A message that has just come, with `spare_bytes` of memory for the paths of later copies.
     pub(crate) fn new(
         id: MessageId,
         arrival: &Arrival<'_>,
@@ -104,6 +104,7 @@ impl Record {
     ) -> Self {
         let first = Trail { hops: arrival.hops, nodes: arrival.path };
         let payload = arrival.payload;
+        // The payload, the first path, and bytes that later paths will take.
         let mut body = Body::with_capacity(payload.len() + first.bytes() + spare_bytes);
         body.extend_from_slice(payload);
         first.append_to(&mut body);
@@ -114,6 +115,7 @@ impl Record {
             arrived: arrival.arrived,
             copies: flooded.copies,
             newest_link: arrival.newest_link,
+            // A message that starts here came from nobody.
             copies_received: u32::from(arrival.hops > 0),
             copies_sent: flooded.sent,
             repairs_sent: 0,
@@ -132,10 +134,11 @@ impl Record {
         &self.body[..self.payload_bytes as usize]
     }
 
-    /// Whether a copy that comes in over this link acknowledges the message there. If so: since when
-    /// the copy that was sent was under way, unless repair had a hand in it.
+    /// Whether a copy that comes in over this link acknowledges the message there. If so: since
+    /// when the copy that was sent was under way, unless repair had a hand in it.
     pub(crate) fn acknowledges(&self, from: LinkId, repaired: bool) -> Option<Option<Monotonic>> {
         let copies = self.copies.get(from)?;
+        // The time to come back measures the link only if nobody asked for either copy.
         let flooded = !repaired && !self.repaired;
         copies.is_in_flight().then_some(flooded.then_some(self.arrived))
     }
@@ -156,13 +159,14 @@ impl Record {
     /// always the first, a shortest and a longest.
     fn keep_path(&mut self, trail: Trail<'_>, paths_max: usize) -> Kept {
         if usize::from(self.paths) < paths_max.clamp(1, usize::from(u16::MAX)) {
-            // Room for this one and no more: others may never come.
+            // Memory for this path and no more: others may never come.
             self.body.reserve_exact(trail.bytes());
             trail.append_to(&mut self.body);
             self.paths += 1;
             return Kept::Yes;
         }
         if let Some(at) = self.replaced_by(trail.hops) {
+            // The bytes of the new path take the place of the bytes of the old one.
             let before: usize = self.trails().take(at).map(|trail| trail.bytes()).sum();
             let start = self.payload_bytes as usize + before;
             let end = start + self.trails().nth(at).map_or(0, |trail| trail.bytes());
@@ -174,12 +178,14 @@ impl Record {
         Kept::No
     }
 
-    /// With no room for more: a new extreme takes the place of a path that is neither the first
-    /// nor the other extreme.
+    /// The index of the path that a new one replaces where no more are kept: a new extreme takes
+    /// the place of a path that is neither the first nor the other extreme.
     fn replaced_by(&self, hops: u32) -> Option<usize> {
         let kept = || self.trails().map(|trail| trail.hops).enumerate();
         let (shortest, least) = kept().min_by_key(|(_, hops)| *hops)?;
         let (longest, most) = kept().max_by_key(|(_, hops)| *hops)?;
+        // The first path stays in any case. Of the others goes the one next to the new extreme,
+        // which is the old extreme if that is not the first.
         let spare = if hops > most {
             kept().skip(1).filter(|(at, _)| *at != shortest).max_by_key(|(_, hops)| *hops)
         } else if hops < least {
@@ -218,6 +224,7 @@ impl Record {
 
     /// Bytes this message takes, as the limit counts them.
     pub(crate) fn bytes(&self) -> usize {
+        // A short body is in the record itself, and counted with it.
         let body = if self.body.spilled() { self.body.capacity() } else { 0 };
         size_of::<Self>() + Origins::ENTRY_BYTES + body + self.copies.heap_bytes()
     }

@@ -33,11 +33,15 @@ pub(crate) fn receive(
     mut copy_to: impl FnMut(LinkId, bool),
 ) -> bool {
     let came = copies.on(from);
+    // The copy shows that the sender has the message, whether it counts or not.
     came.acknowledged = true;
+    // An honest neighbour sends no more. One that does must not make this node send more, too.
     if came.received >= relays {
         return false;
     }
     came.received += 1;
+    // Each copy that counts adds one copy to each other link. So R copies from a neighbour make R
+    // on every other link, and no link ever carries more than R each way.
     for link in links.into_iter().filter(|link| *link != from) {
         let copies = copies.on(link);
         if copies.sent < relays {
