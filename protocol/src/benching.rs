@@ -79,7 +79,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_timed_does_what_it_says() {
+    fn the_timed_parts_do_what_they_say() {
         let mut datagram = Vec::new();
         encode("banana", &mut datagram);
         assert!(!decode(&datagram));

@@ -158,42 +158,67 @@ pub const UDP_PAYLOAD_BYTES_MAX: usize = 65_507;
 /// The most copies of one message that a node may send on one link: what `--relays` accepts.
 pub const RELAYS_MAX: u8 = 16;
 
-/// What a node may use. Each limit has a counter that says how often it was hit.
+/// What a node may use. A limit at which something is refused, dropped or cut has a counter in
+/// [`Counters`](crate::Counters).
+///
+/// Every limit is at least 1, and at most 2³² − 1 where nothing else is said. A default without a
+/// source is a choice of this program.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limits {
-    /// The longest message text, in bytes of UTF-8.
-    ///
-    /// Leaves room in a datagram of [`UDP_PAYLOAD_BYTES_MAX`] for headers, tag and a path.
+    /// The longest message text, in bytes of UTF-8. At most 60,000, the default, which leaves bytes
+    /// in a datagram of [`UDP_PAYLOAD_BYTES_MAX`] for headers, tag and a path; and at most
+    /// `retained_bytes_max`. A text longer than the path MTU travels as IP fragments, and one lost
+    /// fragment loses it. 1,000 to 60,000 is sane.
     pub text_bytes_max: usize,
-    /// The largest datagram made by packing several frames together. One frame alone may exceed
-    /// it. On a real network, the path MTU less 28 (IPv4) or 48 (IPv6).
+    /// The largest datagram made by packing several frames together. One frame alone may exceed it.
+    /// Larger datagrams cost fewer system calls; smaller ones survive lossy paths better. On a real
+    /// network, the path MTU less 28 (IPv4) or 48 (IPv6). 1,200 to 8,192 is sane, and
+    /// [`UDP_PAYLOAD_BYTES_MAX`] the most.
     pub packed_datagram_bytes_max: usize,
     /// The most messages in flight to any neighbour that is not suspected: the largest send window.
     /// More keep a fast network busy; fewer have a sender wait sooner. 64 to 1,024 is sane.
     pub in_flight_max: usize,
-    /// The most nodes on a path; a longer one is cut in its middle.
+    /// The most nodes on a path; a longer one is cut in its middle. A path costs one to five bytes
+    /// for each node, in every copy. 16 to 1,024 is sane. Fewer than 2 count as 2: both ends always
+    /// stay.
     pub path_nodes_max: usize,
-    /// The most paths kept per message, among them always the first, a shortest and a longest.
+    /// The most paths kept per message, among them always the first, a shortest and a longest. More
+    /// show more of the network, and take memory. 3 to 64 is sane; more than 65,535 count as that.
     pub paths_max: usize,
-    /// The most messages retained; beyond it the oldest are evicted.
+    /// The most messages retained; beyond it the oldest are evicted. More give slow neighbours more
+    /// time and newcomers more history, and take memory. 1,000 to 1,000,000 is sane.
     pub messages_max: usize,
-    /// The most bytes retained (texts, paths and counts); beyond it the oldest are evicted.
+    /// The most bytes retained (texts, paths and counts); beyond it the oldest are evicted. The
+    /// trade-off is that of `messages_max`. 1 MiB to 1 GiB is sane. At least `text_bytes_max`, and
+    /// without an upper bound.
     pub retained_bytes_max: usize,
-    /// The most ranges of ids known; a message that would need one more is refused.
+    /// The most ranges of ids known; a message that would need one more is refused. A complete
+    /// history takes one range for each incarnation that ever sent. So it must exceed their number
+    /// by far: ten times is sane. A range takes 16 bytes or more.
     pub id_ranges_max: usize,
-    /// The most neighbours.
+    /// The most neighbours. Each costs a copy of every message, heartbeats and some memory. Twice
+    /// the largest degree of the topology or more is sane.
     pub neighbours_max: usize,
-    /// How many other nodes to keep in mind beside neighbours and theirs.
+    /// How many other nodes to keep in mind beside neighbours and theirs. More make it likelier
+    /// that one of them lives when all neighbours are dead; each takes some bytes. 8 to 64 is sane.
+    /// This is the cache of Cyclon (Voulgaris, Gavidia, van Steen 2005).
     pub sample_max: usize,
-    /// The most messages asked of one peer at a time.
+    /// The most messages asked of one peer at a time. More fetch a history faster; fewer keep
+    /// bursts short on slow links. 16 to 1,024 is sane, the largest being what one frame asks for.
     pub wanted_per_peer_max: usize,
-    /// The most bytes of messages sent in answer to one request.
+    /// The most bytes of messages sent in answer to requests within one `repair_reply_interval`;
+    /// one message may exceed it. More let newcomers catch up faster; more than a socket buffer
+    /// holds at once is lost. 8 KiB to 128 KiB is sane.
     pub repair_reply_bytes_max: usize,
-    /// The most messages that wait to be sent because they were asked for.
+    /// The most messages that wait to be sent because they were asked for; a peer asks again for
+    /// the rest. More spare repeated requests, for some bytes each. One or more times
+    /// `wanted_per_peer_max` for each neighbour that may catch up at a time is sane.
     pub repair_replies_max: usize,
-    /// The most peers kept in mind that are no neighbours: dead ones, contacts.
+    /// The most peers kept in mind that are no neighbours: dead ones, contacts. With too few a dead
+    /// neighbour is forgotten, and must find its own way back. 32 to 1,024 is sane.
     pub contacts_max: usize,
-    /// The most datagrams held back by injected delays.
+    /// The most datagrams held back by injected delays; further ones are dropped. Datagrams sent
+    /// per second times the delay is sane. Without faults none is held.
     pub delayed_datagrams_max: usize,
 }
 
@@ -267,53 +292,91 @@ impl Limits {
 }
 
 /// When a node acts by itself. All intervals are measured on the monotonic clock.
+///
+/// No interval has a hard bound, but a `…_min` must not be longer than its `…_max`. Sane ranges are
+/// for networks with round trips of up to some tens of milliseconds. A default without a source is
+/// a choice of this program.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Timing {
-    /// The shortest interval between two summaries (Trickle's Imin, RFC 6206).
+    /// The shortest interval between two summaries (Trickle's Imin, RFC 6206). A shorter one finds
+    /// differences sooner, and costs datagrams while there are any. 20 ms to 1 s is sane.
     pub summary_interval_min: Duration,
-    /// The longest: the heartbeat of an idle network (Trickle's Imax).
+    /// The longest: the heartbeat of an idle network (Trickle's Imax). A longer one costs less, and
+    /// has `suspect_after` grow with it. 500 ms to 1 minute is sane.
     pub summary_interval_max: Duration,
     /// Messages that arrived within this time are listed in a summary by id, so that a message
-    /// under way does not look like one that is missing.
+    /// under way does not look like one that is missing. A longer window makes summaries longer, a
+    /// shorter one gives false alarms. A few times the time of a flood is sane.
     pub recent_window: Duration,
-    /// The least time a message may stay in flight on a link before it is asked about.
+    /// The least time a message may stay in flight on a link before it is asked about. A shorter
+    /// time repairs losses sooner, and asks in vain after every hiccup of a processor. 5 ms to 1 s
+    /// is sane; TCP has 1 s (RFC 6298), since it sends the data again, while here an id is sent.
     pub ack_timeout_min: Duration,
-    /// The most.
+    /// The most, however long copies take to come back. On a large ring that is once round. If too
+    /// short, messages are asked about that are still on their way; if too long, losses are noticed
+    /// late. 1 s to 1 minute is sane.
     pub ack_timeout_max: Duration,
     /// How long a copy is assumed to take to come back over a link until that was measured. Each
-    /// message that turns out to be lost lowers it meanwhile.
+    /// message that turns out to be lost lowers it meanwhile. If too short, the first messages are
+    /// asked about in vain; if too long, their losses are noticed late. One or two round trips are
+    /// sane.
     pub ack_time_initial: Duration,
-    /// The least time before a message in flight is asked about again; grows after a few times.
+    /// The least time before a message in flight is asked about again; grows after a few times. A
+    /// shorter one asks again before the answer can be here. Two round trips or more are sane.
     pub ack_retry_min: Duration,
-    /// The most.
+    /// The most. A longer one spares a dead link; a shorter one finds sooner that it is back. 500
+    /// ms to 10 s is sane.
     pub ack_retry_max: Duration,
-    /// The time between two answers of [`Limits::repair_reply_bytes_max`] each.
+    /// The time between two answers of [`Limits::repair_reply_bytes_max`] each. Both together are
+    /// the rate of repair: 64 KiB in 5 ms are 13 MB/s. 1 to 100 ms is sane.
     pub repair_reply_interval: Duration,
-    /// How long to wait for the answer to a listing before listing again.
+    /// How long to wait for the answer to a listing before listing again. A listing takes some 10
+    /// KB, so a repeated one is dear; a lost one delays repair this long. 100 ms to 5 s is sane.
     pub listing_timeout: Duration,
-    /// How long to wait at least for a message asked for, before asking again or elsewhere.
+    /// How long to wait at least for a message asked for, before asking again or elsewhere. A
+    /// shorter one repairs sooner, and gets some messages twice. Three round trips or more are
+    /// sane.
     pub want_timeout: Duration,
-    /// A neighbour silent for this long is suspected, and probed.
+    /// A neighbour silent for this long is suspected, and probed. A shorter time finds the dead
+    /// sooner, and probes the living more often. Longer than `summary_interval_max`, the heartbeat,
+    /// or idle neighbours are always suspects; up to 1 minute is sane.
     pub suspect_after: Duration,
-    /// The time between two probes of a suspect.
+    /// The time between two probes of a suspect. With `probes` it decides how soon a suspect is
+    /// dead: here within 2 s. Longer than a round trip through a third node, up to 1 s, is sane.
     pub probe_interval: Duration,
-    /// So many unanswered probes, and the suspect is dead to this node.
+    /// After this many unanswered probes a suspect is dead to this node. With 20 % loss a direct
+    /// round trip fails in 36 of 100 cases, and twelve in a row about five times in a million. 3 to
+    /// 20 is sane. Probes are those of SWIM (Das et al. 2002).
     pub probes: u32,
-    /// How long a neighbour never yet heard from is waited for.
+    /// How long a neighbour never yet heard from is waited for. If too short, a network that starts
+    /// slowly loses links; if too long, a node that never starts is missed late. The longest time
+    /// between the first and the last start, up to minutes, is sane.
     pub first_contact_timeout: Duration,
-    /// How long a node asked to stand in for a dead neighbour is waited for.
+    /// How long a node asked to stand in for a dead neighbour is waited for, before the next is
+    /// asked. A shorter one closes large gaps sooner, and gives up on slow nodes. A few heartbeats
+    /// of `summary_interval_min`, up to 10 s, are sane.
     pub stand_in_timeout: Duration,
-    /// A link given up is not taken up again for this long unless its other end asks anew.
+    /// A link given up is not taken up again for this long unless its other end asks anew. Longer
+    /// than late datagrams are under way, or a heartbeat brings the link back. 1 s to 1 minute is
+    /// sane.
     pub unlinked_memory: Duration,
-    /// How long a node that leaves waits for the acknowledgement of its messages.
+    /// How long a node that leaves waits for the acknowledgement of its messages. If too short,
+    /// neighbours may lack its last messages; if too long, a node with a dead neighbour ends late.
+    /// 100 ms to 10 s is sane.
     pub leave_timeout: Duration,
-    /// A node whose own tick came this late doubts itself, not others.
+    /// A node whose own tick came this late doubts itself, not others (Lifeguard, Dadgar et al.
+    /// 2018). A shorter one doubts at every hiccup, and finds the dead late; a longer one blames
+    /// others for its own pauses. 100 ms to half of `suspect_after` is sane.
     pub late_tick: Duration,
-    /// The shortest time between two probes of a dead peer.
+    /// The shortest time between two probes of a dead peer. A shorter one finds sooner that it is
+    /// back. 500 ms to 10 s is sane.
     pub dead_probe_interval_min: Duration,
-    /// The longest.
+    /// The longest: after a long partition, a link returns this late at worst. A longer one costs
+    /// less for peers that never return. 10 s to 10 minutes is sane.
     pub dead_probe_interval_max: Duration,
-    /// How often a node compares notes with a random node that is not its neighbour.
+    /// How often a node trades entries of its sample with a random node that is not its neighbour,
+    /// and compares notes with it. A shorter one keeps the sample fresher and heals partitions
+    /// sooner, for a few datagrams each time. 1 s to 1 minute is sane.
     pub shuffle_interval: Duration,
 }
 

@@ -262,7 +262,7 @@ mod tests {
     const START: Monotonic = Monotonic(0);
 
     #[test]
-    fn a_share_of_what_goes_to_the_named_nodes_is_lost() {
+    fn a_part_of_the_datagrams_to_the_named_nodes_is_lost() {
         let mut stage = stage(Effect { loss: 0.2, ..Effect::default() });
         let lost = (0..10_000).filter(|_| treat(&mut stage, 3, START).0.is_empty()).count();
         assert!((1_800..2_200).contains(&lost), "{lost}");

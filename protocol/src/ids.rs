@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_id_is_refused() {
+    fn a_text_that_is_no_id_is_refused() {
         for text in ["", "8", "8.", ".1", "0.1", "8.0", "8.1@", "8.1@x", "-8.1", "8.1.1"] {
             assert_eq!(text.parse::<MessageId>(), Err(ParseIdError), "{text}");
         }

@@ -1,9 +1,10 @@
 //! One node of a gossip network, as a value you can hold in your hand.
 //!
 //! A message handed to one [`Node`] reaches every node of its network that can be reached, exactly
-//! once each, whatever the network loses, repeats or reorders meanwhile. The node owns no socket, no
-//! clock, no thread and no hidden randomness: bytes and the time go in, bytes and events come out. So
-//! the same code runs over UDP sockets, in a simulator, under a fuzzer and inside a unit test.
+//! once each, whatever the network loses, repeats or reorders meanwhile. The node owns no socket,
+//! no clock, no thread and no hidden randomness: bytes and the time go in, bytes and events come
+//! out. So the same code runs over UDP sockets, in a simulator, under a fuzzer and inside a unit
+//! test.
 //!
 //! # Driving a node
 //!
@@ -16,11 +17,13 @@
 //! 5. **Flush** once: [`Node::flush`] appends datagrams to send and events to tell to [`Outputs`],
 //!    a buffer that you own and clear.
 //!
-//! A datagram that you had to wait for may go to [`Node::receive_alone`] instead: it sends the copies of a
-//! new message before it records it, which is faster where every node waits for the one before.
+//! A datagram that you had to wait for may go to [`Node::receive_alone`] instead: it sends the
+//! copies of a new message before it records it, which is faster where every node waits for the one
+//! before.
 //!
-//! After any other call ([`Node::send`], [`Node::link`], [`Node::leave`] …) flush as well, and ask for
-//! the deadline again. Between two calls a node does nothing; the order of calls is all there is.
+//! After any other call ([`Node::send`], [`Node::link`], [`Node::leave`] …) flush as well, and ask
+//! for the deadline again. Between two calls a node does nothing; the order of calls is all there
+//! is.
 //!
 //! ```
 //! use gossip_protocol::{Config, Event, Key, Monotonic, Node, NodeId, Now, Outputs, PeerAddr, Wall};
@@ -74,11 +77,12 @@
 //!
 //! # Back-pressure
 //!
-//! A node keeps each message until its neighbours have it, so it cannot accept more than the network
-//! carries. It has a *send window*, as TCP does: few messages at first, more as acknowledgements come
-//! in, none while a node somewhere lags far behind. While the window is closed, [`Node::send`] says
-//! [`Refused::Full`]. Nothing is wrong then: keep the message, and offer it again after every datagram
-//! and every tick. [`Node::send_window`] says how many messages it would take now.
+//! A node keeps each message until its neighbours have it, so it cannot accept more than the
+//! network carries. It has a *send window*, as TCP does: few messages at first, more as
+//! acknowledgements come in, none while a node somewhere lags far behind. While the window is
+//! closed, [`Node::send`] says [`Refused::Full`]. Nothing is wrong then: keep the message, and
+//! offer it again after every datagram and every tick. [`Node::send_window`] says how many messages
+//! it would take now.
 //!
 //! ```
 //! # use std::collections::VecDeque;
@@ -98,9 +102,9 @@
 //!
 //! # Events
 //!
-//! [`Outputs::events`] tells of deliveries, of links, of neighbours that fall silent, die or return,
-//! and of limits that were hit. [`Event::Delivered`] is told once for each message and node.
-//! [`Node::messages`] and [`Node::status`] answer questions at any time.
+//! [`Outputs::events`] tells of deliveries, of links, of neighbours that fall silent, die or
+//! return, and of limits that were hit. [`Event::Delivered`] is told once for each message and
+//! node. [`Node::messages`] and [`Node::status`] answer questions at any time.
 //!
 //! # Shutting down
 //!
@@ -111,10 +115,10 @@
 //! # Where to read on
 //!
 //! A datagram is opened by `datagram::wire` and handed on by `node`, frame by frame. `membership`
-//! decides who is linked to whom and knows no message. `broadcast` decides what goes over the links
-//! and knows no address; who gets a copy, one file in `broadcast/strategy` decides. Frames
-//! wait in `datagram::outbox` until the flush packs and seals them. [`Faults`] is a stage that a driver
-//! may put behind the flush to lose, delay or change datagrams on purpose.
+//! decides about links and knows no message. `broadcast` decides what goes over the links and knows
+//! no address; one file in `broadcast/strategy` decides which links get a copy. Frames wait in
+//! `datagram::outbox` until the flush packs and seals them. [`Faults`] is a stage that a driver may
+//! put behind the flush to lose, delay or change datagrams on purpose.
 //!
 //! Deliberately absent: any account of the whole network. A node knows its neighbours, theirs,
 //! and a small random sample.

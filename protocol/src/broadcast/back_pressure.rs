@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn its_end_wakes_the_driver_however_often_it_was_put_off() {
+    fn the_end_of_back_pressure_wakes_the_driver_however_often_it_was_put_off() {
         let mut table = Table::ring(3);
         table.run(SECOND);
         for wave in 1..=3 {
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn a_word_goes_round_once_and_expires() {
+    fn a_request_to_hold_back_goes_round_once_and_expires() {
         let mut table = Table::ring(3);
         table.run(SECOND);
         let word = |wave| [Frame::BackPressure(BackPressure { wave })];
@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn a_node_that_counts_from_the_start_is_heard_all_the_same() {
+    fn a_node_that_counts_requests_from_the_start_is_heeded_all_the_same() {
         let mut table = Table::ring(3);
         table.run(SECOND);
         for node in [2, 3] {

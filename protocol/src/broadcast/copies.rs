@@ -1,5 +1,5 @@
-//! How many copies of a message went over which link: what strategies, acknowledgements and the store
-//! count by.
+//! How many copies of a message went over which link: what strategies, acknowledgements and the
+//! store count by.
 
 use smallvec::SmallVec;
 
@@ -45,7 +45,7 @@ impl Copies {
         &mut self.links[at]
     }
 
-    /// Takes room for so many links, in one piece.
+    /// Reserves memory for this many links, in one piece.
     pub(crate) fn reserve(&mut self, links: usize) {
         self.links.reserve_exact(links.saturating_sub(self.links.len()));
     }

@@ -277,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_gone_everywhere_keeps_nobody_busy() {
+    fn messages_that_are_gone_everywhere_keep_no_node_busy() {
         let mut table = Table::with(3, &[(1, 2)], |config| config.limits_mut().messages_max = 10);
         for _ in 0..100 {
             table.send(1, "banana");

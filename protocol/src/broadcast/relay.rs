@@ -363,7 +363,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_sent_is_refused_and_changes_nothing() {
+    fn a_message_that_cannot_be_sent_is_refused_and_changes_nothing() {
         let mut table = Table::ring(3);
         let now = table.now();
         let long = "x".repeat(60_001);
@@ -435,7 +435,7 @@ mod tests {
     proptest! {
         /// But for the datagrams that frames travel in.
         #[test]
-        fn what_comes_alone_leads_to_what_it_would_lead_to_among_others(
+        fn a_rumor_alone_in_its_datagram_has_the_same_effect_as_among_other_frames(
             tells in any::<bool>(),
             steps in prop::collection::vec(
                 (any::<bool>(), 1u64..5, 1u8..4, any::<bool>(), 0u64..40, any::<bool>()), 1..40),

@@ -354,7 +354,7 @@ mod tests {
     }
 
     #[test]
-    fn on_a_ring_every_link_settles_by_itself() {
+    fn on_a_ring_every_link_is_acknowledged_without_a_question() {
         let mut table = Table::ring(8);
         table.run(SECOND);
         for _ in 0..20 {
@@ -403,7 +403,7 @@ mod tests {
     }
 
     #[test]
-    fn settling_is_measured_by_what_the_flood_brings_back_alone() {
+    fn only_copies_that_the_flood_brings_back_measure_the_time_to_acknowledge() {
         let mut table = Table::ring(3);
         table.run(SECOND);
         // What 1 sends gets lost; it goes round the other way, and is repaired at last.

@@ -243,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn what_all_nodes_accept_at_once_arrives_though_little_is_retained() {
+    fn all_messages_that_all_nodes_accept_at_once_arrive_though_few_are_retained() {
         for (seed, lost_in_four, bytes_max) in
             [(0, 1, 2 << 20), (0, 2, 2 << 20), (1, 2, 2 << 20), (0, 2, 1 << 20), (3, 2, 1 << 20)]
         {
@@ -261,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn few_messages_retained_are_few_under_way() {
+    fn a_node_that_retains_few_messages_has_few_in_flight() {
         for lost_in_four in [1, 2] {
             let mut table = lossy(0, lost_in_four, |config| config.limits_mut().messages_max = 50);
             send_all_at_once(&mut table, 100, "banana");
@@ -280,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn a_slow_link_far_away_slows_who_sends() {
+    fn a_slow_link_far_away_slows_the_sender() {
         let mut table = one_behind_a_ring(|config| config.limits_mut().messages_max = 400);
         // Nine in ten of the messages get lost on the last link.
         let mut rumors = 0u32;
@@ -348,7 +348,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_as_large_as_the_window_leaves_it_open_once_it_is_acknowledged() {
+    fn the_window_opens_again_once_a_text_as_large_as_the_window_is_acknowledged() {
         let mut table =
             Table::with(2, &[(1, 2)], |config| config.limits_mut().retained_bytes_max = 1 << 20);
         table.run(SECOND);
@@ -454,7 +454,7 @@ mod tests {
     }
 
     #[test]
-    fn a_neighbour_not_yet_heard_of_counts() {
+    fn messages_to_a_neighbour_not_yet_heard_from_are_in_flight() {
         let mut table = Table::with(2, &[(1, 2)], |_| {});
         table.kill(2);
         table.send(1, "banana");
@@ -467,7 +467,7 @@ mod tests {
     }
 
     #[test]
-    fn a_link_made_anew_owes_nothing_of_the_one_before() {
+    fn nothing_sent_on_an_old_link_is_in_flight_on_the_new_one() {
         let mut table = Table::ring(3);
         table.run(SECOND);
         let away = table.nodes[1].take();

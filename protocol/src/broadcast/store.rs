@@ -408,7 +408,7 @@ mod tests {
     }
 
     #[test]
-    fn what_came_since_is_weighed_by_its_size() {
+    fn messages_since_a_mark_are_weighed_by_their_size() {
         let mut store = store_of(100);
         let small = store.bytes() as u64;
         for sequence in 101..=104 {

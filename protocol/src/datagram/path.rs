@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn what_names_no_node_or_breaks_off_is_malformed() {
+    fn a_path_that_names_no_node_or_breaks_off_is_malformed() {
         assert_eq!(check(&[]), Err(Malformed));
         assert_eq!(check(&[0]), Err(Malformed));
         assert_eq!(check(&[1, 0, 0, 2]), Err(Malformed));

@@ -97,7 +97,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn few_and_many_are_the_same_map(steps in prop::collection::vec((any::<bool>(), 1u32..40), 0..90)) {
+        fn a_list_and_a_tree_behave_as_the_same_map(steps in prop::collection::vec((any::<bool>(), 1u32..40), 0..90)) {
             let (mut map, mut model) = (ByOrigin::<u32>::new(), BTreeMap::new());
             for (add, node) in steps {
                 if add {

@@ -353,7 +353,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_passes_by_what_lies_behind_it() {
+    fn a_page_does_not_look_at_origins_behind_its_end() {
         thread_local!(static LOOKED_AT: std::cell::Cell<u32> = const { std::cell::Cell::new(0) });
         let mut origins: ByOrigin<Numbers> = ByOrigin::new();
         for node in 1..=1_000 {
@@ -375,7 +375,7 @@ mod tests {
     }
 
     #[test]
-    fn a_forged_range_costs_no_more_than_what_is_known() {
+    fn a_forged_range_costs_no_more_than_the_ids_known() {
         let mut set = IdSet::default();
         set.insert(id(5));
         let all = IdRange { origin: id(1).origin, first: 1, more: u64::MAX - 1 };

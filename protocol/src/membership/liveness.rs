@@ -332,7 +332,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_is_heard_through_another_is_not_dead() {
+    fn a_neighbour_heard_through_another_is_not_declared_dead() {
         let mut table = Table::ring(3);
         table.run(SECOND * 5);
         table.passes = Box::new(|from, to, _| !matches!((from, to), (1, 2) | (2, 1)));
@@ -356,7 +356,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_vouches_for_a_node_that_it_did_not_hear_itself() {
+    fn no_node_vouches_for_a_peer_that_it_did_not_hear_itself() {
         let mut table = Table::with_links(3, &[(1, 2), (2, 3), (3, 1)]);
         table.run(SECOND * 5);
         table.kill(3);

@@ -497,7 +497,7 @@ mod tests {
     }
 
     #[test]
-    fn those_with_most_links_stand_at_the_ends() {
+    fn the_neighbours_with_most_links_stand_at_the_ends() {
         // Node 1 has four neighbours; 2 has five links, 3 has four, 4 and 5 have two each.
         let links = [
             (1, 2),
@@ -523,7 +523,7 @@ mod tests {
     }
 
     #[test]
-    fn who_lost_all_neighbours_finds_others_by_the_sample() {
+    fn a_node_that_lost_all_neighbours_finds_others_by_the_sample() {
         let sample = |config: &mut crate::Config| {
             config.sample = (1..=8).map(addr).filter(|peer| peer.node != config.node).collect();
         };
@@ -574,7 +574,7 @@ mod tests {
     }
 
     #[test]
-    fn an_overlay_in_two_closed_parts_finds_together_again() {
+    fn an_overlay_in_two_closed_components_becomes_one_again() {
         let sample = |config: &mut crate::Config| {
             config.sample = (1..=6).map(addr).filter(|peer| peer.node != config.node).collect();
         };

@@ -207,7 +207,7 @@ mod tests {
     const ME: Origin = Origin { node: NodeId(5), incarnation: 1 };
 
     #[test]
-    fn any_two_roots_have_an_order_and_of_two_lives_the_later_goes_before() {
+    fn roots_are_ordered_and_the_later_of_two_incarnations_comes_first() {
         let origin = |node, incarnation| Origin { node: NodeId(node), incarnation };
         assert_ne!(precedes(origin(1, 1), origin(2, 9)), precedes(origin(2, 9), origin(1, 1)));
         assert!(precedes(origin(1, 2), origin(1, 1)));

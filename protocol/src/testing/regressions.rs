@@ -46,7 +46,7 @@ fn a_late_heartbeat_does_not_bring_back_a_node_that_left() {
 
 /// A node that was wrongly started again as the same incarnation may meet its former messages.
 #[test]
-fn an_id_of_ours_that_came_from_elsewhere_is_not_given_again() {
+fn an_own_id_that_came_from_elsewhere_is_not_used_again() {
     let mut table = Table::ring(3);
     table.run(SECOND);
     let rumor = Rumor {
@@ -384,7 +384,7 @@ fn a_lossy_ring_stays_a_ring() {
 }
 
 #[test]
-fn what_a_neighbour_pushed_makes_no_link_to_another() {
+fn copies_from_a_neighbour_make_no_link_to_another_node() {
     let mut table = Table::with(9, &[(1, 2), (2, 3), (3, 1)], |_| {});
     table.run(SECOND * 5);
     for round in 1..=2u64 {

@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn each_is_found_as_they_come_and_go() {
+    fn every_message_is_found_while_others_come_and_go() {
         let mut log = Log::default();
         let (mut first, mut end) = (0, 0);
         for (come, go) in [(1, 1), (200, 10), (3, 150), (64, 40), (0, 66), (130, 129), (1, 2)] {

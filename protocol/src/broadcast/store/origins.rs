@@ -159,7 +159,7 @@ mod tests {
     use std::collections::{BTreeMap, BTreeSet};
 
     #[test]
-    fn an_origin_that_fell_silent_gives_its_room_back() {
+    fn an_origin_whose_messages_are_gone_gives_its_memory_back() {
         let mut origins = Origins::default();
         let id = |sequence| MessageId::new(1, 1, sequence);
         for sequence in 1..=10_000 {
@@ -185,7 +185,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_known_is_held_or_gone(steps in prop::collection::vec((0u8..4, 1u32..40, 0u64..12), 0..300)) {
+        fn every_known_message_is_held_or_gone(steps in prop::collection::vec((0u8..4, 1u32..40, 0u64..12), 0..300)) {
             let (mut origins, mut model) = (Origins::default(), BTreeMap::new());
             for (number, (what, node, sequence)) in (0u64..).zip(steps) {
                 let id = MessageId::new(node % 20, 1, sequence.wrapping_sub(3));

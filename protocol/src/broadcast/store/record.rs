@@ -323,7 +323,7 @@ mod tests {
     }
 
     #[test]
-    fn what_outgrows_the_record_is_moved_and_counted() {
+    fn a_body_that_outgrows_the_record_is_moved_and_counted() {
         let mut record = record(TEXTS[0], 1, &[1], 0);
         let inside = record.bytes();
         let mut kept = 1;
