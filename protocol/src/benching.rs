@@ -43,7 +43,7 @@ pub fn decode(bytes: &[u8]) -> bool {
 pub struct Sets(IdSet, IdSet);
 
 impl Sets {
-    /// Of so many ids each from a hundred origins, of which `apart` are not in the other set.
+    /// Of `ids` ids each from a hundred origins, of which `apart` are not in the other set.
     #[must_use]
     pub fn new(ids: u64, apart: u64) -> Self {
         let mut set = IdSet::default();

@@ -40,8 +40,8 @@ impl Broadcast {
         }
     }
 
-    /// Notes that the node at the other end of `link` has a message of so many bytes that was sent
-    /// to it. Only a copy that the flood alone brought back tells how long that takes.
+    /// Notes that the node at the other end of `link` has a message of this many bytes that was
+    /// sent to it. Only a copy that the flood alone brought back tells how long that takes.
     pub(super) fn acknowledge(&mut self, link: LinkId, bytes: u64, after: Option<Duration>) {
         let Some(record) = self.links.get_mut(link) else { return };
         record.in_flight.acknowledged(bytes);

@@ -207,7 +207,7 @@ mod tests {
     const NODES: u32 = 8;
     const SECOND: Duration = Duration::from_secs(1);
 
-    /// Eight nodes in a ring with chords; of the datagrams with rumors so many in four are lost.
+    /// Eight nodes in a ring with chords; `lost_in_four` of four datagrams with rumors are lost.
     fn lossy(seed: u32, lost_in_four: u32, change: impl Fn(&mut Config)) -> Table {
         let ring = (1..=NODES).map(|node| (node, node % NODES + 1));
         let links: Vec<(u32, u32)> = ring.chain((1..=4).map(|node| (node, node + 4))).collect();
@@ -222,7 +222,7 @@ mod tests {
         table
     }
 
-    /// Has all nodes send so many texts, as fast as there is room.
+    /// Has all nodes send `each` texts, as fast as their windows open.
     fn send_all_at_once(table: &mut Table, each: usize, text: &str) {
         let mut left = [each; NODES as usize];
         for _ in 0..60_000 {

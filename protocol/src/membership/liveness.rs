@@ -5,7 +5,7 @@
 //! fails in 36 of 100 cases, so three probes would be wrong once in twenty. Any authentic datagram
 //! from it clears it, at any time. The dead are probed too, ever more rarely, or
 //! a partition would never heal. A node whose own clock ticks late was stopped or starved: then
-//! everybody else seems silent, and it doubts itself first. (SWIM, Das et al. 2002; Lifeguard,
+//! all other nodes seem silent, and it doubts itself first. (SWIM, Das et al. 2002; Lifeguard,
 //! Dadgar et al. 2018.)
 
 use rand::RngExt;

@@ -116,7 +116,7 @@ impl Table {
         self.node(to).receive(now, addr(from).addr, &sealed(from, frames));
     }
 
-    /// Runs for so long.
+    /// Runs for `time`.
     pub(crate) fn run(&mut self, time: Duration) {
         let end = self.now + time;
         loop {
@@ -177,7 +177,7 @@ impl Table {
         self.nodes.iter().flatten().map(|node| counter(&node.fx.counters)).sum()
     }
 
-    /// Who a node regards as its living neighbours.
+    /// The nodes that a node regards as its living neighbours.
     pub(crate) fn neighbours(&mut self, node: u32) -> Vec<u32> {
         let peers = self.node(node).peers();
         let alive = peers.iter().filter(|peer| peer.state == crate::PeerState::Alive);
