@@ -296,7 +296,8 @@ impl Simulation {
         node.flush(out);
         node.release_buffers();
         let has_left = member.leaving && node.has_left(now);
-        let ended = !member.treat(now, out) && has_left;
+        let is_over = node.leaves_by().is_some_and(|by| by <= now.monotonic);
+        let ended = (!member.treat(now, out) || is_over) && has_left;
         for event in &out.events {
             trace.happens(*time, members[at].id, event);
             checker.on_event(*time, &mut members[at], event);

@@ -89,7 +89,8 @@ impl Broadcast {
         match change {
             LinkChange::Up(link) => {
                 let before = self.links.up(link);
-                if before == Some(LinkState::Suspected) && link.state == LinkState::Alive {
+                let was_quiet = before.is_some_and(|before| before != LinkState::Alive);
+                if was_quiet && link.state == LinkState::Alive {
                     // What waited for it is due, and senders wait for it again.
                     self.due.at(now);
                     self.store.look_again();
@@ -99,17 +100,17 @@ impl Broadcast {
             // The exchange goes first: `stop_asking` then passes the node over.
             LinkChange::Gone(node) => {
                 self.links.down(node);
-                self.exchanges.remove(node);
-                self.stop_asking(now, node);
+                if self.exchanges.remove(node) || self.repair.owes(node) {
+                    self.stop_asking(now, node);
+                }
             }
         }
     }
 
-    /// Does what is due. `heartbeat` says that membership just did.
-    pub(crate) fn tick(&mut self, fx: &mut Effects, heartbeat: bool) {
-        // Both timers are taken out before anything runs: the steps below set them anew.
+    /// Does what is due. `membership_ticked` says that membership just did.
+    pub(crate) fn tick(&mut self, fx: &mut Effects, membership_ticked: bool) {
         let is_due = self.due.take_if_over(fx.now);
-        if self.ack_due.take_if_over(fx.now) || is_due || heartbeat {
+        if self.ack_due.take_if_over(fx.now) || is_due || membership_ticked {
             self.ask_about_in_flight(fx);
         }
         if is_due {

@@ -95,11 +95,27 @@ pub enum ConfigError {
     /// No incarnation is 0: that stands for a peer not heard from yet.
     #[error("an incarnation is 1 or more")]
     IncarnationZero,
-    /// A limit of zero leaves nothing to work with.
+    /// A neighbour or a node of the sample is the node itself, or has the number 0.
+    #[error("node {node} cannot be a peer here")]
+    Peer {
+        /// Its number.
+        node: NodeId,
+    },
+    /// A limit or an interval of zero leaves nothing to work with.
     #[error("{limit} is zero")]
     Zero {
-        /// The limit.
+        /// The limit or interval.
         limit: &'static str,
+    },
+    /// An interval is longer than arithmetic allows.
+    #[error("{interval} is {value:?}, and {most:?} is the most")]
+    TooLong {
+        /// The interval.
+        interval: &'static str,
+        /// Its value.
+        value: Duration,
+        /// The longest that is accepted.
+        most: Duration,
     },
     /// A limit is larger than datagrams, or arithmetic, allow.
     #[error("{limit} is {value}, and {most} is the most")]
@@ -134,8 +150,8 @@ pub enum ConfigError {
 }
 
 impl Config {
-    /// Whether a node can be built from this. A node that was built from anything else does not
-    /// panic, but need not do what it should.
+    /// Whether a node can be built from this. A node that was built from anything else need not do
+    /// what it should, and may panic.
     ///
     /// # Errors
     ///
@@ -146,6 +162,10 @@ impl Config {
         }
         if self.incarnation == 0 {
             return Err(ConfigError::IncarnationZero);
+        }
+        let mut peers = self.neighbours.iter().chain(&self.sample).map(|peer| peer.node);
+        if let Some(node) = peers.find(|node| *node == self.node || *node == NodeId(0)) {
+            return Err(ConfigError::Peer { node });
         }
         self.limits.validate()?;
         self.timing.validate()
@@ -158,17 +178,13 @@ pub const UDP_PAYLOAD_BYTES_MAX: usize = 65_507;
 /// The most copies of one message that a node may send on one link: what `--relays` accepts.
 pub const RELAYS_MAX: u8 = 16;
 
-/// What a node may use. A limit at which something is refused, dropped or cut has a counter in
-/// [`Counters`](crate::Counters).
-///
-/// Every limit is at least 1, and at most 2³² − 1 where nothing else is said. A default without a
-/// source is a choice of this program.
+/// What a node may use. Limits at which something is lost have a counter that says how often they
+/// were hit.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limits {
-    /// The longest message text, in bytes of UTF-8. At most 60,000, the default, which leaves bytes
-    /// in a datagram of [`UDP_PAYLOAD_BYTES_MAX`] for headers, tag and a path; and at most
-    /// `retained_bytes_max`. A text longer than the path MTU travels as IP fragments, and one lost
-    /// fragment loses it. 1,000 to 60,000 is sane.
+    /// The longest payload of a message, in bytes; the program sends texts in UTF-8.
+    ///
+    /// Leaves room in a datagram of [`UDP_PAYLOAD_BYTES_MAX`] for headers, tag and a path.
     pub text_bytes_max: usize,
     /// The largest datagram made by packing several frames together. One frame alone may exceed it.
     /// Larger datagrams cost fewer system calls; smaller ones survive lossy paths better. On a real
@@ -387,25 +403,50 @@ impl Timing {
     ///
     /// The first [`ConfigError`] found.
     pub fn validate(&self) -> Result<(), ConfigError> {
-        let pairs = [
+        let all = [
             ("summary_interval_min", self.summary_interval_min),
             ("summary_interval_max", self.summary_interval_max),
+            ("recent_window", self.recent_window),
             ("ack_timeout_min", self.ack_timeout_min),
             ("ack_timeout_max", self.ack_timeout_max),
+            ("ack_time_initial", self.ack_time_initial),
             ("ack_retry_min", self.ack_retry_min),
             ("ack_retry_max", self.ack_retry_max),
+            ("repair_reply_interval", self.repair_reply_interval),
+            ("listing_timeout", self.listing_timeout),
+            ("want_timeout", self.want_timeout),
+            ("suspect_after", self.suspect_after),
+            ("probe_interval", self.probe_interval),
+            ("first_contact_timeout", self.first_contact_timeout),
+            ("stand_in_timeout", self.stand_in_timeout),
+            ("unlinked_memory", self.unlinked_memory),
+            ("leave_timeout", self.leave_timeout),
+            ("late_tick", self.late_tick),
             ("dead_probe_interval_min", self.dead_probe_interval_min),
             ("dead_probe_interval_max", self.dead_probe_interval_max),
+            ("shuffle_interval", self.shuffle_interval),
         ];
-        for pair in pairs.chunks_exact(2) {
-            let [(least, low), (most, high)] = [pair[0], pair[1]];
-            if low > high {
+        for (interval, value) in all {
+            if value.is_zero() {
+                return Err(ConfigError::Zero { limit: interval });
+            }
+            if value > INTERVAL_MAX {
+                return Err(ConfigError::TooLong { interval, value, most: INTERVAL_MAX });
+            }
+        }
+        for (least, low) in all {
+            let Some(stem) = least.strip_suffix("_min") else { continue };
+            let most = all.iter().find(|(name, _)| name.strip_suffix("_max") == Some(stem));
+            if let Some(&(most, high)) = most.filter(|(_, high)| low > *high) {
                 return Err(ConfigError::Order { least, low, most, high });
             }
         }
         Ok(())
     }
 }
+
+/// No interval is longer than this, some 136 years, so that it may be multiplied.
+const INTERVAL_MAX: Duration = Duration::from_secs(u32::MAX as u64);
 
 impl Default for Timing {
     fn default() -> Self {
@@ -461,6 +502,15 @@ mod tests {
         assert_eq!(refused(|c| c.limits_mut().text_bytes_max += 1), most);
         let retained = "text_bytes_max is 60000 and retained_bytes_max 9";
         assert_eq!(refused(|c| c.limits_mut().retained_bytes_max = 9), retained);
+        assert_eq!(
+            refused(|c| c.timing_mut().want_timeout = Duration::ZERO),
+            "want_timeout is zero"
+        );
+        assert!(refused(|c| c.timing_mut().want_timeout = Duration::MAX).contains("is the most"));
+        let peer = |node| PeerAddr { node: NodeId(node), addr: ([127, 0, 0, 1], 1).into() };
+        let (own, zero) = (peer(1), peer(0));
+        assert!(validated(|c| c.neighbours.push(own)).is_err());
+        assert!(validated(|c| c.sample.push(zero)).is_err());
         let order = "ack_retry_min is 40ms, longer than ack_retry_max, 1ms";
         assert_eq!(refused(|c| c.timing_mut().ack_retry_max = Duration::from_millis(1)), order);
     }

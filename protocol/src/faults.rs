@@ -109,7 +109,7 @@ pub fn decide(
     Some(decided)
 }
 
-/// What a stage did so far, to be counted at its node: see
+/// What a stage did to the datagrams of one flush, to be counted at its node: see
 /// [`Node::count_faults`](crate::Node::count_faults).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct FaultCounts {
@@ -176,7 +176,8 @@ impl Faults {
         self.held.first_key_value().map(|((at, _), _)| *at)
     }
 
-    /// Mistreats the datagrams of a flush, and adds those whose delay is over before them.
+    /// Mistreats the datagrams of a flush, and adds those whose delay is over before them. Clear the
+    /// datagrams before the next flush, or they are treated twice.
     pub fn treat(&mut self, now: Monotonic, out: &mut Outputs) -> FaultCounts {
         let mut counts = FaultCounts::default();
         if self.rules.is_empty() && self.held.is_empty() {

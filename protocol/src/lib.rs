@@ -1,10 +1,9 @@
 //! One node of a gossip network, as a value you can hold in your hand.
 //!
 //! A message handed to one [`Node`] reaches every node of its network that can be reached, exactly
-//! once each, whatever the network loses, repeats or reorders meanwhile. The node owns no socket,
-//! no clock, no thread and no hidden randomness: bytes and the time go in, bytes and events come
-//! out. So the same code runs over UDP sockets, in a simulator, under a fuzzer and inside a unit
-//! test.
+//! once each, whatever the network loses, repeats or reorders meanwhile, as long as it is retained. The node owns no socket, no
+//! clock, no thread and no hidden randomness: bytes and the time go in, bytes and events come out. So
+//! the same code runs over UDP sockets, in a simulator, under a fuzzer and inside a unit test.
 //!
 //! # Driving a node
 //!

@@ -160,14 +160,14 @@ impl Membership {
 
     /// Gives back the memory that is kept for what broadcast is told next.
     pub(crate) fn release_buffers(&mut self) {
-        debug_assert!(self.changes.is_empty(), "broadcast is told first");
-        self.changes = Vec::new();
-        self.greeted = Vec::new();
+        self.changes.shrink_to_fit();
+        self.greeted.shrink_to_fit();
     }
 
-    /// Tells broadcast how the link to a peer is now.
+    /// Tells broadcast how the link to a peer is now. A link that goes down never comes up again: the
+    /// peer gets a new one, so that what is noted of the old one is noted for good.
     fn tell_link(&mut self, node: NodeId) {
-        let Some(peer) = self.peers.get(node) else { return };
+        let Some(peer) = self.peers.get_mut(node) else { return };
         let state = match peer.standing {
             // A stand-in may be dead itself, so it gets copies only once it answers.
             Standing::Joining { .. } if peer.original => Some(LinkState::Joining),
@@ -175,13 +175,16 @@ impl Membership {
             Standing::Suspected { .. } => Some(LinkState::Suspected),
             _ => None,
         };
-        self.changes.push(match (state, peer.standing) {
-            (Some(state), _) => LinkChange::Up(Link { id: peer.link, node, state }),
-            // A dead or removed peer is asked for nothing; one that only gave up its link may
-            // still be.
-            (None, Standing::Dead { .. } | Standing::Removed) => LinkChange::Gone(node),
-            (None, _) => LinkChange::Down(node),
-        });
+        if let Some(state) = state {
+            peer.told_up = true;
+            self.changes.push(LinkChange::Up(Link { id: peer.link, node, state }));
+            return;
+        }
+        let is_over = matches!(peer.standing, Standing::Dead { .. } | Standing::Removed);
+        if peer.told_up {
+            self.peers.renew_link(node);
+        }
+        self.changes.push(if is_over { LinkChange::Gone(node) } else { LinkChange::Down(node) });
     }
 
     /// Forgets a peer.

@@ -1,8 +1,7 @@
 //! One node of the network: the doors in, and which part answers what.
 //!
 //! A datagram is opened here, its sender noted by membership, and each of its frames handed to one
-//! `on_…` method of membership or broadcast: the two `match`es below are the protocol's list of
-//! frames. What membership changed about links is told to broadcast before the next frame, and a
+//! `on_…` method of membership or broadcast: the `match` below is the protocol's list of frames. What membership changed about links is told to broadcast before the next frame, and a
 //! summary goes to every peer that was greeted.
 
 use std::collections::BTreeSet;
@@ -72,6 +71,7 @@ impl Node {
         // First of all: a node that was stopped must not take its own absence for the silence of
         // others.
         self.membership.doubt_itself(&self.fx);
+        self.tell_broadcast();
         self.fx.counters.datagrams_received += 1;
         self.fx.counters.bytes_received += bytes.len() as u64;
         if bytes.is_empty() {
@@ -103,14 +103,22 @@ impl Node {
                 self.tell_broadcast();
             }
         }
-        // Once for each datagram, however many heartbeats it holds.
-        self.send_summaries();
+        self.send_summaries(false);
     }
 
     /// Hands a frame to its handler.
     fn on_frame(&mut self, from: NodeId, frame: &Frame<'_>) {
-        let Self { fx, membership, .. } = self;
+        let Some(sender) = self.membership.sender(from) else { return };
+        let Self { fx, membership, broadcast, .. } = self;
         match frame {
+            Frame::Rumor(rumor) => broadcast.on_rumor(fx, sender, rumor, None),
+            Frame::Have(ids) => broadcast.on_have(fx, sender, ids),
+            Frame::Got(ids) => broadcast.on_got(sender, ids),
+            Frame::Want(ids) => broadcast.on_want(fx, sender, ids),
+            Frame::Summary(summary) => broadcast.on_summary(fx, sender, summary),
+            Frame::Ranges(ranges) => broadcast.on_ranges(fx, sender, ranges),
+            Frame::Offer(offer) => broadcast.on_offer(fx, sender, offer),
+            Frame::BackPressure(word) => broadcast.on_back_pressure(fx, from, *word),
             Frame::Beat(beat) => membership.on_beat(fx, from, beat),
             Frame::Neighbours(neighbours) => membership.on_neighbours(fx, from, neighbours),
             Frame::Unlink => membership.on_unlink(fx, from),
@@ -121,24 +129,6 @@ impl Node {
             Frame::Vouch { node } => membership.on_vouch(fx, *node),
             Frame::Shuffle { nodes, answer } => membership.on_shuffle(fx, from, nodes, *answer),
             Frame::Component(component) => membership.on_component(fx, from, component),
-            Frame::Rumor(rumor) => self.on_rumor(from, rumor, None),
-            frame => self.on_broadcast_frame(from, frame),
-        }
-    }
-
-    /// Hands a frame that is about messages to its handler.
-    fn on_broadcast_frame(&mut self, from: NodeId, frame: &Frame<'_>) {
-        let Some(from) = self.membership.sender(from) else { return };
-        let Self { fx, broadcast, .. } = self;
-        match frame {
-            Frame::Have(ids) => broadcast.on_have(fx, from, ids),
-            Frame::Got(ids) => broadcast.on_got(from, ids),
-            Frame::Want(ids) => broadcast.on_want(fx, from, ids),
-            Frame::Summary(summary) => broadcast.on_summary(fx, from, summary),
-            Frame::Ranges(ranges) => broadcast.on_ranges(fx, from, ranges),
-            Frame::Offer(offer) => broadcast.on_offer(fx, from, offer),
-            Frame::BackPressure(word) => broadcast.on_back_pressure(fx, from.node, *word),
-            _ => unreachable!("membership takes all other frames"),
         }
     }
 
@@ -168,11 +158,12 @@ impl Node {
         }
     }
 
-    /// Has broadcast send a summary to each peer that membership just greeted.
-    fn send_summaries(&mut self) {
+    /// Has broadcast send a summary to each peer that membership just greeted. Only those that are sent
+    /// in turn, with heartbeats, are beyond the bound of what is sent at once.
+    fn send_summaries(&mut self, in_turn: bool) {
         let greeted = self.membership.take_greeted();
         if !greeted.is_empty() {
-            self.broadcast.send_summaries(&mut self.fx, &greeted);
+            self.broadcast.send_summaries(&mut self.fx, &greeted, in_turn);
         }
     }
 
@@ -180,14 +171,12 @@ impl Node {
     pub fn tick(&mut self, now: Now) {
         self.fx.set_time(now);
         self.membership.doubt_itself(&self.fx);
-        // Membership first, so that broadcast acts on the links as they are now.
-        let heartbeat = self.membership.tick(&mut self.fx);
+        let membership_ticked = self.membership.tick(&mut self.fx);
         self.tell_broadcast();
-        self.send_summaries();
-        self.broadcast.tick(&mut self.fx, heartbeat);
+        self.send_summaries(true);
+        self.broadcast.tick(&mut self.fx, membership_ticked);
         self.tell_broadcast();
-        // Seldom enough to look through all counters, and often enough to be told of them.
-        if heartbeat {
+        if membership_ticked {
             self.tell_limits();
         }
     }
@@ -211,14 +200,17 @@ impl Node {
     /// # Errors
     ///
     /// [`Refused`] says why not; nothing was accepted then. [`Refused::Full`] is no failure: offer
-    /// the message again after every datagram and every tick. Each refused offer is counted in
+    /// the message again after every datagram and every tick. The first of several refused
+    /// offers counts in
     /// [`Counters::limit_in_flight_held_up`](crate::Counters::limit_in_flight_held_up).
     pub fn send(&mut self, now: Now, payload: &[u8], relays: u8) -> Result<MessageId, Refused> {
         self.fx.set_time(now);
         // A message that is never accepted is refused as such, not because the window is closed.
         self.check(payload, relays)?;
         if self.broadcast.send_window(&self.fx) == 0 {
-            self.count_held_up();
+            if self.broadcast.note_refusal() {
+                self.count_held_up();
+            }
             return Err(Refused::Full);
         }
         Ok(self.broadcast.send(&mut self.fx, payload, relays))
@@ -249,7 +241,7 @@ impl Node {
     }
 
     /// How many more messages [`Node::send`] takes now. Long messages close the window sooner, so
-    /// ask after each.
+    /// ask after each. A node that is not asked for a second begins with a small window again.
     #[must_use]
     pub fn send_window(&mut self, now: Now) -> usize {
         self.fx.set_time(now);
@@ -312,8 +304,15 @@ impl Node {
     /// Whether a node that was told to leave has done what it could, and may end.
     #[must_use]
     pub fn has_left(&self, now: Now) -> bool {
-        let leaving = self.membership.leaving();
-        leaving.is_some_and(|until| until <= now.monotonic || self.in_flight() == 0)
+        let said_goodbye = self.is_leaving() && self.fx.outbox.is_empty();
+        let is_over = self.leaves_by().is_some_and(|by| by <= now.monotonic);
+        said_goodbye && (is_over || self.in_flight() == 0)
+    }
+
+    /// When a node that was told to leave ends at the latest; `None` for one that stays.
+    #[must_use]
+    pub fn leaves_by(&self) -> Option<Monotonic> {
+        self.membership.leaving()
     }
 
     /// Whether [`Event::Accepted`] and [`Event::Delivered`] are told, as they are at first. Each

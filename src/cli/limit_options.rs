@@ -135,9 +135,15 @@ fn contradiction(error: &ConfigError) -> Error {
                 format!("lower {least}, or raise {most} with another --timing"),
             )
         }
-        ConfigError::Zero { .. } | ConfigError::NodeZero | ConfigError::IncarnationZero => {
-            limits(error.to_string(), "choose 1 or more")
-        }
+        ConfigError::TooLong { interval, most, .. } => Error::misused(
+            "cannot use these intervals",
+            format!("{} is at most {}", hyphened(interval), spelled(most)),
+            "choose a shorter one",
+        ),
+        ConfigError::Zero { .. }
+        | ConfigError::NodeZero
+        | ConfigError::IncarnationZero
+        | ConfigError::Peer { .. } => limits(error.to_string(), "choose 1 or more"),
     }
 }
 

@@ -56,9 +56,11 @@ impl Exchanges {
         &mut self.0[at]
     }
 
-    /// Forgets a peer.
-    pub(crate) fn remove(&mut self, node: NodeId) {
+    /// Forgets a peer; says whether there was anything noted of it.
+    pub(crate) fn remove(&mut self, node: NodeId) -> bool {
+        let before = self.0.len();
         self.0.retain(|exchange| exchange.node != node);
+        self.0.len() < before
     }
 
     /// All of them.

@@ -149,9 +149,9 @@ impl InFlight {
         timing: &Timing,
     ) -> Monotonic {
         let ack_time = self.smoothed.or(self.assumed).unwrap_or(timing.ack_time_initial);
-        // Four times the usual time stands in for TCP's variance, which is not measured here. Not
-        // `clamp`, which panics where the least is above the most.
-        let wait = (ack_time * 4).min(timing.ack_timeout_max).max(timing.ack_timeout_min);
+        // Not `clamp`, which panics where the least is above the most.
+        let wait =
+            ack_time.saturating_mul(4).min(timing.ack_timeout_max).max(timing.ack_timeout_min);
         let at = now + wait;
         // Mostly one message is in flight at a time, so room is taken for one.
         self.pending.reserve_exact(usize::from(self.pending.capacity() == 0));

@@ -72,6 +72,14 @@ impl Repair {
         self.wanted.len()
     }
 
+    /// Whether a peer waits for messages that it asked for.
+    pub(super) fn owes(&self, node: NodeId) -> bool {
+        self.queued
+            .range((node, MessageId::new(0, 0, 0))..)
+            .next()
+            .is_some_and(|(to, _)| *to == node)
+    }
+
     /// How many messages wait to be sent, and how many are noted as waiting.
     #[cfg(any(test, feature = "testing"))]
     pub(crate) fn replies(&self) -> (usize, usize) {
@@ -120,7 +128,7 @@ impl Broadcast {
         let (at, until) = (fx.now, fx.now + wait);
         let mut ask = Vec::new();
         // Peers may be forgotten faster than what they were asked for is given up.
-        let all_max = wanted_max * fx.config.limits.neighbours_max;
+        let all_max = wanted_max.saturating_mul(fx.config.limits.neighbours_max);
         while peer.asked < wanted_max && repair.wanted.len() < all_max {
             let Some(id) = peer.offers.pop_first() else { break };
             // The flood may have brought it since it was offered.

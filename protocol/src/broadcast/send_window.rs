@@ -45,6 +45,8 @@ pub(super) struct SendWindow {
     used: Option<(Mark, Monotonic)>,
     /// When a caller last asked for the window.
     asked: Option<Monotonic>,
+    /// The last message offered was refused.
+    refused: bool,
 }
 
 /// Messages, and their bytes as `in_flight_bytes` counts them.
@@ -57,6 +59,7 @@ struct Accepted {
 impl SendWindow {
     /// A message was accepted.
     pub(super) fn note(&mut self, bytes: u64) {
+        self.refused = false;
         self.accepted.messages += 1;
         self.accepted.bytes += bytes;
     }
@@ -135,6 +138,11 @@ impl Broadcast {
         }
         let messages = usize::try_from(self.in_flight()).unwrap_or(usize::MAX);
         window_max(limits).saturating_sub(messages).min(self.window.left(limits))
+    }
+
+    /// Notes that a message was refused; says whether the one before was not.
+    pub(crate) fn note_refusal(&mut self) -> bool {
+        !std::mem::replace(&mut self.window.refused, true)
     }
 
     /// The messages of the window when nothing of it is used.

@@ -74,6 +74,8 @@ impl Encoded {
 #[derive(Clone, Copy, Debug)]
 struct Item {
     to: NodeId,
+    /// The place in the list of strangers, where the frame says the address.
+    stranger: Option<usize>,
     frame: Encoded,
     /// The first copy of a message, as far as this node knows.
     is_first: bool,
@@ -84,8 +86,8 @@ struct Item {
 pub(crate) struct Outbox {
     bytes: Vec<u8>,
     items: Vec<Item>,
-    /// Where receivers are that membership does not know.
-    strangers: Vec<PeerAddr>,
+    /// Addresses of receivers that a frame named.
+    strangers: Vec<SocketAddr>,
     /// Bytes of control frames since the last flush, and how many did not fit any more.
     control_bytes: usize,
     control_dropped: u64,
@@ -125,33 +127,37 @@ impl Outbox {
 
     /// Puts an encoded frame for one receiver.
     pub(crate) fn put(&mut self, to: NodeId, frame: Encoded) {
-        self.items.push(Item { to, frame, is_first: false });
+        self.items.push(Item { to, stranger: None, frame, is_first: false });
     }
 
     /// Puts an encoded message for one receiver that is not known to have it.
     pub(crate) fn put_first(&mut self, to: NodeId, frame: Encoded) {
-        self.items.push(Item { to, frame, is_first: true });
+        self.items.push(Item { to, stranger: None, frame, is_first: true });
     }
 
     /// Encodes a control frame for one receiver. Beyond a bound it is lost, as on the way:
     /// whatever comes in, what goes out at once is bounded.
     pub(crate) fn send(&mut self, to: NodeId, frame: &Frame<'_>) {
-        // The frame that passes the bound still goes, and none after it.
+        self.send_control(to, None, frame);
+    }
+
+    /// As [`Outbox::send`], to the address that a frame named, whatever membership knows.
+    pub(crate) fn send_to(&mut self, to: PeerAddr, frame: &Frame<'_>) {
+        self.send_control(to.node, Some(to.addr), frame);
+    }
+
+    fn send_control(&mut self, to: NodeId, addr: Option<SocketAddr>, frame: &Frame<'_>) {
         if self.control_bytes > CONTROL_BYTES_MAX {
             self.control_dropped += 1;
             return;
         }
         let frame = self.encode(frame);
         self.control_bytes += frame.len();
-        self.put(to, frame);
-    }
-
-    /// As [`Outbox::send`], to a node that membership need not know.
-    pub(crate) fn send_to_stranger(&mut self, to: PeerAddr, frame: &Frame<'_>) {
-        if self.strangers.iter().all(|known| known.node != to.node) {
-            self.strangers.push(to);
-        }
-        self.send(to.node, frame);
+        let stranger = addr.map(|addr| {
+            self.strangers.push(addr);
+            self.strangers.len() - 1
+        });
+        self.items.push(Item { to, stranger, frame, is_first: false });
     }
 
     /// Packs everything into datagrams, which are appended to `out`, and is empty again. `addr_of`
@@ -163,19 +169,18 @@ impl Outbox {
         out: &mut Outputs,
         counters: &mut Counters,
     ) {
-        // Grouped by receiver. The sort is stable, so frames to one receiver keep their order.
-        self.items.sort_by_key(|item| item.to);
+        // The sort is stable: frames to one receiver keep their order.
+        self.items.sort_by_key(|item| (item.to, item.stranger));
         let mut last = None;
         // Receivers that wait for a message come first. For the others a copy is only an
         // acknowledgement.
         for first_copies in [true, false] {
-            let receivers = self.items.chunk_by(|a, b| a.to == b.to);
+            let receivers = self.items.chunk_by(|a, b| (a.to, a.stranger) == (b.to, b.stranger));
             for items in receivers.filter(|items| items.iter().any(|i| i.is_first) == first_copies)
             {
                 let node = items[0].to;
-                let stranger = || Some(self.strangers.iter().find(|peer| peer.node == node)?.addr);
-                // Forgotten since: its frames are lost, as they might be on the way.
-                let Some(addr) = addr_of(node).or_else(stranger) else { continue };
+                let named = items[0].stranger.map(|at| self.strangers[at]);
+                let Some(addr) = named.or_else(|| addr_of(node)) else { continue };
                 self.pack_for(PeerAddr { node, addr }, items, &mut last, config, out, counters);
             }
         }

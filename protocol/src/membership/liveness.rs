@@ -205,8 +205,6 @@ impl Membership {
         let next = fx.now + fx.config.timing.dead_probe_interval_min;
         fx.counters.peers_dead += 1;
         fx.events.push(Event::PeerDead { node });
-        // Copies on the old link are not waited for any more, nor counted if it returns.
-        self.peers.renew_link(node);
         self.set_standing(fx, node, Standing::Dead { since: fx.now, next });
         self.due.at(next);
         self.close_ranks(fx, node);
@@ -274,7 +272,7 @@ impl Membership {
         on_behalf_of: Option<PeerAddr>,
     ) {
         if let Some(asker) = on_behalf_of.filter(|asker| asker.node != fx.config.node) {
-            fx.outbox.send_to_stranger(asker, &Frame::Vouch { node: from });
+            fx.outbox.send_to(asker, &Frame::Vouch { node: from });
         }
     }
 
@@ -291,7 +289,7 @@ impl Membership {
             fx.send(from, &Frame::Vouch { node: target.node });
         } else if target.node != fx.config.node {
             fx.counters.probes_sent += 1;
-            fx.outbox.send_to_stranger(target, &Frame::Probe { on_behalf_of: Some(asker) });
+            fx.outbox.send_to(target, &Frame::Probe { on_behalf_of: Some(asker) });
         }
     }
 

@@ -202,7 +202,6 @@ impl Membership {
             return;
         }
         fx.events.push(Event::PeerLeft { node: from });
-        self.peers.renew_link(from);
         self.set_standing(fx, from, Standing::Removed);
         if let Some(peer) = self.peers.get_mut(from) {
             peer.original = false;
@@ -223,7 +222,6 @@ impl Membership {
         peer.changes.unlinked = Some(fx.now);
         peer.changes.stand_in_for = None;
         peer.original = false;
-        self.peers.renew_link(node);
         fx.counters.links_dropped += 1;
         fx.events.push(Event::LinkDropped { node });
         self.set_standing(fx, node, Standing::Contact);
@@ -351,8 +349,7 @@ impl Membership {
     pub(crate) fn link(&mut self, fx: &mut Effects, peers: &[PeerAddr]) {
         let until = fx.now + fx.config.timing.first_contact_timeout;
         let me = fx.config.node;
-        for addr in peers.iter().filter(|peer| peer.node != me) {
-            // A link that stands stays as it is, but is one to keep from now on.
+        for addr in peers.iter().filter(|peer| peer.node != me && peer.node != NodeId(0)) {
             let linked = self.peers.get(addr.node).is_some_and(Peer::is_linked);
             let peer = self.peers.ensure(*addr, Standing::Contact, fx.now);
             peer.original = true;

@@ -34,6 +34,8 @@ pub(crate) struct Peer {
     pub(crate) incarnation: Incarnation,
     /// The link to this incarnation.
     pub(crate) link: LinkId,
+    /// Broadcast was told that the link is up.
+    pub(crate) told_up: bool,
     pub(crate) standing: Standing,
     /// Since when it is silent as far as suspicion goes: since its last datagram, or since there
     /// was another reason to start counting.
@@ -70,6 +72,7 @@ impl Peer {
             addr,
             incarnation: 0,
             link,
+            told_up: false,
             standing,
             heard: now,
             spoke: None,
@@ -199,6 +202,7 @@ impl Peers {
         let link = self.new_link();
         if let Some(peer) = self.get_mut(node) {
             peer.link = link;
+            peer.told_up = false;
         }
     }
 }

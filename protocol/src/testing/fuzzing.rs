@@ -353,6 +353,11 @@ impl Lab {
         }
         self.out.clear();
         self.node.assert_bounded();
+        self.node
+            .audit_links()
+            .and_then(|()| self.node.audit_in_flight())
+            .expect("the books agree");
+        self.node.release_buffers();
     }
 }
 

@@ -8,7 +8,9 @@ use std::fmt::Write as _;
 use crate::broadcast::copies::LinkCopies;
 use crate::datagram::wire::MAGIC;
 use crate::datagram::wire::{self, Frame, TAG_BYTES};
+use crate::ids::link::{Link, LinkState};
 use crate::ids::{MessageId, NodeId};
+use crate::membership::peers::{Peer, Standing};
 use crate::node::Node;
 use crate::report::{Counters, PeerState};
 
@@ -100,11 +102,18 @@ impl Node {
     }
 
     /// Checks that both machines speak of the same links.
-    fn audit_links(&self) -> Result<(), String> {
+    pub(super) fn audit_links(&self) -> Result<(), String> {
         let pushed = self.membership.peers.iter().filter(|peer| peer.gets_copies());
-        let pushed: Vec<_> = pushed.map(|peer| (peer.addr.node, peer.link)).collect();
+        let state = |standing| match standing {
+            Standing::Joining { .. } => LinkState::Joining,
+            Standing::Suspected { .. } => LinkState::Suspected,
+            _ => LinkState::Alive,
+        };
+        let link =
+            |peer: &Peer| Link { id: peer.link, node: peer.addr.node, state: state(peer.standing) };
+        let pushed: Vec<Link> = pushed.map(link).collect();
         let known = self.broadcast.links.iter().map(|record| record.link);
-        let known: Vec<_> = known.map(|link| (link.node, link.id)).collect();
+        let known: Vec<Link> = known.collect();
         if pushed == known {
             return Ok(());
         }

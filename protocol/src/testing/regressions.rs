@@ -136,10 +136,11 @@ fn summaries_cost_a_fixed_budget() {
     table.feed(1, 2, &frames);
     table.run(SECOND / 1000);
     let bytes: usize = table.sent.iter().map(|s| s.2).sum();
-    let beats: Vec<Frame<'_>> =
-        (0..12_000).map(|_| Frame::Beat(Beat { asking: true, version: 1, seen: 0 })).collect();
     table.sent.clear();
-    table.feed(1, 2, &beats);
+    // Each in a datagram of its own, all before the next flush.
+    for _ in 0..12_000 {
+        table.feed(1, 2, &[Frame::Beat(Beat { asking: true, version: 1, seen: 0 })]);
+    }
     table.run(SECOND / 1000);
     let by_beats: usize = table.sent.iter().map(|s| s.2).sum();
     assert!(bytes < 200_000 && by_beats < 200_000, "{bytes} {by_beats}");
@@ -397,4 +398,75 @@ fn copies_from_a_neighbour_make_no_link_to_another_node() {
     }
     let made = table.node(1).status().counters.links_made;
     assert_eq!(made, 0);
+}
+
+/// The link of a neighbour that had not answered yet went down and came up under the same id, with
+/// nothing noted as in flight on it.
+#[test]
+fn a_link_that_went_down_never_comes_up_again() {
+    let mut table = Table::with(3, &[(1, 2)], |_| {});
+    table.run(SECOND);
+    table.passes = Box::new(|from, to, _| from != 3 && to != 3);
+    let now = table.now();
+    table.node(1).rewire(now, &[addr(2), addr(3)]);
+    table.run(SECOND / 10);
+    table.send(1, "banana");
+    for peers in [&[addr(2)][..], &[addr(2), addr(3)]] {
+        let now = table.now();
+        table.node(1).rewire(now, peers);
+        table.run(SECOND / 10);
+    }
+    table.node(1).audit_in_flight().unwrap();
+    table.passes = Box::new(|_, _, _| true);
+    table.run(SECOND * 10);
+    assert_eq!(table.held(3), 1);
+    assert_eq!(table.node(1).in_flight(), 0);
+}
+
+/// A neighbour that answered for the first time was asked about earlier messages a second later.
+#[test]
+fn a_neighbour_that_starts_late_is_asked_about_earlier_messages_at_once() {
+    let mut table = Table::with(2, &[(1, 2)], |_| {});
+    table.kill(2);
+    for _ in 0..20 {
+        table.send(1, "banana");
+        table.run(SECOND / 10);
+    }
+    let asked = table.count(|c| c.haves_sent);
+    // The first heartbeat of node 2 reaches node 1; whatever node 1 is asked for is lost.
+    table.start(2, 1, &[1]);
+    table.passes = Box::new(|from, _, frames| {
+        from == 1 || frames.iter().all(|frame| matches!(frame, Frame::Beat(_)))
+    });
+    table.run(SECOND / 20);
+    assert!(table.count(|c| c.haves_sent) > asked, "{asked}");
+}
+
+/// A node that nothing was in flight to said that it had left before it had said goodbye.
+#[test]
+fn a_node_has_left_once_its_goodbye_was_flushed() {
+    let mut table = Table::ring(3);
+    table.run(SECOND);
+    let now = table.now();
+    let node = table.node(1);
+    node.leave(now);
+    assert!(!node.has_left(now));
+    let mut out = Outputs::default();
+    node.flush(&mut out);
+    assert_eq!(out.datagrams().count(), 2);
+    assert!(node.has_left(now));
+}
+
+/// A stray datagram cut the way short on which broadcast is told that a neighbour is not suspected.
+#[test]
+fn a_node_that_was_absent_and_hears_garbage_tells_both_machines_so() {
+    let mut table = Table::ring(3);
+    table.run(SECOND);
+    table.passes = Box::new(|_, _, _| false);
+    table.run(SECOND * 3);
+    let mut now = table.now();
+    now.monotonic = now.monotonic + SECOND * 60;
+    table.node(1).receive(now, addr(2).addr, b"garbage");
+    table.node(1).release_buffers();
+    table.node(1).audit_links().unwrap();
 }
