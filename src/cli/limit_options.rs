@@ -137,7 +137,7 @@ fn contradiction(error: &ConfigError) -> Error {
         }
         ConfigError::TooLong { interval, most, .. } => Error::misused(
             "cannot use these intervals",
-            format!("{} is at most {}", hyphened(interval), spelled(most)),
+            format!("{} is at most {}", hyphened(interval), exact(most)),
             "choose a shorter one",
         ),
         ConfigError::Zero { .. }
