@@ -26,7 +26,7 @@ pub mod server;
 pub const FRAME_BYTES_MAX: u32 = 1 << 20;
 
 /// The version of the control format; client and node must agree.
-pub const VERSION: u32 = 3;
+pub const VERSION: u32 = 4;
 
 /// Proves that a client belongs to the network. Derived from its key, and useless for tagging.
 #[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -62,11 +62,11 @@ pub enum Request {
     /// Are you there? Answered by [`Response::Ready`]. A node that `start-network` spawned ends
     /// by itself unless it is asked this within its start deadline.
     Confirm,
-    /// Pass this text on.
+    /// Pass these texts on, in this order: as many as the send window lets in.
     Send {
-        /// The text.
-        text: String,
-        /// The copies a node may send on each link.
+        /// The texts.
+        texts: Vec<String>,
+        /// The copies a node may send of each on each link.
         relays: u8,
     },
     /// Which messages do you hold?
@@ -93,13 +93,6 @@ pub enum Request {
     SetFaults(Vec<FaultRule>),
     /// By what rules do you mistreat what you send?
     Faults,
-    /// Pass these texts on, in this order: as many as the send window lets in.
-    SendMany {
-        /// The texts.
-        texts: Vec<String>,
-        /// The copies a node may send of each on each link.
-        relays: u8,
-    },
 }
 
 /// The answer of a node.
@@ -112,10 +105,14 @@ pub enum Response {
         /// Its process.
         pid: u32,
     },
-    /// To [`Request::Send`]: accepted, under this name.
-    Sent(MessageId),
-    /// To [`Request::Send`]: not accepted.
-    Refused(Refused),
+    /// To [`Request::Send`].
+    Sent {
+        /// The names of those that were accepted: the first texts of the request. Fewer than
+        /// all where the send window let in no more, or one was refused.
+        ids: Vec<MessageId>,
+        /// Why the text after these was refused.
+        refused: Option<Refused>,
+    },
     /// To [`Request::Messages`].
     Messages(MessagePage),
     /// To [`Request::Message`].
@@ -147,12 +144,4 @@ pub enum Response {
     OtherVersion(u32),
     /// The node is too busy, or has too many connections; try again.
     Busy,
-    /// To [`Request::SendMany`].
-    SentMany {
-        /// The names of those that were accepted: the first texts of the request. Fewer than
-        /// all where the send window let in no more, or one was refused.
-        ids: Vec<MessageId>,
-        /// Why the text after these was refused.
-        refused: Option<Refused>,
-    },
 }

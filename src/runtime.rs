@@ -11,7 +11,7 @@
 //!   control: accept ─► one thread per connection          (threads of `control::server`)
 //! ```
 //!
-//! The loop blocks in `recv` with the node's next deadline as read timeout. Whoever puts a command
+//! The loop blocks in `recv` with the node's next deadline as read timeout. A thread that puts a command
 //! into the channel wakes it with an empty datagram to its own port, as the self-pipe trick does
 //! for file descriptors. No lock is held around the node, and no protocol is decided here.
 
@@ -99,7 +99,7 @@ pub struct Runtime {
     commands: Receiver<Command>,
     subscribers: Subscribers,
     tell_messages: bool,
-    /// Texts that wait for room.
+    /// Texts that wait for the send window.
     admission: Admission,
     /// Answers that go out after what the questions led to.
     replies: Vec<(Sender<Response>, Response)>,
@@ -341,12 +341,8 @@ impl Runtime {
         }
         for _ in 0..COMMANDS_PER_TURN {
             match self.commands.try_recv() {
-                Ok(Command::Ask(Request::Send { text, relays }, reply)) => {
-                    let texts = Texts::one(text, relays, reply, clock::monotonic());
-                    self.admission.put(texts, &self.node);
-                }
-                Ok(Command::Ask(Request::SendMany { texts, relays }, reply)) => {
-                    let texts = Texts::many(texts, relays, reply, clock::monotonic());
+                Ok(Command::Ask(Request::Send { texts, relays }, reply)) => {
+                    let texts = Texts::new(texts, relays, reply, clock::monotonic());
                     self.admission.put(texts, &self.node);
                 }
                 Ok(Command::Ask(request, reply)) => {
@@ -357,10 +353,6 @@ impl Runtime {
                     self.subscribers.add(subscriber);
                     // From now on: texts that are handed in next are accepted in this very turn.
                     self.node.tell_messages(true);
-                }
-                Ok(Command::Stop) => {
-                    let now = clock::now();
-                    self.leave(now);
                 }
                 Err(_) => return true,
             }
@@ -373,7 +365,7 @@ impl Runtime {
     /// Hands out the answers.
     fn reply(&mut self) {
         for (reply, response) in self.replies.drain(..) {
-            // Whoever asked may have hung up.
+            // The client may have hung up.
             let _ = reply.try_send(response);
         }
     }
@@ -384,46 +376,26 @@ impl Runtime {
         match request {
             Request::Confirm => {
                 self.confirm_by = None;
-                Response::Ready { node: self.number, pid: std::process::id() }
+                return Response::Ready { node: self.number, pid: std::process::id() };
             }
-            Request::Messages(query) => Response::Messages(self.node.messages(&query)),
-            Request::MarkShown(ids) => {
-                self.node.mark_shown(&ids);
-                Response::Done
-            }
-            Request::Message(id) => Response::Message(self.node.holding(id)),
-            Request::Peers => Response::Peers(self.node.peers()),
-            Request::Status => Response::Status(Box::new(self.node.status())),
+            Request::Messages(query) => return Response::Messages(self.node.messages(&query)),
+            Request::Message(id) => return Response::Message(self.node.holding(id)),
+            Request::Peers => return Response::Peers(self.node.peers()),
+            Request::Status => return Response::Status(Box::new(self.node.status())),
+            Request::Faults => return Response::Faults(self.faults.rules().to_vec()),
+            Request::MarkShown(ids) => self.node.mark_shown(&ids),
             Request::Leave => {
-                self.leave(now);
-                Response::Done
+                self.node.leave(now);
+                self.state = State::Leaving;
             }
-            Request::Stop => {
-                self.state = State::Ended;
-                Response::Done
-            }
-            Request::Link(peers) => {
-                self.node.link(now, &peers);
-                Response::Done
-            }
-            Request::Rewire(peers) => {
-                self.node.rewire(now, &peers);
-                Response::Done
-            }
-            Request::SetFaults(rules) => {
-                self.faults.set(&rules);
-                Response::Done
-            }
-            Request::Faults => Response::Faults(self.faults.rules().to_vec()),
+            Request::Stop => self.state = State::Ended,
+            Request::Link(peers) => self.node.link(now, &peers),
+            Request::Rewire(peers) => self.node.rewire(now, &peers),
+            Request::SetFaults(rules) => self.faults.set(&rules),
             // Handled by the connection's thread, and by the admission.
-            Request::Subscribe | Request::Send { .. } | Request::SendMany { .. } => Response::Done,
+            Request::Subscribe | Request::Send { .. } => {}
         }
-    }
-
-    /// Has the node say goodbye.
-    fn leave(&mut self, now: Now) {
-        self.node.leave(now);
-        self.state = State::Leaving;
+        Response::Done
     }
 }
 

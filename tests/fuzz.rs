@@ -57,7 +57,7 @@ fn any_bytes_are_survived_as_a_control_frame() {
         let mut data = bytes(dice, 200);
         if dice.random_bool(0.3) {
             // A real request, with a byte changed.
-            data = codec::encode(&Request::Send { text: "banana".into(), relays: 3 });
+            data = codec::encode(&Request::Send { texts: vec!["banana".into()], relays: 3 });
             let at = dice.random_range(0..data.len());
             data[at] = dice.random();
         }

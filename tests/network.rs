@@ -217,8 +217,8 @@ fn more_messages_than_fit_one_answer_are_all_shown() {
     lab.start("circular -n 2");
     let mut client = lab.record().connect(NodeId(1)).unwrap();
     for number in 0..2_500 {
-        let request = Request::Send { text: format!("message {number}"), relays: 1 };
-        assert!(matches!(client.ask(&request), Ok(Response::Sent(_))));
+        let request = Request::Send { texts: vec![format!("message {number}")], relays: 1 };
+        assert!(matches!(client.ask(&request), Ok(Response::Sent { refused: None, .. })));
     }
     let said = lab.json("get-messages 1");
     let messages = said["messages"].as_array().unwrap();

@@ -175,8 +175,8 @@ fn a_watcher_that_does_not_read_loses_events_and_is_told_so() {
     watcher.signal(Signal::STOP);
     let mut client = lab.record().connect(NodeId(1)).unwrap();
     for _ in 0..MESSAGES {
-        let request = Request::Send { text: "x".repeat(TEXT_BYTES), relays: 1 };
-        assert!(matches!(client.ask(&request).unwrap(), Response::Sent(_)));
+        let request = Request::Send { texts: vec!["x".repeat(TEXT_BYTES)], relays: 1 };
+        assert!(matches!(client.ask(&request).unwrap(), Response::Sent { refused: None, .. }));
     }
     // Meanwhile neither watcher reads.
     lab.until("show-network", |said| {

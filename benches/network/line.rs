@@ -47,7 +47,7 @@ impl Line {
 
     /// Hands in one message by itself, as `send-message N TEXT` does.
     pub(crate) fn send(&mut self) -> Outcome<()> {
-        self.ask(1, &Request::Send { text: TEXT.to_owned(), relays: 1 })
+        self.send_many(1)
     }
 
     /// The next message that was accepted. One that was handed in a moment ago may still wait for a
@@ -70,7 +70,7 @@ impl Line {
     /// Hands in several, as `send-message N -` does.
     fn send_many(&mut self, messages: u64) -> Outcome<()> {
         let texts = vec![TEXT.to_owned(); usize::try_from(messages)?];
-        self.ask(messages, &Request::SendMany { texts, relays: 1 })
+        self.ask(messages, &Request::Send { texts, relays: 1 })
     }
 
     fn ask(&mut self, messages: u64, request: &Request) -> Outcome<()> {
@@ -111,8 +111,7 @@ impl Line {
             }
             let response = frame::read::<Response>(&mut &self.inbox[taken..]);
             match response.map_err(|error| format!("{error:?}"))? {
-                Response::Sent(id) => self.accepted.push_back(id),
-                Response::SentMany { ids, refused: None } => self.accepted.extend(ids),
+                Response::Sent { ids, refused: None } => self.accepted.extend(ids),
                 other => return Err(format!("not accepted: {other:?}").into()),
             }
             self.waiting.pop_front();

@@ -1,8 +1,8 @@
-//! Where texts wait until there is room for them.
+//! Where texts wait until the send window opens for them.
 //!
 //! A node that took in more than its network carries would have to lose something sooner or
 //! later. So texts are accepted only while few enough messages wait to be acknowledged, first come,
-//! first served; whoever hands them in is answered when they are accepted, and slowed thereby.
+//! first served. A client is answered when its texts are accepted, and slowed thereby.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use crossbeam_channel::Sender;
 use crate::control::Response;
 use crate::protocol::{Monotonic, Node, Now, Refused};
 
-/// After this time something is accepted whether there is room or not: a network that carries
+/// After this time something is accepted whatever the send window is: a network that carries
 /// next to nothing is slow, and nobody is told that it failed.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// The most texts of one request that are looked at: all others are for the next request. So
@@ -24,40 +24,23 @@ pub(super) const TEXTS_MAX: usize = 1_024;
 pub(super) struct Texts {
     texts: Vec<String>,
     relays: u8,
-    /// Handed in alone, and answered so.
-    alone: bool,
     reply: Sender<Response>,
     since: Monotonic,
     held_up: bool,
 }
 
 impl Texts {
-    /// A single text.
-    pub(super) fn one(text: String, relays: u8, reply: Sender<Response>, now: Monotonic) -> Self {
-        Self { alone: true, ..Self::many(vec![text], relays, reply, now) }
-    }
-
-    /// Any number of texts.
-    pub(super) fn many(
+    pub(super) fn new(
         texts: Vec<String>,
         relays: u8,
         reply: Sender<Response>,
         now: Monotonic,
     ) -> Self {
-        Self { texts, relays, alone: false, reply, since: now, held_up: false }
+        Self { texts, relays, reply, since: now, held_up: false }
     }
 
-    /// Has the node accept as many of them as there is room for, and at least one.
+    /// Has the node accept as many of them as its send window lets in, and at least one.
     fn accept(&self, now: Now, node: &mut Node) -> Response {
-        if self.alone {
-            let sent = self.texts.first();
-            let sent = sent.map(|text| node.send_anyway(now, text.as_bytes(), self.relays));
-            return match sent {
-                Some(Ok(id)) => Response::Sent(id),
-                Some(Err(refused)) => Response::Refused(refused),
-                None => Response::Done,
-            };
-        }
         let (mut ids, mut refused) = (Vec::new(), None);
         for text in &self.texts {
             let sent = if ids.is_empty() {
@@ -67,14 +50,13 @@ impl Texts {
             };
             match sent {
                 Ok(id) => ids.push(id),
-                Err(Refused::Full) => break,
                 Err(why) => {
-                    refused = Some(why);
+                    refused = Some(why).filter(|why| *why != Refused::Full);
                     break;
                 }
             }
         }
-        Response::SentMany { ids, refused }
+        Response::Sent { ids, refused }
     }
 }
 
@@ -83,13 +65,10 @@ impl Texts {
 pub(super) struct Admission(VecDeque<Texts>);
 
 impl Admission {
-    /// Adds some at the end: no more than there is ever room for at once.
+    /// Adds some at the end: no more than the send window is ever wide.
     pub(super) fn put(&mut self, mut texts: Texts, node: &Node) {
-        let most = node.send_window_max().clamp(1, TEXTS_MAX);
-        if texts.texts.len() > most {
-            texts.texts.truncate(most);
-            texts.texts.shrink_to_fit();
-        }
+        texts.texts.truncate(node.send_window_max().clamp(1, TEXTS_MAX));
+        texts.texts.shrink_to_fit();
         self.0.push_back(texts);
     }
 
@@ -98,7 +77,7 @@ impl Admission {
         self.0.front().map(|texts| texts.since + PATIENCE)
     }
 
-    /// Has the node accept as many as there is room for. The answers go to `replies`.
+    /// Has the node accept as many as its send window lets in. The answers go to `replies`.
     pub(super) fn open(
         &mut self,
         now: Now,
@@ -106,12 +85,12 @@ impl Admission {
         replies: &mut Vec<(Sender<Response>, Response)>,
     ) {
         while let Some(first) = self.0.front_mut() {
-            let room = node.send_window(now);
-            // Not one by one as each finds its place: a few larger answers keep all less busy.
+            let window = node.send_window(now);
+            // Not one by one as the window opens: a few larger answers keep all less busy.
             let enough = first.texts.len().min(node.send_window_size() / 4).max(1);
-            // Who leaves refuses, and says so at once.
+            // A node that leaves refuses, and says so at once.
             let may_wait = !node.is_leaving();
-            if may_wait && room < enough && now.monotonic.since(first.since) < PATIENCE {
+            if may_wait && window < enough && now.monotonic.since(first.since) < PATIENCE {
                 if !std::mem::replace(&mut first.held_up, true) {
                     node.count_held_up();
                 }
@@ -178,28 +157,28 @@ mod tests {
     }
 
     fn texts_of(texts: usize, reply: Sender<Response>, now: Now) -> Texts {
-        Texts::many(vec!["banana".into(); texts], 1, reply, now.monotonic)
+        Texts::new(vec!["banana".into(); texts], 1, reply, now.monotonic)
     }
 
     fn open(admission: &mut Admission, node: &mut Node, now: Now) {
         let mut replies = Vec::new();
         admission.open(now, node, &mut replies);
         for (reply, response) in replies {
-            // Who asked may have hung up.
+            // The client may have hung up.
             let _ = reply.try_send(response);
         }
     }
 
     fn accepted(answer: &Receiver<Response>) -> Option<usize> {
         match answer.try_recv() {
-            Ok(Response::SentMany { ids, refused: None }) => Some(ids.len()),
+            Ok(Response::Sent { ids, refused: None }) => Some(ids.len()),
             Ok(other) => panic!("{other:?}"),
             Err(_) => None,
         }
     }
 
     #[test]
-    fn more_than_there_is_room_for_waits_and_is_counted_once() {
+    fn texts_beyond_the_send_window_wait_and_are_counted_once() {
         let (mut node, mut admission) = (node(), Admission::default());
         let first = hand_in(&mut admission, &node, 10, at(1));
         let second = hand_in(&mut admission, &node, 1, at(1));
@@ -212,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn who_waits_for_long_is_answered_all_the_same() {
+    fn a_client_that_waits_for_long_is_answered_all_the_same() {
         let (mut node, mut admission) = (node(), Admission::default());
         let first = hand_in(&mut admission, &node, 4, at(1));
         let second = hand_in(&mut admission, &node, 3, at(1));
@@ -224,20 +203,20 @@ mod tests {
     }
 
     #[test]
-    fn a_text_alone_is_answered_alone_and_a_bad_one_ends_its_row() {
+    fn a_bad_text_ends_its_request_and_those_before_it_are_accepted() {
         let (mut node, mut admission) = (node(), Admission::default());
-        let (reply, answer) = bounded(1);
-        admission.put(Texts::one("apple".into(), 1, reply, at(1).monotonic), &node);
+        let answer = hand_in(&mut admission, &node, 1, at(1));
         let (reply, row) = bounded(1);
         let texts = ["pear", "", "plum"].map(String::from).to_vec();
-        admission.put(Texts::many(texts, 1, reply, at(1).monotonic), &node);
+        admission.put(Texts::new(texts, 1, reply, at(1).monotonic), &node);
         open(&mut admission, &mut node, at(1));
-        assert!(matches!(answer.try_recv(), Ok(Response::Sent(id)) if id.sequence == 1));
+        assert_eq!(accepted(&answer), Some(1));
         let row = row.try_recv().unwrap();
-        assert!(matches!(row, Response::SentMany { ids, refused: Some(_) } if ids.len() == 1));
+        assert!(matches!(row, Response::Sent { ids, refused: Some(_) } if ids.len() == 1));
     }
+
     #[test]
-    fn what_waits_is_no_more_than_there_is_ever_room_for() {
+    fn no_more_texts_wait_than_the_send_window_is_ever_wide() {
         let (mut node, mut admission) = (node(), Admission::default());
         drop(hand_in(&mut admission, &node, 1_000_000, at(1)));
         assert_eq!((admission.0[0].texts.len(), admission.0[0].texts.capacity()), (4, 4));
@@ -251,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn few_bytes_unsettled_are_room_for_few_texts() {
+    fn few_bytes_in_flight_let_in_few_texts() {
         let (mut node, mut admission) =
             (node_with(|limits| limits.retained_bytes_max = 1), Admission::default());
         let first = hand_in(&mut admission, &node, 4, at(1));
@@ -274,16 +253,17 @@ mod tests {
     }
 
     #[test]
-    fn a_bad_text_behind_a_full_gate_is_refused_in_its_turn() {
+    fn a_bad_text_behind_a_closed_send_window_is_refused_in_its_turn() {
         let (mut node, mut admission) = (node(), Admission::default());
         drop(hand_in(&mut admission, &node, 4, at(1)));
         let (reply, bad) = bounded(1);
-        admission.put(Texts::one(String::new(), 1, reply, at(1).monotonic), &node);
+        admission.put(Texts::new(vec![String::new()], 1, reply, at(1).monotonic), &node);
         let last = hand_in(&mut admission, &node, 1, at(1_000));
         open(&mut admission, &mut node, at(1));
         assert!(bad.try_recv().is_err());
         open(&mut admission, &mut node, at(2_001));
-        assert!(matches!(bad.try_recv(), Ok(Response::Refused(Refused::Empty))));
+        let refused = Response::Sent { ids: Vec::new(), refused: Some(Refused::Empty) };
+        assert_eq!(bad.try_recv().unwrap(), refused);
         assert_eq!(accepted(&last), None);
     }
 
@@ -293,14 +273,12 @@ mod tests {
         drop(hand_in(&mut admission, &node, 4, at(1)));
         open(&mut admission, &mut node, at(1));
         let row = hand_in(&mut admission, &node, 2, at(2));
-        let (reply, alone) = bounded(1);
-        admission.put(Texts::one("apple".into(), 1, reply, at(2).monotonic), &node);
+        let alone = hand_in(&mut admission, &node, 1, at(2));
         node.leave(at(3));
         open(&mut admission, &mut node, at(3));
-        let row = row.try_recv().unwrap();
-        let refused = Response::SentMany { ids: Vec::new(), refused: Some(Refused::Leaving) };
-        assert_eq!(row, refused);
-        assert_eq!(alone.try_recv().unwrap(), Response::Refused(Refused::Leaving));
+        let refused = Response::Sent { ids: Vec::new(), refused: Some(Refused::Leaving) };
+        assert_eq!(row.try_recv().unwrap(), refused);
+        assert_eq!(alone.try_recv().unwrap(), refused);
         assert_eq!(admission.deadline(), None);
     }
 }

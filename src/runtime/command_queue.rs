@@ -35,8 +35,6 @@ pub(super) enum Command {
     Ask(Request, Sender<Response>),
     /// Push events into this.
     Subscribe(Subscriber),
-    /// Leave the network and end.
-    Stop,
 }
 
 /// Takes commands in.
@@ -75,7 +73,7 @@ impl CommandQueue {
         self.waiting.store(true, Ordering::Release);
     }
 
-    /// Hands in a command, if the queue has room before the timeout, and wakes the loop.
+    /// Hands in a command, if the queue takes it before the timeout, and wakes the loop.
     fn hand_in(&self, command: Command) -> bool {
         let taken = self.commands.send_timeout(command, ANSWER_TIMEOUT).is_ok();
         if !self.waiting.swap(true, Ordering::AcqRel) {
@@ -109,7 +107,7 @@ impl CommandQueue {
 impl server::Service for CommandQueue {
     fn answer(&self, mut request: Request) -> Option<Response> {
         // Before it waits in the queue: a frame holds very many very short ones.
-        if let Request::SendMany { texts, .. } = &mut request {
+        if let Request::Send { texts, .. } = &mut request {
             texts.truncate(TEXTS_MAX);
             texts.shrink_to_fit();
         }
@@ -188,6 +186,7 @@ impl Stopper {
 
     /// Has the node say goodbye to its neighbours and end.
     pub fn stop(&self) {
-        self.0.hand_in(Command::Stop);
+        // Nobody waits for the answer.
+        self.0.hand_in(Command::Ask(Request::Leave, bounded(1).0));
     }
 }

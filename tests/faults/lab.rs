@@ -124,9 +124,9 @@ impl Lab {
     /// Hands a message to a node, with a relays limit.
     #[track_caller]
     pub(crate) fn send_with(&mut self, node: u32, text: &str, relays: u8) -> MessageId {
-        let request = Request::Send { text: text.to_owned(), relays };
+        let request = Request::Send { texts: vec![text.to_owned()], relays };
         match self.ask(node, &request) {
-            Response::Sent(id) => id,
+            Response::Sent { ids, .. } if ids.len() == 1 => ids[0],
             other => panic!("node {node}: {other:?}"),
         }
     }

@@ -58,10 +58,9 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<(), Error> {
         return Err(Error::refused(args.node, &Refused::Empty));
     }
     let record = StateDir::from_env()?.load(&global.network)?;
-    let request = Request::Send { text: text.into(), relays: args.relays };
+    let request = Request::Send { texts: vec![text.into()], relays: args.relays };
     let sent = survey::one(&record, args.node, |client| match client.ask(&request)? {
-        Response::Sent(id) => Ok(Some(Ok(id))),
-        Response::Refused(refused) => Ok(Some(Err(refused))),
+        Response::Sent { ids, refused } => Ok(ids.first().map(|id| Ok(*id)).or(refused.map(Err))),
         _ => Ok(None),
     })?;
     let id = sent.map_err(|refused| Error::refused(args.node, &refused))?;

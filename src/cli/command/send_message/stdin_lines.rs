@@ -126,9 +126,9 @@ impl Sending<'_> {
     fn send(&mut self, client: &mut Client, batch: Batch) -> Result<(), Error> {
         let Batch { mut texts, mut numbers, bad } = batch;
         while !numbers.is_empty() && !self.interrupt.seen() {
-            let request = Request::SendMany { texts: texts.clone(), relays: self.relays };
+            let request = Request::Send { texts: texts.clone(), relays: self.relays };
             let answer = client.ask(&request).map_err(|error| self.silent(&error))?;
-            let Response::SentMany { ids, refused } = answer else {
+            let Response::Sent { ids, refused } = answer else {
                 return Err(Error::other_answer(self.node));
             };
             texts.drain(..ids.len().min(texts.len()));
