@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::control::Token;
 use crate::control::client::Client;
-use crate::protocol::{Config, FaultRule, Incarnation, Key, Limits, NodeId, PeerAddr, Timing};
+use crate::protocol::{Incarnation, Key, Limits, NodeId, PeerAddr, Timing};
 use crate::runtime::clock;
 use crate::topology::{self, Kind};
 
@@ -45,20 +45,8 @@ use host::{allowance, node_log, ports, process_id};
 /// How long a command waits for a node's answer.
 pub const CONTROL_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What a spawned `gossip run-node --launched` reads from its standard input (bincode, whole).
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct NodeSpec {
-    /// What the protocol is built from.
-    pub config: Config,
-    /// How the node mistreats what it sends.
-    pub faults: Vec<FaultRule>,
-    /// The UDP address; the control port has the same number on loopback.
-    pub listen: SocketAddr,
-    /// The node ends by itself unless its control port is asked to confirm within this time.
-    pub confirm_within: Duration,
-}
-
-/// What it answers on its standard output (bincode, whole), before it closes it.
+/// What a spawned `gossip run-node --launched` answers on its standard output (bincode, whole),
+/// before it closes it. On its standard input it reads `runtime::Options`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum Started {
     /// Both sockets are bound and the loop runs.
@@ -285,7 +273,7 @@ impl StateDir {
             None => return Err(dir.not_running()),
         }
         // With the lock held, to be sure; where another command has it, cleaning up can wait.
-        if let Ok(lock) = dir.try_lock() {
+        if let Ok(lock) = dir.lock(Duration::ZERO, &|| false) {
             match dir.read()? {
                 Some(record) if record.any_up() => return Ok(record),
                 // Where it cannot be cleaned up, it is gone all the same.

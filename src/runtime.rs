@@ -23,6 +23,7 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 use rustix::net::{RecvFlags, SendFlags};
+use serde::{Deserialize, Serialize};
 
 use crate::control::{Request, Response, Token, server};
 use crate::protocol::{
@@ -56,7 +57,7 @@ const LEAST_TIMEOUT: Duration = Duration::from_millis(1);
 const REST_AFTER_ERROR: Duration = Duration::from_millis(1);
 
 /// What a running node is made from.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Options {
     /// The protocol's part.
     pub config: Config,
@@ -186,7 +187,7 @@ impl Runtime {
     /// A handle that stops [`Runtime::run`].
     #[must_use]
     pub fn stopper(&self) -> Stopper {
-        Stopper::new(Arc::clone(&self.queue))
+        Stopper(Arc::clone(&self.queue))
     }
 
     /// Runs the loop in this thread until the node is stopped, or told to leave. `on_event` is
@@ -349,8 +350,9 @@ impl Runtime {
                     let response = self.answer(request);
                     self.replies.push((reply, response));
                 }
-                Ok(Command::Subscribe(subscriber)) => {
+                Ok(Command::Subscribe(subscriber, reply)) => {
                     self.subscribers.add(subscriber);
+                    self.replies.push((reply, Response::Done));
                     // From now on: texts that are handed in next are accepted in this very turn.
                     self.node.tell_messages(true);
                 }

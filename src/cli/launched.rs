@@ -16,11 +16,11 @@ use crate::cli::render::event_text;
 use crate::cli::render::time_text::TimeZone;
 use crate::cli::{Error, output};
 use crate::codec;
-use crate::network::{CappedLog, NodeSpec, Started};
-use crate::protocol::Event;
+use crate::network::{CappedLog, Started};
+use crate::protocol::{Event, NodeId};
 use crate::runtime::{self, Options, Runtime};
 
-/// A specification is far smaller; whoever sends more does not mean us.
+/// A specification is far smaller; a process that sends more does not mean us.
 const SPEC_BYTES_MAX: u64 = 1 << 20;
 
 /// Whether these arguments, the program's name first, ask for a launched node.
@@ -37,7 +37,7 @@ pub fn is_meant_by(arguments: &[OsString]) -> bool {
 /// Becomes the node, and returns when it ends.
 #[must_use]
 pub fn run() -> ExitCode {
-    let (spec, runtime) = match prepare() {
+    let (node, runtime) = match prepare() {
         Ok(ready) => ready,
         Err(failed) => {
             let _ = answer(&failed);
@@ -48,7 +48,7 @@ pub fn run() -> ExitCode {
         // Nobody waits for this node any more.
         return ExitCode::FAILURE;
     }
-    match live(&spec, runtime) {
+    match live(node, runtime) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             output::note(&format!("error: {error}"));
@@ -57,21 +57,15 @@ pub fn run() -> ExitCode {
     }
 }
 
-fn prepare() -> Result<(NodeSpec, Runtime), Started> {
+fn prepare() -> Result<(NodeId, Runtime), Started> {
     let mut bytes = Vec::new();
     let read = io::stdin().lock().take(SPEC_BYTES_MAX).read_to_end(&mut bytes);
     read.map_err(|error| Started::Failed(format!("cannot read what to be: {error}")))?;
-    let spec: NodeSpec = codec::decode(&bytes)
+    let options: Options = codec::decode(&bytes)
         .map_err(|error| Started::Failed(format!("cannot understand what to be: {error}")))?;
-    let options = Options {
-        config: spec.config.clone(),
-        faults: spec.faults.clone(),
-        listen: spec.listen,
-        tell_messages: false,
-        confirm_within: Some(spec.confirm_within),
-    };
+    let node = options.config.node;
     match Runtime::bind(options) {
-        Ok(runtime) => Ok((spec, runtime)),
+        Ok(runtime) => Ok((node, runtime)),
         Err(runtime::Error::PortTaken(addr)) => Err(Started::PortTaken(addr)),
         Err(error) => Err(Started::Failed(error.to_string())),
     }
@@ -92,8 +86,7 @@ fn let_go() -> io::Result<()> {
 }
 
 /// Runs the node. What happens to its neighbours and limits goes to the log; messages do not.
-fn live(spec: &NodeSpec, runtime: Runtime) -> Result<(), runtime::Error> {
-    let node = spec.config.node;
+fn live(node: NodeId, runtime: Runtime) -> Result<(), runtime::Error> {
     let mut log = CappedLog::stderr().ok();
     runtime.run(&mut |at, told| {
         if matches!(told, Event::Accepted { .. } | Event::Delivered { .. }) {

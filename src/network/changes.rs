@@ -8,7 +8,7 @@ use rustix::io::Errno;
 
 use super::{Error, StateDir};
 
-/// SendWindow for some dozens of changes.
+/// Enough for some dozens of changes.
 const BUFFER_BYTES: usize = 4_096;
 
 /// Tells of changes as they come. The system says so: nothing is polled.
@@ -30,7 +30,7 @@ impl StateDir {
         let inotify = inotify::init(CreateFlags::CLOEXEC).map_err(failed)?;
         // A record is written to another file, which is then renamed.
         let flags = WatchFlags::MOVED_TO | WatchFlags::ONLYDIR;
-        inotify::add_watch(&inotify, dir.path(), flags).map_err(failed)?;
+        inotify::add_watch(&inotify, &dir.path, flags).map_err(failed)?;
         Ok(Changes(inotify))
     }
 }

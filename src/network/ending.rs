@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use rustix::io::Errno;
 use rustix::process::Signal;
 
-use super::process_id::Signalled;
 use super::state::NetworkDir;
 use super::{Error, NodeRecord, Progress, Record, Removed, StateDir, StopReport, asking};
 use crate::control::{Request, Token, client};
@@ -32,15 +32,6 @@ const KILL_WITHIN: Duration = Duration::from_secs(5);
 
 /// How long the system may take to stop a process where it is.
 const PAUSE_WITHIN: Duration = Duration::from_secs(5);
-
-/// Nodes that are being ended.
-struct Ending<'a> {
-    /// Those that are still there, and how many are not, of all.
-    up: Vec<NodeRecord>,
-    done: usize,
-    total: usize,
-    progress: &'a mut dyn FnMut(Progress),
-}
 
 impl StateDir {
     /// Stops a network: asks each node, then signals those that are provably ours.
@@ -69,7 +60,7 @@ impl StateDir {
         let report = end(&record, nodes, &Request::Stop, progress);
         if report.left.is_empty() {
             let ended = (report.asked.len() + report.signalled.len()) as u64;
-            dir.remove(&lock).map_err(|error| stays(dir.name(), ended, error))?;
+            dir.remove(&lock).map_err(|error| stays(&dir.name, ended, error))?;
         } else {
             let mut record = record;
             record.nodes.retain(|node| report.left.contains(&node.node));
@@ -146,9 +137,9 @@ impl StateDir {
         let found = record.find_up(node)?.clone();
         let pid = found.process.pid;
         match found.process.signal(signal) {
-            Signalled::Sent => Ok((record, found)),
-            Signalled::Gone => Err(Error::NodeDown(node, pid)),
-            Signalled::Refused => Err(Error::NotSignalled(node, pid)),
+            Ok(()) => Ok((record, found)),
+            Err(Errno::SRCH) => Err(Error::NodeDown(node, pid)),
+            Err(_) => Err(Error::NotSignalled(node, pid)),
         }
     }
 }
@@ -182,53 +173,41 @@ fn end(
     progress: &mut dyn FnMut(Progress),
 ) -> StopReport {
     let total = nodes.len();
-    let (up, gone): (Vec<_>, Vec<_>) = nodes.into_iter().partition(|node| record.is_up(node));
-    let mut ending = Ending { up, done: gone.len(), total, progress };
-    ending.tell();
-    let heard = heard(&ending.up, record, request);
+    let (mut up, gone): (Vec<_>, Vec<_>) = nodes.into_iter().partition(|node| record.is_up(node));
+    let mut done = gone.len();
+    progress(Progress::new(done, total));
+    // Waits for some of the nodes, one after the other: they all end at the same time. Takes out
+    // all that are gone.
+    let mut wait = |up: &mut Vec<NodeRecord>, within, waited_for: &BTreeSet<NodeId>| {
+        let now = clock::now().monotonic;
+        let is_gone = |node: &mut NodeRecord| {
+            let is_waited_for = waited_for.contains(&node.node);
+            node.process.wait_gone(if is_waited_for { now + within } else { now })
+        };
+        let gone = up.extract_if(.., is_gone).map(|node| {
+            done += 1;
+            progress(Progress::new(done, total));
+            node.node
+        });
+        gone.collect::<Vec<_>>()
+    };
+    let heard = heard(&up, record, request);
     let within = if *request == Request::Leave { LEAVE_WITHIN } else { STOP_WITHIN };
-    let asked = ending.wait(within, &heard);
-    let mut signalled = ending.signal(Signal::TERM, TERM_WITHIN);
-    // A stopped process takes no notice of anything less.
-    signalled.extend(ending.signal(Signal::KILL, KILL_WITHIN));
+    let asked = wait(&mut up, within, &heard);
+    let mut signalled = Vec::new();
+    // A stopped process takes no notice of the first.
+    for (signal, within) in [(Signal::TERM, TERM_WITHIN), (Signal::KILL, KILL_WITHIN)] {
+        let sent =
+            |node: &&NodeRecord| matches!(node.process.signal(signal), Ok(()) | Err(Errno::SRCH));
+        let sent = up.iter().filter(sent).map(|node| node.node).collect();
+        signalled.extend(wait(&mut up, within, &sent));
+    }
     signalled.sort_unstable();
-    StopReport { asked, signalled, gone: numbers(&gone), left: numbers(&ending.up) }
+    StopReport { asked, signalled, gone: numbers(&gone), left: numbers(&up) }
 }
 
 fn numbers(nodes: &[NodeRecord]) -> Vec<NodeId> {
     nodes.iter().map(|node| node.node).collect()
-}
-
-impl Ending<'_> {
-    /// Signals the nodes that are still there, and waits for them.
-    fn signal(&mut self, signal: Signal, within: Duration) -> Vec<NodeId> {
-        let sent = |node: &&NodeRecord| node.process.signal(signal) != Signalled::Refused;
-        let sent = self.up.iter().filter(sent).map(|node| node.node).collect();
-        self.wait(within, &sent)
-    }
-
-    /// Waits for some of the nodes, one after the other: they all end at the same time. Takes out
-    /// all that are gone.
-    fn wait(&mut self, within: Duration, waited_for: &BTreeSet<NodeId>) -> Vec<NodeId> {
-        let deadline = clock::now().monotonic + within;
-        let mut gone = Vec::new();
-        for node in std::mem::take(&mut self.up) {
-            let is_waited_for = waited_for.contains(&node.node);
-            let until = if is_waited_for { deadline } else { clock::now().monotonic };
-            if node.process.wait_gone(until) {
-                gone.push(node.node);
-                self.done += 1;
-                self.tell();
-            } else {
-                self.up.push(node);
-            }
-        }
-        gone
-    }
-
-    fn tell(&mut self) {
-        (self.progress)(Progress::new(self.done, self.total));
-    }
 }
 
 /// Asks all the nodes, and says which of them heard it.

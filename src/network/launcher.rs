@@ -22,13 +22,11 @@ use rustix::io::Errno;
 use rustix::process::Signal;
 
 use super::state::NetworkDir;
-use super::{
-    Error, NodeRecord, NodeSpec, ProcessId, Progress, Started, allowance, asking, node_log, ports,
-};
+use super::{Error, NodeRecord, ProcessId, Progress, Started, allowance, asking, node_log, ports};
 use crate::codec;
 use crate::control::{Request, Response, Token};
 use crate::protocol::{Config, FaultRule, Key, Monotonic, NodeId};
-use crate::runtime::clock;
+use crate::runtime::{Options, clock};
 
 /// How long a process may take from its start to its answer, while up to 64 others start too.
 const READY_WITHIN: Duration = Duration::from_secs(20);
@@ -157,11 +155,12 @@ impl Launcher<'_> {
         total: usize,
     ) -> Result<(Child, ChildStdout), Error> {
         let log = self.dir.open_log(config.node)?;
-        let spec = codec::encode(&NodeSpec {
+        let spec = codec::encode(&Options {
             config: config.clone(),
             faults: self.faults.to_vec(),
             listen: *addr,
-            confirm_within: confirm_within(total),
+            tell_messages: false,
+            confirm_within: Some(confirm_within(total)),
         });
         let spec = in_memory(&spec).map_err(|error| self.not_spawned(error, total))?;
         // No `pre_exec`: without it std starts processes without copying this one's memory. A group
@@ -170,7 +169,7 @@ impl Launcher<'_> {
         let spawned = Command::new(self.program)
             .process_group(0)
             // It reads no more than the first two: the name is for people who look for the process.
-            .args(["run-node", "--launched", "--network", self.dir.name()])
+            .args(["run-node", "--launched", "--network", &self.dir.name])
             .stdin(spec)
             .stdout(Stdio::piped())
             .stderr(log)

@@ -38,8 +38,8 @@ struct Versioned {
 /// The directory of one network.
 #[derive(Clone, Debug)]
 pub(super) struct NetworkDir {
-    name: String,
-    path: PathBuf,
+    pub(super) name: String,
+    pub(super) path: PathBuf,
 }
 
 /// The right to change a network's state, given up when dropped.
@@ -157,14 +157,6 @@ fn check_name(name: &str) -> Result<(), Error> {
 }
 
 impl NetworkDir {
-    pub(super) fn name(&self) -> &str {
-        &self.name
-    }
-
-    pub(super) fn path(&self) -> &Path {
-        &self.path
-    }
-
     pub(super) fn record_file(&self) -> PathBuf {
         self.path.join("network.json")
     }
@@ -215,11 +207,6 @@ impl NetworkDir {
     /// Takes the lock of a network that exists.
     pub(super) fn lock_existing(&self) -> Result<Lock, Error> {
         self.lock(LOCK_WITHIN, &|| false)
-    }
-
-    /// Takes the lock if that is possible at once.
-    pub(super) fn try_lock(&self) -> Result<Lock, Error> {
-        self.lock(Duration::ZERO, &|| false)
     }
 
     /// Takes the lock, waiting for it: the system's own wait has no deadline, so this one looks
@@ -395,7 +382,7 @@ mod tests {
         let temp = TempDir::new();
         let dir = temp.state().network("default").unwrap();
         let held = dir.create_and_lock(&never).unwrap();
-        match dir.try_lock() {
+        match dir.lock(Duration::ZERO, &never) {
             Err(Error::Locked(_, Some(holder))) => {
                 assert_eq!(holder.pid, std::process::id());
             }

@@ -33,8 +33,8 @@ const LOWEST_PRIORITY: i32 = 19;
 pub(super) enum Command {
     /// Answer this.
     Ask(Request, Sender<Response>),
-    /// Push events into this.
-    Subscribe(Subscriber),
+    /// Push events into this, from the answer on.
+    Subscribe(Subscriber, Sender<Response>),
 }
 
 /// Takes commands in.
@@ -82,20 +82,20 @@ impl CommandQueue {
         taken
     }
 
-    /// Waits for what the loop hands out, or for the loop's end; `None` if that takes too long.
-    fn await_reply<T>(
-        &self,
-        wait: impl Fn(Duration) -> Result<T, RecvTimeoutError>,
-    ) -> Option<Result<T, RecvTimeoutError>> {
-        for _ in 0..RINGS_MAX {
-            match wait(RING_AGAIN_AFTER) {
-                // The wake-up call is a datagram, and may be lost like any other.
-                Err(RecvTimeoutError::Timeout) if self.has_waiting() => self.ring(),
-                Err(RecvTimeoutError::Timeout) => {}
-                told => return Some(told),
+    /// Hands in a command and waits for the loop's answer; `None` where the loop has ended.
+    fn ask(&self, command: impl FnOnce(Sender<Response>) -> Command) -> Option<Response> {
+        let (reply, answer) = bounded(1);
+        if self.hand_in(command(reply)) {
+            for _ in 0..RINGS_MAX {
+                match answer.recv_timeout(RING_AGAIN_AFTER) {
+                    // The wake-up call is a datagram, and may be lost like any other.
+                    Err(RecvTimeoutError::Timeout) if self.has_waiting() => self.ring(),
+                    Err(RecvTimeoutError::Timeout) => {}
+                    told => return told.ok(),
+                }
             }
         }
-        None
+        Some(Response::Busy)
     }
 
     /// Wakes the loop. If the socket refuses even this, the loop wakes at its next deadline.
@@ -111,29 +111,17 @@ impl server::Service for CommandQueue {
             texts.truncate(TEXTS_MAX);
             texts.shrink_to_fit();
         }
-        let (reply, answer) = bounded(1);
-        if !self.hand_in(Command::Ask(request, reply)) {
-            return Some(Response::Busy);
-        }
-        match self.await_reply(|time| answer.recv_timeout(time)) {
-            Some(Ok(response)) => Some(response),
-            Some(Err(_)) => None,
-            None => Some(Response::Busy),
-        }
+        self.ask(|reply| Command::Ask(request, reply))
     }
 
     fn subscribe(&self, send: &mut dyn FnMut(&[Response]) -> io::Result<()>) {
         let (subscriber, events) = Subscriber::new();
-        if !self.hand_in(Command::Subscribe(subscriber)) {
+        // The client hears that the loop took it in.
+        let taken = self.ask(|reply| Command::Subscribe(subscriber, reply));
+        if taken != Some(Response::Done) || send(&[Response::Done]).is_err() {
             return;
         }
         yield_to_others();
-        // Its first item says that the loop took it in. So the client knows that it is heard.
-        if self.await_reply(|time| events.wait(time)).is_none_or(|first| first.is_err())
-            || send(&[Response::Done]).is_err()
-        {
-            return;
-        }
         loop {
             let mut batch = match events.wait(KEEP_ALIVE) {
                 Ok(told) => vec![pushed(told)],
@@ -177,13 +165,9 @@ fn yield_to_others() {
 
 /// Stops a running node from another thread.
 #[derive(Clone, Debug)]
-pub struct Stopper(Arc<CommandQueue>);
+pub struct Stopper(pub(super) Arc<CommandQueue>);
 
 impl Stopper {
-    pub(super) fn new(queue: Arc<CommandQueue>) -> Self {
-        Self(queue)
-    }
-
     /// Has the node say goodbye to its neighbours and end.
     pub fn stop(&self) {
         // Nobody waits for the answer.

@@ -1,4 +1,4 @@
-//! Those who want to hear of events. A slow one loses events, counted; it never slows the node.
+//! Clients that want to hear of events. A slow one loses events, counted; it never slows the node.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -89,22 +89,19 @@ impl Subscriber {
 
     /// Tells one event, or only what was lost. Notes if nobody listens any more.
     fn tell(&mut self, at: Wall, event: Option<Event>) {
-        let is_event = u64::from(event.is_some());
         let told = Told { at, event, lost: self.lost };
         let bytes = told.text_bytes();
-        if self.waiting.fetch_add(bytes, Ordering::Relaxed) > TEXT_BYTES_MAX {
-            self.waiting.fetch_sub(bytes, Ordering::Relaxed);
-            self.lost += is_event;
-            return;
-        }
-        match self.channel.try_send(told) {
-            Ok(()) => self.lost = 0,
-            Err(TrySendError::Full(_)) => {
-                self.waiting.fetch_sub(bytes, Ordering::Relaxed);
-                self.lost += is_event;
-            }
+        let waiting = self.waiting.fetch_add(bytes, Ordering::Relaxed);
+        let sent = match waiting {
+            0..=TEXT_BYTES_MAX => self.channel.try_send(told),
+            _ => Err(TrySendError::Full(told)),
+        };
+        match sent {
+            Ok(()) => return self.lost = 0,
+            Err(TrySendError::Full(told)) => self.lost += u64::from(told.event.is_some()),
             Err(TrySendError::Disconnected(_)) => self.is_gone = true,
         }
+        self.waiting.fetch_sub(bytes, Ordering::Relaxed);
     }
 }
 
@@ -113,9 +110,8 @@ impl Subscriber {
 pub(super) struct Subscribers(Vec<Subscriber>);
 
 impl Subscribers {
-    /// Takes one in. Its first item is an empty one: whatever happens from now on, it is told.
-    pub(super) fn add(&mut self, mut subscriber: Subscriber) {
-        subscriber.tell(Wall(0), None);
+    /// Takes one in: it is told all that happens from now on.
+    pub(super) fn add(&mut self, subscriber: Subscriber) {
         self.0.push(subscriber);
     }
 
@@ -134,8 +130,8 @@ impl Subscribers {
         self.0.is_empty()
     }
 
-    /// Tells all of them; the events are used up. Where there are none, those who lost some
-    /// hear how many, as soon as there is room.
+    /// Tells all of them; the events are used up. Where there are none, subscribers that lost some
+    /// hear how many, as soon as their channels take it.
     pub(super) fn tell(&mut self, at: Wall, events: &mut Vec<Event>) {
         if self.0.is_empty() {
             return;
@@ -171,7 +167,6 @@ mod tests {
         let mut subscribers = Subscribers::default();
         let (subscriber, events) = Subscriber::new();
         subscribers.add(subscriber);
-        assert!(events.take().is_some_and(|told| told.event.is_none()), "it is in");
         let mut burst: Vec<Event> = (0..EVENTS_MAX + 3).map(|_| dead()).collect();
         subscribers.tell(Wall(1), &mut burst);
         let told = || std::iter::from_fn(|| events.take());
@@ -188,11 +183,10 @@ mod tests {
         let mut subscribers = Subscribers::default();
         let (subscriber, events) = Subscriber::new();
         subscribers.add(subscriber);
-        events.take().unwrap();
         subscribers.tell(Wall(1), &mut (0..EVENTS_MAX + 5).map(|_| dead()).collect());
         subscribers.tell(Wall(2), &mut Vec::new());
         while events.take().is_some_and(|told| told.event.is_some()) {}
-        assert!(events.take().is_none(), "there was no room to tell it");
+        assert!(events.take().is_none(), "the channel was too full to tell it");
         subscribers.tell(Wall(3), &mut Vec::new());
         let told = events.take().unwrap();
         assert_eq!((told.event, told.lost), (None, 5));
@@ -205,7 +199,6 @@ mod tests {
         let mut subscribers = Subscribers::default();
         let (subscriber, events) = Subscriber::new();
         subscribers.add(subscriber);
-        events.take().unwrap();
         let id = MessageId::new(1, 1, 1);
         let long = || Event::Accepted { id, payload: vec![b'x'; 1 << 20] };
         subscribers.tell(Wall(1), &mut (0..100).map(|_| long()).collect());
@@ -234,7 +227,7 @@ mod tests {
             });
             began.recv().unwrap();
             subscribers.finish(|| Monotonic(0));
-            assert_eq!(reader.try_iter().collect::<Vec<_>>(), [None, Some(dead())]);
+            assert_eq!(reader.try_iter().collect::<Vec<_>>(), [Some(dead())]);
         });
     }
 
@@ -243,6 +236,7 @@ mod tests {
         let mut subscribers = Subscribers::default();
         let (subscriber, events) = Subscriber::new();
         subscribers.add(subscriber);
+        subscribers.tell(Wall(1), &mut vec![dead()]);
         subscribers.finish(|| Monotonic(0));
         assert!(events.take().is_some());
     }

@@ -1,7 +1,7 @@
 //! The logs of nodes, which lie beside the state and never grow beyond a limit.
 
-use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::fs::{self, File};
+use std::io::{self, Write};
 use std::os::fd::AsFd;
 use std::path::Path;
 
@@ -68,25 +68,14 @@ impl Write for CappedLog {
 
 /// The end of a log: its last `lines_max` lines, or as much of them as is in the last 4 KiB.
 pub(in crate::network) fn tail(path: &Path, lines_max: usize) -> String {
-    let text = last_bytes(path, 4_096).unwrap_or_default();
-    let text = String::from_utf8_lossy(&text);
+    let text = fs::read(path).unwrap_or_default();
+    let text = String::from_utf8_lossy(&text[text.len().saturating_sub(4_096)..]);
     let lines: Vec<&str> = text.lines().collect();
     lines[lines.len().saturating_sub(lines_max)..].join("\n")
 }
 
-fn last_bytes(path: &Path, count: u64) -> io::Result<Vec<u8>> {
-    let mut file = File::open(path)?;
-    let length = file.metadata()?.len();
-    file.seek(SeekFrom::Start(length.saturating_sub(count)))?;
-    let mut text = Vec::new();
-    file.take(count).read_to_end(&mut text)?;
-    Ok(text)
-}
-
 #[cfg(test)]
 mod tests {
-    use std::fs;
-
     use super::super::super::testing_state::TempDir;
     use super::*;
 

@@ -41,17 +41,6 @@ impl fmt::Display for Holder {
     }
 }
 
-/// What became of a signal.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::network) enum Signalled {
-    /// It was sent to the very process meant.
-    Sent,
-    /// That process is gone; nothing was sent.
-    Gone,
-    /// The system refused it, or would not say whose process it is; nothing was sent.
-    Refused,
-}
-
 impl ProcessId {
     /// This very process.
     ///
@@ -90,33 +79,26 @@ impl ProcessId {
         wait_until(deadline, || self.is_stopped() || !self.is_alive()) && self.is_stopped()
     }
 
-    /// Sends a signal, if this is provably the process meant.
+    /// Sends a signal, if this is provably the process meant. Else nothing was sent: that process
+    /// is gone (ESRCH), or the system refused it, or would not say whose process it is.
     ///
     /// The order matters: a pidfd opened first pins the process, so that what is proven of the
     /// number afterwards holds for the process that gets the signal.
-    pub(in crate::network) fn signal(&self, signal: Signal) -> Signalled {
+    pub(in crate::network) fn signal(&self, signal: Signal) -> Result<(), Errno> {
         let number = i32::try_from(self.pid).ok();
-        let Some(pid) = number.and_then(Pid::from_raw) else { return Signalled::Gone };
-        let pidfd = match pidfd_open(pid, PidfdFlags::empty()) {
-            Ok(pidfd) => Some(pidfd),
-            Err(Errno::SRCH) => return Signalled::Gone,
-            Err(_) => None,
-        };
+        let pid = number.and_then(Pid::from_raw).ok_or(Errno::SRCH)?;
+        let pidfd = pidfd_open(pid, PidfdFlags::empty());
         match self.look() {
             // A record can be edited, or come from a backup: only a process that runs as a node
             // is signalled.
             Ok(true) if runs_a_node(self.pid) => {}
-            Ok(false) => return Signalled::Gone,
-            _ => return Signalled::Refused,
+            Ok(false) => return Err(Errno::SRCH),
+            _ => return Err(Errno::PERM),
         }
-        let sent = match pidfd {
-            Some(pidfd) => pidfd_send_signal(pidfd, signal),
-            None => kill_process(pid, signal),
-        };
-        match sent {
-            Ok(()) => Signalled::Sent,
-            Err(Errno::SRCH) => Signalled::Gone,
-            Err(_) => Signalled::Refused,
+        match pidfd {
+            Ok(pidfd) => pidfd_send_signal(pidfd, signal),
+            Err(Errno::SRCH) => Err(Errno::SRCH),
+            Err(_) => kill_process(pid, signal),
         }
     }
 
@@ -184,7 +166,7 @@ mod tests {
     #[test]
     fn a_process_that_is_no_node_is_never_signalled() {
         let bystander = Helper::command(&mut std::process::Command::new("cat"));
-        assert_eq!(bystander.process().signal(Signal::KILL), Signalled::Refused);
+        assert_eq!(bystander.process().signal(Signal::KILL), Err(Errno::PERM));
         assert!(bystander.process_is_alive());
     }
 
@@ -208,7 +190,7 @@ mod tests {
         let earlier = ProcessId { started: me.started - 1, ..me };
         assert!(!earlier.is_alive());
         // Were it sent, this test would not live to tell.
-        assert_eq!(earlier.signal(Signal::KILL), Signalled::Gone);
+        assert_eq!(earlier.signal(Signal::KILL), Err(Errno::SRCH));
         assert!(earlier.wait_gone(soon()));
     }
 
@@ -217,7 +199,7 @@ mod tests {
         for pid in [0, u32::MAX, i32::MAX as u32] {
             let process = ProcessId { pid, started: 1 };
             assert!(!process.is_alive(), "{pid}");
-            assert_eq!(process.signal(Signal::KILL), Signalled::Gone, "{pid}");
+            assert_eq!(process.signal(Signal::KILL), Err(Errno::SRCH), "{pid}");
         }
     }
 
@@ -227,9 +209,9 @@ mod tests {
         let process = helper.process();
         assert!(process.is_alive());
         assert!(!process.wait_gone(clock::now().monotonic));
-        assert_eq!(process.signal(Signal::KILL), Signalled::Sent);
+        assert_eq!(process.signal(Signal::KILL), Ok(()));
         assert!(process.wait_gone(soon()));
         assert!(!process.is_alive());
-        assert_eq!(process.signal(Signal::KILL), Signalled::Gone);
+        assert_eq!(process.signal(Signal::KILL), Err(Errno::SRCH));
     }
 }
