@@ -1,9 +1,5 @@
 //! Questions to nodes: one, or all of a network at once.
 
-use std::thread;
-
-use crossbeam_channel as channel;
-
 use super::Error;
 use super::render::count;
 use crate::control::client::{self, Client};
@@ -11,9 +7,6 @@ use crate::control::{Request, Response};
 use crate::network::{Fault, NodeRecord, Record};
 use crate::protocol::{NodeId, PeerInfo};
 use crate::spread::{Faults, NodeState};
-
-/// How many nodes are asked at the same time.
-const WORKERS_MAX: usize = 32;
 
 /// What a conversation with a node gave; `None` where the node answered something else than it
 /// was asked for.
@@ -40,17 +33,14 @@ pub(crate) fn one<T>(
 
 /// Has the same conversation with every node that runs, over one connection each. Returns all
 /// nodes of the network, by number. A node that does not answer is no error.
-pub(crate) fn all<T: Send>(
+pub(crate) fn all<T: Send + 'static>(
     record: &Record,
-    say: impl Fn(&mut Client) -> Said<T> + Sync,
+    say: impl Fn(&mut Client) -> Said<T> + Clone + Send + 'static,
 ) -> Vec<Asked<'_, T>> {
-    let running: Vec<&NodeRecord> =
-        record.nodes.iter().filter(|node| record.is_running(node)).collect();
-    let mut answers = running.iter().zip(some(record, &running, say)).peekable();
-    let mut asked = Vec::with_capacity(record.nodes.len());
-    for node in &record.nodes {
-        let answer = answers.next_if(|(asked, _)| asked.node == node.node);
-        let answer = answer.and_then(|(_, answer)| answer);
+    let running = record.nodes.iter().filter(|node| record.is_running(node));
+    let mut answers = record.ask_each(running, say);
+    let asked = record.nodes.iter().map(|node| {
+        let answer = answers.remove(&node.node);
         let state = match answer {
             Some(_) => NodeState::Up,
             None if node.removed => NodeState::Removed,
@@ -59,43 +49,9 @@ pub(crate) fn all<T: Send>(
             None if record.is_up(node) => NodeState::Silent,
             None => NodeState::Down,
         };
-        asked.push(Asked { record: node, state, answer });
-    }
-    asked
-}
-
-/// Has the same conversation with each of these nodes; the answers come in their order.
-///
-/// A few workers take node by node, so that a thousand nodes are asked quickly, and one that is
-/// stopped delays nobody but itself.
-pub(crate) fn some<T: Send>(
-    record: &Record,
-    nodes: &[&NodeRecord],
-    say: impl Fn(&mut Client) -> Said<T> + Sync,
-) -> Vec<Option<T>> {
-    let (jobs, next_job) = channel::unbounded();
-    for index in 0..nodes.len() {
-        let _ = jobs.send(index);
-    }
-    drop(jobs);
-    let (results, answers) = channel::unbounded();
-    let work = || {
-        for index in &next_job {
-            let _ = results.send((index, one(record, nodes[index].node, &say).ok()));
-        }
-    };
-    thread::scope(|scope| {
-        for number in 1..WORKERS_MAX.min(nodes.len()) {
-            let named = thread::Builder::new().name(format!("ask-{number}"));
-            // Fewer threads than hoped for only means that it takes longer.
-            let _ = named.spawn_scoped(scope, work);
-        }
-        work();
+        Asked { record: node, state, answer }
     });
-    drop(results);
-    let mut answers: Vec<_> = answers.iter().collect();
-    answers.sort_by_key(|(index, _)| *index);
-    answers.into_iter().map(|(_, answer)| answer).collect()
+    asked.collect()
 }
 
 /// Asks a node for its neighbours, sorted by number.

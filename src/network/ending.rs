@@ -8,7 +8,7 @@ use rustix::process::Signal;
 
 use super::state::NetworkDir;
 use super::{Error, NodeRecord, Progress, Record, Removed, StateDir, StopReport, asking};
-use crate::control::{Request, Token, client};
+use crate::control::{Request, client};
 use crate::protocol::NodeId;
 use crate::runtime::clock;
 
@@ -213,11 +213,8 @@ fn numbers(nodes: &[NodeRecord]) -> Vec<NodeId> {
 /// Asks all the nodes, and says which of them heard it.
 fn heard(nodes: &[NodeRecord], record: &Record, request: &Request) -> BTreeSet<NodeId> {
     let mut heard = BTreeSet::new();
-    let questions = nodes.iter().map(|node| (node.node, node.addr, request.clone())).collect();
-    // Without a thread to ask with, there are still signals.
-    let Ok(answers) = asking::each(questions, Token::of(&record.key), ASK_TIMEOUT) else {
-        return heard;
-    };
+    let nodes = nodes.iter().map(|node| (node.node, node.addr, request.clone()));
+    let answers = asking::each(nodes, &record.key, ASK_TIMEOUT, |client, order| client.ask(&order));
     let mut patience = clock::now().monotonic + QUIET_MAX;
     while let Ok((node, answer)) = answers.recv_timeout(patience.since(clock::now().monotonic)) {
         // A node that ends at once may hang up before its answer is through.

@@ -106,7 +106,7 @@ impl StateDir {
         let nodes = record.nodes.iter().filter(|node| record.is_running(node));
         let question =
             |node: &NodeRecord| (node.node, node.addr, Request::SetFaults(rules.clone()));
-        let deaf = record.tell_each(nodes.map(question).collect())?;
+        let deaf = record.tell_each(nodes.map(question).collect());
         Ok((faults, deaf))
     }
 }

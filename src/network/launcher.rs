@@ -24,7 +24,7 @@ use rustix::process::Signal;
 use super::state::NetworkDir;
 use super::{Error, NodeRecord, ProcessId, Progress, Started, allowance, asking, node_log, ports};
 use crate::codec;
-use crate::control::{Request, Response, Token};
+use crate::control::{Request, Response};
 use crate::protocol::{Config, FaultRule, Key, Monotonic, NodeId};
 use crate::runtime::{Options, clock};
 
@@ -112,9 +112,8 @@ impl Launcher<'_> {
 
     /// Asks every node to confirm, without which it would end by itself.
     pub(super) fn confirm(&self, nodes: &[NodeRecord], key: &Key) -> Result<(), Error> {
-        let question = |node: &NodeRecord| (node.node, node.addr, Request::Confirm);
-        let questions = nodes.iter().map(question).collect();
-        let answers = asking::each(questions, Token::of(key), CONFIRM_TIMEOUT)?;
+        let asked = nodes.iter().map(|node| (node.node, node.addr, Request::Confirm));
+        let answers = asking::each(asked, key, CONFIRM_TIMEOUT, |client, order| client.ask(&order));
         let mut confirmed = 0;
         while confirmed < nodes.len() {
             self.check_interrupted()?;
@@ -131,7 +130,7 @@ impl Launcher<'_> {
     fn check_answer(
         &self,
         nodes: &[NodeRecord],
-        (asked, answer): asking::Answer,
+        (asked, answer): asking::Answer<Response>,
     ) -> Result<(), Error> {
         let node = nodes.iter().find(|node| node.node == asked);
         let node = node.expect("only these nodes were asked");

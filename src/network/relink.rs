@@ -60,7 +60,7 @@ impl StateDir {
         }
         // First, so that nodes started from here on know of it.
         dir.write(&record)?;
-        let deaf = record.tell_each(questions)?;
+        let deaf = record.tell_each(questions);
         Ok(Rewired { rewiring, nodes, links: graph.edge_count() as u64, deaf })
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::cli::render::peer_text::{self as render, Reached};
 use crate::cli::render::{count, listing};
 use crate::cli::{Error, Global, args, output, survey};
-use crate::network::{NodeRecord, Record, StateDir};
+use crate::network::{Record, StateDir};
 use crate::protocol::{NodeId, PeerInfo, PeerState};
 
 pub(crate) const EXAMPLES: &str = "\
@@ -99,13 +99,9 @@ impl Search {
     fn ask(&mut self, record: &Record, nodes: &[NodeId]) -> Vec<(NodeId, Vec<PeerInfo>)> {
         let running =
             |node: &NodeId| record.find(*node).ok().filter(|node| record.is_running(node));
-        let asked: Vec<&NodeRecord> = nodes.iter().filter_map(running).collect();
-        let answers = survey::some(record, &asked, survey::peers);
-        let told = asked.iter().zip(answers).filter_map(|(node, peers)| Some((node.node, peers?)));
-        let told: Vec<_> = told.collect();
-        let heard = |node: &NodeId| told.iter().any(|(told, _)| told == node);
-        self.silent.extend(nodes.iter().filter(|node| !heard(node)));
-        told
+        let mut told = record.ask_each(nodes.iter().filter_map(running), survey::peers);
+        self.silent.extend(nodes.iter().filter(|node| !told.contains_key(node)));
+        nodes.iter().filter_map(|node| told.remove_entry(node)).collect()
     }
 
     fn show(self, global: &Global, depth: u32) -> Result<(), Error> {

@@ -104,7 +104,8 @@ fn traces(record: &Record, wanted: &[Wanted]) -> Result<Vec<Trace>, Error> {
             ids.push(id);
         }
     }
-    let asked = survey::all(record, |client| say(client, &ids));
+    let about = ids.clone();
+    let asked = survey::all(record, move |client| say(client, &about));
     let answered = asked.iter().filter(|node| node.answer.is_some()).count();
     if answered == 0 {
         return Err(survey::no_answer(record));
@@ -139,7 +140,7 @@ fn say(client: &mut Client, ids: &[MessageId]) -> survey::Said<(Vec<PeerInfo>, V
 /// Finds the message that was sent last, of all that any node holds, by its origin's clock.
 fn newest(record: &Record) -> Result<MessageId, Error> {
     let query = MessageQuery { which: Which::All, last: Some(LAST_MESSAGES), after: None };
-    let asked = survey::all(record, |client| match client.ask(&Request::Messages(query))? {
+    let asked = survey::all(record, move |client| match client.ask(&Request::Messages(query))? {
         Response::Messages(page) => Ok(Some(page.messages)),
         _ => Ok(None),
     });
