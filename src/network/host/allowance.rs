@@ -7,9 +7,10 @@ use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use procfs::process::all_processes;
+use procfs::{Current, LoadAverage};
 use rustix::process::{Resource, Rlimit, getrlimit, getuid, setrlimit};
 
-use super::ports;
 use crate::network::{Error, ProcessLimit, TooFewFiles};
 
 /// The threads of one node: its socket loop, the control port with a worker, signals. The
@@ -72,11 +73,10 @@ fn open_files() -> u64 {
     fs::read_dir("/proc/self/fd").map_or(3, |files| files.count() as u64)
 }
 
-/// Whether the system has room for this number of nodes.
+/// Whether the system allows the processes of this number of nodes.
 pub(in crate::network) fn check_processes(nodes: u32) -> Result<(), Error> {
     let needed = u64::from(nodes) * TASKS_PER_NODE;
-    let limits = [user_limit(), kernel_limit("pid_max"), kernel_limit("threads-max")];
-    let limits = limits.into_iter().flatten().chain(cgroup_limits());
+    let limits = user_limit().into_iter().chain(kernel_limits()).chain(cgroup_limits());
     for (name, max, used) in limits {
         if used.saturating_add(needed) > max {
             let limit = Some(ProcessLimit { name, max, used, needed });
@@ -93,31 +93,20 @@ fn user_limit() -> Option<(String, u64, u64)> {
         return None;
     }
     let max = getrlimit(Resource::Nproc).current?;
-    let pids = ports::numbers_in("/proc").into_iter();
-    Some(("ulimit -u".to_owned(), max, pids.filter_map(|pid| tasks_of(pid, uid.as_raw())).sum()))
+    let statuses = all_processes().ok()?.flatten().filter_map(|process| process.status().ok());
+    let ours = statuses.filter(|status| status.ruid == uid.as_raw());
+    Some(("ulimit -u".to_owned(), max, ours.map(|status| status.threads).sum()))
 }
 
-/// The threads of a process, if it is this user's.
-fn tasks_of(pid: u32, uid: u32) -> Option<u64> {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-    let field = |name: &str| {
-        let line = status.lines().find_map(|line| line.strip_prefix(name))?;
-        line.split_ascii_whitespace().next()
+/// The limits on the whole machine.
+fn kernel_limits() -> Vec<(String, u64, u64)> {
+    // The crate calls it `max`: the number of processes and threads there are.
+    let used = LoadAverage::current().map_or(0, |load| load.max.into());
+    let limit = |name| {
+        let max = number_in(Path::new(&format!("/proc/sys/kernel/{name}")))?;
+        Some((format!("kernel.{name}"), max, used))
     };
-    (field("Uid:")?.parse::<u32>().ok()? == uid).then_some(())?;
-    field("Threads:")?.parse().ok()
-}
-
-/// A limit on the whole machine.
-fn kernel_limit(name: &str) -> Option<(String, u64, u64)> {
-    let max = number_in(Path::new(&format!("/proc/sys/kernel/{name}")))?;
-    let load = fs::read_to_string("/proc/loadavg").ok()?;
-    Some((format!("kernel.{name}"), max, total_tasks(&load)?))
-}
-
-/// `0.00 0.10 0.11 1/85 6625`: 85 processes and threads in all.
-fn total_tasks(load: &str) -> Option<u64> {
-    load.split_ascii_whitespace().nth(3)?.split_once('/')?.1.parse().ok()
+    ["pid_max", "threads-max"].into_iter().filter_map(limit).collect()
 }
 
 /// The limits of the control group that this process is in, and of all above it.
@@ -196,9 +185,12 @@ mod tests {
     }
 
     #[test]
-    fn the_total_of_tasks_is_after_the_slash() {
-        assert_eq!(total_tasks("0.00 0.10 0.11 1/85 6625"), Some(85));
-        assert_eq!(total_tasks(""), None);
+    fn the_limits_of_the_whole_machine_are_known() {
+        let limits = kernel_limits();
+        assert_eq!(limits.len(), 2);
+        for (name, max, used) in limits {
+            assert!(used >= 1 && used <= max, "{name}: {used} of {max}");
+        }
     }
 
     #[test]

@@ -1,9 +1,10 @@
 //! Ports: whether they are free, and which process has them otherwise.
 
-use std::fs;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, UdpSocket};
-use std::os::unix::ffi::OsStrExt;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
+
+use procfs::net::{self, TcpNetEntry, UdpNetEntry};
+use procfs::process::{FDTarget, Process, all_processes};
 
 use super::process_id::Holder;
 use crate::network::{Error, Transport};
@@ -45,32 +46,26 @@ fn refused(addr: SocketAddr, transport: Transport, bound: io::Result<()>) -> Res
 /// The process that has a port: the socket's inode is in the system's table, and a link to that
 /// inode among the files of its process, which only its owner and root can see.
 pub(in crate::network) fn holder(addr: SocketAddr, transport: Transport) -> Option<Holder> {
-    let tables = match transport {
-        Transport::Udp => ["/proc/net/udp", "/proc/net/udp6"],
-        Transport::Tcp => ["/proc/net/tcp", "/proc/net/tcp6"],
+    let udp = |entry: UdpNetEntry| (entry.local_address, entry.inode);
+    let tcp = |entry: TcpNetEntry| (entry.local_address, entry.inode);
+    let sockets: Vec<(SocketAddr, u64)> = match transport {
+        Transport::Udp => {
+            [net::udp(), net::udp6()].into_iter().flatten().flatten().map(udp).collect()
+        }
+        Transport::Tcp => {
+            [net::tcp(), net::tcp6()].into_iter().flatten().flatten().map(tcp).collect()
+        }
     };
-    let inodes = tables.iter().filter_map(|table| fs::read_to_string(table).ok());
-    let inodes: Vec<u64> = inodes.flat_map(|table| inodes_at(&table, addr)).collect();
-    if inodes.is_empty() {
-        return None;
-    }
-    let links: Vec<String> = inodes.iter().map(|inode| format!("socket:[{inode}]")).collect();
-    let mut pids: Vec<u32> = numbers_in("/proc");
-    pids.sort_unstable();
-    Holder::of(pids.into_iter().find(|pid| has_file(*pid, &links))?)
-}
-
-/// The inodes of the sockets in one of the system's tables that stand in the way of `addr`.
-fn inodes_at(table: &str, addr: SocketAddr) -> Vec<u64> {
-    let rows = table.lines().skip(1);
-    let rows = rows.filter_map(|row| {
-        let fields: Vec<&str> = row.split_ascii_whitespace().collect();
-        let local = parse_addr(fields.get(1)?)?;
-        Some((local, fields.get(9)?.parse::<u64>().ok()?))
-    });
     // Connections that are only remembered (TIME_WAIT) have inode 0, and nobody owns them.
-    let rows = rows.filter(|(local, inode)| *inode != 0 && in_the_way(*local, addr));
-    rows.map(|(_, inode)| inode).collect()
+    let is_it = |inode: u64| {
+        inode != 0 && sockets.iter().any(|(local, its)| *its == inode && in_the_way(*local, addr))
+    };
+    let is_holder = |process: &Process| {
+        let mut files = process.fd().into_iter().flatten().flatten();
+        files.any(|file| matches!(file.target, FDTarget::Socket(inode) if is_it(inode)))
+    };
+    let holders = all_processes().ok()?.flatten().filter(is_holder);
+    Holder::of(u32::try_from(holders.map(|process| process.pid).min()?).ok()?)
 }
 
 fn in_the_way(local: SocketAddr, wanted: SocketAddr) -> bool {
@@ -79,40 +74,10 @@ fn in_the_way(local: SocketAddr, wanted: SocketAddr) -> bool {
         && (ours == theirs || ours.is_unspecified() || theirs.is_unspecified())
 }
 
-/// `0100007F:1B59`: words of the address in the machine's own byte order, then the port.
-fn parse_addr(text: &str) -> Option<SocketAddr> {
-    let (ip, port) = text.split_once(':')?;
-    let port = u16::from_str_radix(port, 16).ok()?;
-    let word = |at: usize| u32::from_str_radix(ip.get(at..at + 8)?, 16).ok();
-    let ip = match ip.len() {
-        8 => IpAddr::V4(Ipv4Addr::from(word(0)?.to_ne_bytes())),
-        32 => {
-            let mut bytes = [0; 16];
-            for (index, four) in bytes.chunks_exact_mut(4).enumerate() {
-                four.copy_from_slice(&word(index * 8)?.to_ne_bytes());
-            }
-            IpAddr::V6(Ipv6Addr::from(bytes))
-        }
-        _ => return None,
-    };
-    Some(SocketAddr::new(ip, port))
-}
-
-/// Whether a process has one of these links among its open files.
-fn has_file(pid: u32, links: &[String]) -> bool {
-    let Ok(files) = fs::read_dir(format!("/proc/{pid}/fd")) else { return false };
-    let mut targets = files.flatten().filter_map(|file| fs::read_link(file.path()).ok());
-    targets.any(|target| links.iter().any(|link| target.as_os_str().as_bytes() == link.as_bytes()))
-}
-
-/// The entries of a directory that are numbers, as processes in `/proc` are.
-pub(in crate::network) fn numbers_in(directory: &str) -> Vec<u32> {
-    let Ok(entries) = fs::read_dir(directory) else { return Vec::new() };
-    entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
-}
-
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv6Addr;
+
     use super::*;
 
     const LOOPBACK: (Ipv4Addr, u16) = (Ipv4Addr::LOCALHOST, 0);
@@ -146,21 +111,22 @@ mod tests {
     }
 
     #[test]
-    fn tables_are_read_in_both_address_families() {
-        let four = "  sl  local_address rem_address ...\n\
-            0: 0100007F:1B59 00000000:0000 07 00000000:00000000 00:00000000 00000000 0 0 4711 2\n\
-            1: 00000000:1B59 00000000:0000 07 00000000:00000000 00:00000000 00000000 0 0 4712 2\n\
-            2: 0200007F:1B59 00000000:0000 07 00000000:00000000 00:00000000 00000000 0 0 4713 2\n\
-            3: 0100007F:1B59 00000000:0000 06 00000000:00000000 00:00000000 00000000 0 0 0 2\n\
-            rubbish\n";
-        let six = "  sl  local_address ...\n\
-            0: 00000000000000000000000000000000:1B59 00:0000 07 0:0 0:0 0 0 0 99 2\n\
-            1: 0000000000000000FFFF00000100007F:1B59 00:0000 07 0:0 0:0 0 0 0 98 2\n";
-        if cfg!(target_endian = "little") {
-            let addr = "127.0.0.1:7001".parse().unwrap();
-            assert_eq!(inodes_at(four, addr), [4711, 4712]);
-            assert_eq!(inodes_at(six, addr), [99, 98]);
+    fn a_socket_is_in_the_way_of_its_port_in_both_address_families() {
+        let wanted = "127.0.0.1:7001".parse().unwrap();
+        for (local, expected) in [
+            ("127.0.0.1:7001", true),
+            ("0.0.0.0:7001", true),
+            ("[::]:7001", true),
+            ("[::ffff:127.0.0.1]:7001", true),
+            ("127.0.0.2:7001", false),
+            ("[::1]:7001", false),
+            ("127.0.0.1:7002", false),
+        ] {
+            assert_eq!(in_the_way(local.parse().unwrap(), wanted), expected, "{local}");
         }
+        let udp = UdpSocket::bind((Ipv6Addr::LOCALHOST, 0)).unwrap();
+        let found = holder(udp.local_addr().unwrap(), Transport::Udp).unwrap();
+        assert_eq!(found.pid, std::process::id());
     }
 
     #[test]

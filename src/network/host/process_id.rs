@@ -129,10 +129,7 @@ fn runs_a_node(pid: u32) -> bool {
 /// The boot that this machine is in. Start times count from it, and mean nothing in another.
 pub(in crate::network) fn boot_id() -> &'static str {
     static BOOT: OnceLock<String> = OnceLock::new();
-    BOOT.get_or_init(|| {
-        let id = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
-        id.trim().to_owned()
-    })
+    BOOT.get_or_init(|| procfs::sys::kernel::random::boot_id().unwrap_or_default())
 }
 
 /// State and start time of a process, from `/proc/<pid>/stat`.
