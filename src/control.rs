@@ -75,7 +75,7 @@ pub enum Request {
     MarkShown(Vec<MessageId>),
     /// What do you have of this one?
     Message(MessageId),
-    /// Who are your neighbours?
+    /// Which neighbours do you have?
     Peers,
     /// How are you?
     Status,

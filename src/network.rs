@@ -169,15 +169,6 @@ pub struct Progress {
 /// A network's name, and its record if that can be understood.
 pub type Listed = (String, Result<Record, Error>);
 
-/// How a node was removed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Removed {
-    /// It said goodbye to its neighbours, and ended.
-    Left,
-    /// It did not answer, and was killed: its neighbours find out by themselves.
-    Killed,
-}
-
 /// What became of the nodes of a stopped network.
 #[derive(Clone, Debug, Default)]
 pub struct StopReport {

@@ -133,7 +133,8 @@ impl Runtime {
     /// [`Error`]; nothing stays bound then.
     pub fn bind(options: Options) -> Result<Self, Error> {
         let token = Token::of(&options.config.key);
-        let socket = bind_udp(options.listen)?;
+        let socket =
+            UdpSocket::bind(options.listen).map_err(|error| taken(error, options.listen))?;
         let io = |what| move |error| Error::Io(what, error);
         let local = socket.local_addr().map_err(io("ask for the socket's address"))?;
         let control_addr = SocketAddr::from((Ipv4Addr::LOCALHOST, local.port()));
@@ -213,7 +214,10 @@ impl Runtime {
             }
             self.flush(now, &mut out);
             // A caller that is answered wakes up, and takes time that the copies would wait for.
-            self.reply();
+            for (reply, response) in self.replies.drain(..) {
+                // The client may have hung up.
+                let _ = reply.try_send(response);
+            }
             for event in &out.events {
                 on_event(now.wall, event);
             }
@@ -364,14 +368,6 @@ impl Runtime {
         true
     }
 
-    /// Hands out the answers.
-    fn reply(&mut self) {
-        for (reply, response) in self.replies.drain(..) {
-            // The client may have hung up.
-            let _ = reply.try_send(response);
-        }
-    }
-
     /// Answers one question.
     fn answer(&mut self, request: Request) -> Response {
         let now = clock::now();
@@ -422,11 +418,6 @@ fn send(socket: &UdpSocket, out: &mut Outputs) -> u64 {
 /// of its own session only.
 fn step_back() {
     thread::yield_now();
-}
-
-/// A UDP socket on this address.
-fn bind_udp(addr: SocketAddr) -> Result<UdpSocket, Error> {
-    UdpSocket::bind(addr).map_err(|error| taken(error, addr))
 }
 
 /// The error of a bind.

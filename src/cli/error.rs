@@ -153,12 +153,10 @@ impl Error {
             error => error.to_string(),
         };
         let others = "`gossip show-network` shows which nodes are up";
+        let again = format!("try again; {others}");
         let (what, next) = match error {
             E::Refused(_) | E::Closed(_) => (format!("node {node} did not answer"), others),
-            E::TimedOut(..) | E::Io(..) => {
-                let next = format!("try again; {others}");
-                return Self::failed(format!("node {node} did not answer"), why, next);
-            }
+            E::TimedOut(..) | E::Io(..) => (format!("node {node} did not answer"), &*again),
             E::Rubbish(_) => (
                 format!("node {node} gave an answer that makes no sense"),
                 "see which program has that port (`ss -ltnp`); if it took a dead node's port, \

@@ -7,7 +7,7 @@ use rustix::io::Errno;
 use rustix::process::Signal;
 
 use super::state::NetworkDir;
-use super::{Error, NodeRecord, Progress, Record, Removed, StateDir, StopReport, asking};
+use super::{Error, NodeRecord, Progress, Record, StateDir, StopReport, asking};
 use crate::control::{Request, client};
 use crate::protocol::NodeId;
 use crate::runtime::clock;
@@ -70,12 +70,13 @@ impl StateDir {
         Ok(report)
     }
 
-    /// Tells a node to leave, waits until its process is gone, and marks it as removed.
+    /// Tells a node to leave, waits until its process is gone, and marks it as removed. Says whether
+    /// the node did not answer and was killed: then its neighbours find out by themselves.
     ///
     /// # Errors
     ///
     /// If there is no such node up, or its process could not be ended.
-    pub fn remove_node(&self, name: &str, node: NodeId) -> Result<Removed, Error> {
+    pub fn remove_node(&self, name: &str, node: NodeId) -> Result<bool, Error> {
         let dir = self.network(name)?;
         let _lock = dir.lock_existing()?;
         let record = dir.read()?.ok_or_else(|| dir.not_running())?;
@@ -84,8 +85,7 @@ impl StateDir {
         let pid = leaving.process.pid;
         let report = end(&record, vec![leaving], &Request::Leave, &mut |_| {});
         if report.left.is_empty() {
-            let left = report.signalled.is_empty();
-            return Ok(if left { Removed::Left } else { Removed::Killed });
+            return Ok(!report.signalled.is_empty());
         }
         dir.write(&record)?;
         Err(Error::NotEnded(node, pid))

@@ -64,9 +64,7 @@ pub(super) struct Launcher<'a> {
 
 /// Processes that end with this value, unless they are let go.
 #[derive(Debug, Default)]
-pub(super) struct Children {
-    list: Vec<Child>,
-}
+pub(super) struct Children(Vec<Child>);
 
 /// A process that was started and has not answered yet.
 struct Starting {
@@ -90,16 +88,16 @@ impl Launcher<'_> {
         let mut starting: Vec<Starting> = Vec::new();
         let mut records: Vec<NodeRecord> = Vec::with_capacity(nodes.len());
         while records.len() < nodes.len() {
-            while starting.len() < window && children.list.len() < nodes.len() {
+            while starting.len() < window && children.0.len() < nodes.len() {
                 self.check_interrupted()?;
-                let index = children.list.len();
+                let index = children.0.len();
                 let (child, stdout) = self.spawn(&nodes[index], nodes.len())?;
-                children.list.push(child);
+                children.0.push(child);
                 let deadline = clock::now().monotonic + READY_WITHIN;
                 starting.push(Starting { index, stdout, answer: Vec::new(), deadline });
             }
             for one in listen(&mut starting)? {
-                let child = &mut children.list[one.index];
+                let child = &mut children.0[one.index];
                 records.push(self.started(&one, child, &nodes[one.index])?);
                 (self.progress)(Progress::new(records.len(), nodes.len()));
             }
@@ -167,7 +165,7 @@ impl Launcher<'_> {
         // nodes could not let one another go first (`runtime::step_back`).
         let spawned = Command::new(self.program)
             .process_group(0)
-            // It reads no more than the first two: the name is for people who look for the process.
+            // It reads no more than the first two: the name is for a person that looks for the process.
             .args(["run-node", "--launched", "--network", &self.dir.name])
             .stdin(spec)
             .stdout(Stdio::piped())
@@ -297,17 +295,17 @@ impl Starting {
 impl Children {
     /// Lets the processes run on, even when this one ends.
     pub(super) fn let_go(mut self) {
-        self.list.clear();
+        self.0.clear();
     }
 }
 
 impl Drop for Children {
     /// They are our own children and were not waited for, so their numbers are their own.
     fn drop(&mut self) {
-        for child in &mut self.list {
+        for child in &mut self.0 {
             let _ = child.kill();
         }
-        for child in &mut self.list {
+        for child in &mut self.0 {
             let _ = child.wait();
         }
     }

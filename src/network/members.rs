@@ -49,7 +49,7 @@ impl StateDir {
     /// If the state cannot be changed.
     pub fn unregister(&self, name: &str, node: NodeId) -> Result<(), Error> {
         let dir = self.network(name)?;
-        let unwanted = || matches!(is_registered(&dir, node), Ok(false));
+        let unwanted = || matches!(registered(&dir, node), Ok(None));
         if unwanted() {
             return Ok(());
         }
@@ -57,10 +57,7 @@ impl StateDir {
             Err(Error::Interrupted | Error::NotRunning(_)) => return Ok(()),
             locked => locked?,
         };
-        if !is_registered(&dir, node)? {
-            return Ok(());
-        }
-        let Some(mut record) = dir.read()? else { return Ok(()) };
+        let Some(mut record) = registered(&dir, node)? else { return Ok(()) };
         record.nodes.retain(|other| other.node != node);
         if record.any_up() { dir.write(&record) } else { dir.remove(&lock) }
     }
@@ -211,11 +208,11 @@ impl Record {
     }
 }
 
-/// Whether a node is in the record as this process, and nobody is about to take it out.
-fn is_registered(dir: &NetworkDir, node: NodeId) -> Result<bool, Error> {
-    let Some(record) = dir.read()? else { return Ok(false) };
+/// The record, if a node is in it as this process, and nobody is about to take it out.
+fn registered(dir: &NetworkDir, node: NodeId) -> Result<Option<Record>, Error> {
     let me = ProcessId::current().map_err(|source| Error::System("read /proc", source))?;
-    Ok(record.find(node).is_ok_and(|there| there.process == me && !there.removed))
+    let is_me = |there: &NodeRecord| there.process == me && !there.removed;
+    Ok(dir.read()?.filter(|record| record.find(node).is_ok_and(is_me)))
 }
 
 #[cfg(test)]

@@ -19,7 +19,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// what waits is bounded, and the answer, with an id for each, fits into a frame.
 pub(super) const TEXTS_MAX: usize = 1_024;
 
-/// Texts handed in together, and who waits for the answer.
+/// Texts handed in together, and the channel that their client awaits the answer on.
 #[derive(Debug)]
 pub(super) struct Texts {
     texts: Vec<String>,

@@ -5,7 +5,7 @@ use serde_json::json;
 
 use crate::cli::render::listing;
 use crate::cli::{Error, Global, args, launched, output};
-use crate::network::{self, NodeRecord, Removed, StateDir};
+use crate::network::{self, NodeRecord, StateDir};
 use crate::protocol::NodeId;
 
 pub(crate) const ADD_EXAMPLES: &str = "\
@@ -107,7 +107,7 @@ fn show(global: &Global, started: &NodeRecord) -> Result<(), Error> {
 /// Has the node leave, and returns when it is gone.
 pub(crate) fn remove(global: &Global, args: &NodeArgs) -> Result<(), Error> {
     let (network, node) = (&global.network, args.node);
-    let killed = StateDir::from_env()?.remove_node(network, node)? == Removed::Killed;
+    let killed = StateDir::from_env()?.remove_node(network, node)?;
     let text = if killed {
         format!("node {node} did not leave network {network} by itself, and was killed\n")
     } else {
