@@ -6,7 +6,7 @@
 //! faults are over and the network is quiet, [`Simulation::unrest`] says what is still amiss.
 //!
 //! It knows no real time, no socket and no thread. [`plan`] draws hostile scenarios at random,
-//! [`spread`] measures how messages spread.
+//! [`experiment`] measures how messages spread.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,23 +23,23 @@ use crate::topology::{self, Graph};
 mod action;
 mod check;
 mod member;
-mod network;
+mod virtual_network;
 pub mod plan;
 mod queue;
 mod rest;
-pub mod spread;
+pub mod experiment;
 mod trace;
 
 pub use action::Action;
 pub use check::{Checks, Violation};
 pub use member::Life;
-pub use network::{Traffic, cut, partition};
+pub use virtual_network::{Traffic, cut, partition};
 pub use rest::Unrest;
 pub use trace::Trace;
 
 use check::Checker;
 use member::Member;
-use network::Network;
+use virtual_network::Network;
 use queue::{Event, Queue};
 
 /// The most datagrams a node takes in before what they caused is sent; as in `runtime`.
@@ -228,7 +228,7 @@ impl Simulation {
         let member = &mut self.members[to as usize];
         match member.life {
             Life::Up if self.drain_after == 0 => {
-                let from = network::addr_of(NodeId(from + 1));
+                let from = virtual_network::addr_of(NodeId(from + 1));
                 self.drive(to as usize, |node, now, out| {
                     node.receive_alone(now, from, &bytes, out, &mut |_| ());
                 });
@@ -253,7 +253,7 @@ impl Simulation {
             let batch: Vec<_> = std::iter::from_fn(|| member.unbuffer()).take(DRAIN_MAX).collect();
             self.drive(at, |node, now, _| {
                 for (from, bytes) in &batch {
-                    node.receive(now, network::addr_of(NodeId(from + 1)), bytes);
+                    node.receive(now, virtual_network::addr_of(NodeId(from + 1)), bytes);
                 }
             });
         }
@@ -307,7 +307,7 @@ impl Simulation {
         let mut last: Option<(*const u8, Arc<[u8]>)> = None;
         let from = members[at].id;
         for (to, bytes) in out.datagrams() {
-            let to = network::node_at(to).filter(|to| (to.0 as usize) <= members.len());
+            let to = virtual_network::node_at(to).filter(|to| (to.0 as usize) <= members.len());
             let Some(to) = to else {
                 network.traffic.unheard += 1;
                 continue;

@@ -9,7 +9,7 @@ use std::time::Duration;
 use rand::Rng;
 
 use super::queue::Event;
-use super::{KEY, Life, Simulation, nanos, network};
+use super::{KEY, Life, Simulation, nanos, virtual_network};
 use crate::protocol::{Config, FaultRule, Limits, Node, PeerAddr};
 use crate::topology;
 
@@ -110,7 +110,7 @@ impl Simulation {
         let sample = topology::sample(nodes, node, self.sample, member.sample_seed);
         member.incarnation += 1;
         member.life = Life::Up;
-        let peers = |nodes: &[u32]| nodes.iter().map(|node| network::peer(*node)).collect();
+        let peers = |nodes: &[u32]| nodes.iter().map(|node| virtual_network::peer(*node)).collect();
         let config = Config {
             incarnation: member.incarnation,
             neighbours: peers(&member.neighbours),
@@ -137,7 +137,7 @@ impl Simulation {
     /// A node and its address.
     #[must_use]
     pub fn peer(&self, node: u32) -> PeerAddr {
-        network::peer(node)
+        virtual_network::peer(node)
     }
 
     /// Kills a node.

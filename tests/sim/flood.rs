@@ -2,7 +2,7 @@
 
 use gossip::metrics::Spread;
 use gossip::protocol::Effect;
-use gossip::sim::spread::Experiment;
+use gossip::sim::experiment::Experiment;
 use gossip::topology::Kind;
 
 use super::harness::{RANDOM_3, RING, everywhere, graph, millis, secs, send_paced, started};

@@ -6,7 +6,7 @@ use super::start_network;
 use crate::cli::render::simulation_text as render;
 use crate::cli::{Error, Global, args, output};
 use crate::protocol::{Effect, Refused};
-use crate::sim::spread::{self, Experiment};
+use crate::sim::experiment::{self, Experiment};
 use crate::topology;
 
 pub(crate) const USAGE: &str = "gossip simulate [circular | powerlaw | random [DEGREE]] [OPTIONS]";
@@ -85,9 +85,9 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<(), Error> {
     output::answer(global, &view.json(), &view.text())
 }
 
-fn of(error: spread::Error, seed: u64) -> Error {
+fn of(error: experiment::Error, seed: u64) -> Error {
     match error {
-        spread::Error::Refused(refused @ Refused::Relays { .. }) => Error::misused(
+        experiment::Error::Refused(refused @ Refused::Relays { .. }) => Error::misused(
             "the messages were refused",
             refused.to_string(),
             "use --relays with a number from 1 to 16",

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::columns::{Align, table};
 use super::count;
 use super::time_text::{self, micros};
-use crate::sim::spread::{Experiment, Outcome};
+use crate::sim::experiment::{Experiment, Outcome};
 use crate::topology::Kind;
 
 /// So many points in time are shown to people,
