@@ -2,12 +2,14 @@
 //!
 //! It runs the same [`Node`] as the processes do, by bytes, so that every
 //! run exercises the codec as well. Every choice follows from one seed: the same seed gives the
-//! same trace, byte for byte. After every step it checks what must hold then (see `check`); when
-//! faults are over and the network is quiet, [`Simulation::unrest`] says what is still amiss.
+//! same trace, byte for byte. After every step it checks the invariants (see `check`); when faults
+//! are over and the network is quiet, [`Simulation::unrest`] names the first thing still amiss.
 //!
 //! It knows no real time, no socket and no thread. [`plan`] draws hostile scenarios at random,
 //! [`experiment`] measures how messages spread.
 
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,62 +17,51 @@ use rand::rngs::Xoshiro256PlusPlus;
 use rand::{Rng, SeedableRng};
 
 use crate::protocol::{
-    Counters, FaultRule, Holding, Key, Limits, MessageId, Node, NodeId, Now, Outputs, Refused,
-    Status, Timing,
+    Config, Counters, FaultRule, Holding, Key, Limits, MessageId, Node, NodeId, Now, Outputs,
+    Refused, Status, inspect,
 };
 use crate::topology::{self, Graph};
 
 mod action;
 mod check;
-mod member;
-mod virtual_network;
-pub mod plan;
-mod queue;
-mod rest;
 pub mod experiment;
-mod trace;
+mod member;
+pub mod plan;
+mod rest;
+mod virtual_network;
 
 pub use action::Action;
 pub use check::{Checks, Violation};
 pub use member::Life;
 pub use virtual_network::{Traffic, cut, partition};
-pub use rest::Unrest;
-pub use trace::Trace;
 
 use check::Checker;
 use member::Member;
 use virtual_network::Network;
-use queue::{Event, Queue};
 
-/// The most datagrams a node takes in before what they caused is sent; as in `runtime`.
+/// The most datagrams that a node takes in before it sends its answers; as in `runtime`.
 const DRAIN_MAX: usize = 64;
 /// The key of all simulated networks.
 const KEY: Key = Key(*b"the simulated net has no secrets");
 
-/// What a simulation is made from.
+/// The network to simulate, and how closely to watch it.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// Every choice follows from it.
     pub seed: u64,
     /// The neighbours of each node, node 1 first.
     pub neighbours: Vec<Vec<u32>>,
-    /// How many other nodes each node is told of, as the launcher does.
-    pub sample: usize,
-    /// What nodes may use.
+    /// The limits of every node.
     pub limits: Arc<Limits>,
-    /// When they act.
-    pub timing: Arc<Timing>,
     /// How long a datagram takes without faults.
     pub latency: Duration,
-    /// How long a node takes to get round to what came in; what comes meanwhile is taken in
-    /// together with it. Zero: everything is taken in by itself, as it comes.
+    /// How long a datagram waits until its node takes it in, together with those that came
+    /// meanwhile. Zero: each is taken in by itself, as it comes.
     pub drain_after: Duration,
-    /// What waits in a receive buffer at most, in bytes.
-    pub receive_buffer_bytes_max: usize,
     /// How closely to look.
     pub checks: Checks,
-    /// What to write down.
-    pub trace: Trace,
+    /// Whether to write down a line of text for everything that happens.
+    pub traced: bool,
 }
 
 impl Options {
@@ -81,15 +72,46 @@ impl Options {
         Self {
             seed,
             neighbours: nodes.map(|node| topology::neighbours(graph, node)).collect(),
-            sample: 16,
             limits: Arc::default(),
-            timing: Arc::default(),
             latency: Duration::from_micros(100),
             drain_after: Duration::ZERO,
-            receive_buffer_bytes_max: 4 << 20,
             checks: Checks::All,
-            trace: Trace::off(),
+            traced: false,
         }
+    }
+}
+
+/// Something that happens at a given time. Numbers are places in the list of members.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Event {
+    /// A datagram arrives.
+    Datagram { from: u32, to: u32, bytes: Arc<[u8]> },
+    /// A node's deadline is over, unless it was armed anew since.
+    Deadline { member: u32 },
+    /// A node empties its receive buffer.
+    Drain { member: u32 },
+    /// An action of a plan, by its place in the list of actions.
+    Act(usize),
+}
+
+/// The events to come, by time; those of the same time stay in the order of scheduling.
+#[derive(Debug, Default)]
+struct Queue {
+    /// Time, number in the order of scheduling, and event; the numbers of no two are equal.
+    events: BinaryHeap<Reverse<(u64, u64, Event)>>,
+    scheduled: u64,
+}
+
+impl Queue {
+    fn schedule(&mut self, at: u64, event: Event) {
+        self.scheduled += 1;
+        self.events.push(Reverse((at, self.scheduled, event)));
+    }
+
+    /// Takes out the next event that happens no later than `until`.
+    fn next(&mut self, until: u64) -> Option<(u64, Event)> {
+        self.events.peek().filter(|Reverse((at, ..))| *at <= until)?;
+        self.events.pop().map(|Reverse((at, _, event))| (at, event))
     }
 }
 
@@ -98,59 +120,50 @@ impl Options {
 pub struct Simulation {
     at: u64,
     queue: Queue,
+    /// The actions that were scheduled, done ones included.
+    actions: Vec<Action>,
     members: Vec<Member>,
     network: Network,
-    timing: Arc<Timing>,
-    /// How many other nodes each node is told of.
-    sample: usize,
+    /// The part that the configurations of all nodes share.
+    config: Config,
     checker: Checker,
-    trace: Trace,
+    /// A line for everything that happened, where they are kept.
+    trace: Option<Vec<String>>,
     rng: Xoshiro256PlusPlus,
     drain_after: u64,
-    receive_buffer_bytes_max: usize,
-    /// By which nodes mistreat what they send.
+    /// The rules by which nodes mistreat the datagrams that they send.
     node_faults: Vec<FaultRule>,
-    /// What members counted that are gone.
+    /// The counts of nodes that are gone.
     past: Counters,
     out: Outputs,
 }
 
 impl Simulation {
-    /// A network of which no node was started yet.
+    /// A network whose nodes have not started yet.
     #[must_use]
     pub fn waiting(options: Options) -> Self {
         let mut rng = Xoshiro256PlusPlus::seed_from_u64(options.seed);
         let network_rng = Xoshiro256PlusPlus::seed_from_u64(rng.next_u64());
-        let nodes = u32::try_from(options.neighbours.len()).expect("nodes are numbered with u32");
-        let mut members = Vec::with_capacity(options.neighbours.len());
-        for (node, neighbours) in (1..=nodes).zip(options.neighbours) {
-            members.push(Member {
-                neighbours: neighbours.into(),
-                sample_seed: rng.next_u64(),
-                limits: Arc::clone(&options.limits),
-                ahead: rng.next_u64() >> 16,
-                ..Member::new(NodeId(node))
-            });
-        }
+        let members = (1..).zip(options.neighbours);
+        let members = members.map(|(node, peers)| Member::new(NodeId(node), peers, &mut rng));
         Self {
             at: 0,
             queue: Queue::default(),
-            members,
+            actions: Vec::new(),
+            members: members.collect(),
             network: Network::new(options.latency, network_rng),
-            timing: options.timing,
-            sample: options.sample,
+            config: Config { limits: options.limits, ..Config::new(NodeId(0), KEY, 0) },
             checker: Checker::new(options.checks),
-            trace: options.trace,
+            trace: options.traced.then(Vec::new),
             rng,
             drain_after: nanos(options.drain_after),
-            receive_buffer_bytes_max: options.receive_buffer_bytes_max,
             node_faults: Vec::new(),
             past: Counters::default(),
             out: Outputs::default(),
         }
     }
 
-    /// A network of which all nodes start at once.
+    /// A network whose nodes all start at once.
     #[must_use]
     pub fn new(options: Options) -> Self {
         let mut simulation = Self::waiting(options);
@@ -181,7 +194,12 @@ impl Simulation {
         let until = self.at + nanos(time);
         while let Some((at, event)) = self.queue.next(until) {
             self.at = at;
-            self.step(event);
+            match event {
+                Event::Datagram { from, to, bytes } => self.arrive(from, to, bytes),
+                Event::Deadline { member } => self.on_deadline(member as usize),
+                Event::Drain { member } => self.drain(member as usize),
+                Event::Act(place) => self.act(&self.actions[place].clone()),
+            }
             if let Some(violation) = &self.checker.violation {
                 return Err(violation.clone());
             }
@@ -212,19 +230,13 @@ impl Simulation {
         Ok(Some(self.elapsed() - began))
     }
 
-    fn step(&mut self, event: Event) {
-        match event {
-            Event::Datagram { from, to, bytes } => self.arrive(from, to, bytes),
-            Event::Deadline { member } => self.on_deadline(member as usize),
-            Event::Drain { member } => self.drain(member as usize),
-            Event::Act(action) => self.act(&action),
-        }
-    }
-
     /// A datagram arrives.
     fn arrive(&mut self, from: u32, to: u32, bytes: Arc<[u8]>) {
         let at = self.at;
-        self.trace.arrives(at, NodeId(from + 1), NodeId(to + 1), &bytes);
+        note(&mut self.trace, at, || {
+            let (shown, hash) = (inspect::describe(&bytes), blake3::hash(&bytes).to_hex());
+            format!("{} ➜ {} {shown} {}", from + 1, to + 1, &hash[..16])
+        });
         let member = &mut self.members[to as usize];
         match member.life {
             Life::Up if self.drain_after == 0 => {
@@ -234,18 +246,18 @@ impl Simulation {
                 });
             }
             Life::Up => {
-                member.buffer(from, bytes, self.receive_buffer_bytes_max);
+                member.buffer(from, bytes);
                 if !std::mem::replace(&mut member.drain_scheduled, true) {
                     self.queue.schedule(at + self.drain_after, Event::Drain { member: to });
                 }
             }
-            Life::Paused => member.buffer(from, bytes, self.receive_buffer_bytes_max),
-            Life::Waiting | Life::Crashed | Life::Left => self.network.traffic.unheard += 1,
+            Life::Paused => member.buffer(from, bytes),
+            Life::Waiting | Life::Crashed | Life::Left => {}
         }
     }
 
-    /// A node takes in what waits, as the socket loop does: up to a bound, then it ticks if it
-    /// is due, and sends.
+    /// A node takes in the datagrams that wait, as the socket loop does: up to a bound, then it
+    /// ticks if it is due, and sends.
     fn drain(&mut self, at: usize) {
         self.members[at].drain_scheduled = false;
         while self.members[at].life == Life::Up && !self.members[at].buffer.is_empty() {
@@ -259,7 +271,7 @@ impl Simulation {
         }
     }
 
-    /// A deadline is over: if it is still the one armed, the node does what is due.
+    /// A deadline is over: the node ticks, if that deadline is still the one armed.
     fn on_deadline(&mut self, at: usize) {
         let member = &mut self.members[at];
         if member.life != Life::Up || member.armed != self.at {
@@ -267,26 +279,21 @@ impl Simulation {
         }
         member.armed = u64::MAX;
         self.checker.ticked(self.at, member);
-        self.trace.ticks(self.at, member.id);
+        note(&mut self.trace, self.at, || format!("{} ticks", member.id));
         self.drive(at, |node, now, _| node.tick(now));
     }
 
-    /// Hands something to a node, then does with it what the socket loop does: tick if it is
+    /// Hands something to a node, then goes on as the socket loop does: tick if it is
     /// due, flush, send, wait for the next deadline.
-    fn drive<T>(
-        &mut self,
-        at: usize,
-        act: impl FnOnce(&mut Node, Now, &mut Outputs) -> T,
-    ) -> Option<T> {
+    fn drive(&mut self, at: usize, act: impl FnOnce(&mut Node, Now, &mut Outputs)) {
         let member = &mut self.members[at];
         let now = member.now(self.at);
-        let node = member.node.as_mut()?;
-        let done = act(node, now, &mut self.out);
+        let Some(node) = member.node.as_mut() else { return };
+        act(node, now, &mut self.out);
         if node.deadline().is_some_and(|deadline| deadline <= now.monotonic) {
             node.tick(now);
         }
         self.flush(at, now);
-        Some(done)
     }
 
     fn flush(&mut self, at: usize, now: Now) {
@@ -299,28 +306,24 @@ impl Simulation {
         let is_over = node.leaves_by().is_some_and(|by| by <= now.monotonic);
         let ended = (!member.treat(now, out) || is_over) && has_left;
         for event in &out.events {
-            trace.happens(*time, members[at].id, event);
-            checker.on_event(*time, &mut members[at], event);
+            note(trace, *time, || format!("{} {event:?}", members[at].id));
+            checker.on_event(*time, &members[at], event);
         }
         checker.after_step(*time, &members[at]);
         // Neighbours that get the same bytes share them.
-        let mut last: Option<(*const u8, Arc<[u8]>)> = None;
+        let mut shared: Arc<[u8]> = Arc::default();
         let from = members[at].id;
         for (to, bytes) in out.datagrams() {
             let to = virtual_network::node_at(to).filter(|to| (to.0 as usize) <= members.len());
-            let Some(to) = to else {
-                network.traffic.unheard += 1;
-                continue;
-            };
+            let Some(to) = to else { continue };
             // A node that did not start yet counts as its first incarnation.
             let lives = members[to.0 as usize - 1].incarnation.max(1);
             checker.on_send(*time, &mut members[at], (to.0, lives), bytes);
             let Some(decided) = network.carry(from, to, bytes) else { continue };
-            let bytes: Arc<[u8]> = match (decided.changed, &last) {
-                (Some(changed), _) => changed.into(),
-                (None, Some((at, shared))) if *at == bytes.as_ptr() => Arc::clone(shared),
-                (None, _) => last.insert((bytes.as_ptr(), bytes.into())).1.clone(),
-            };
+            if *shared != *bytes {
+                shared = bytes.into();
+            }
+            let bytes = decided.changed.map_or_else(|| Arc::clone(&shared), Arc::from);
             for _ in 0..decided.copies {
                 let bytes = Arc::clone(&bytes);
                 let event = Event::Datagram { from: from.0 - 1, to: to.0 - 1, bytes };
@@ -358,7 +361,7 @@ impl Simulation {
     ///
     /// # Errors
     ///
-    /// What the node says.
+    /// [`Refused`], as the node answers.
     ///
     /// # Panics
     ///
@@ -373,7 +376,7 @@ impl Simulation {
             text.as_bytes(),
             relays,
         )?;
-        self.checker.accepted(self.at, &mut self.members[at], (id, text, relays));
+        self.checker.accepted(self.at, &self.members[at], (id, text, relays), self.members.len());
         self.drive(at, |_, _, _| ());
         Ok(id)
     }
@@ -389,17 +392,15 @@ impl Simulation {
     /// How many living nodes got a message, its origin included.
     #[must_use]
     pub fn reached(&self, id: MessageId) -> usize {
-        let Some(number) = self.checker.number(id) else { return 0 };
-        self.alive().filter(|member| member.has.contains(number)).count()
+        let Some(sent) = self.checker.sent.get(&id) else { return 0 };
+        self.alive().filter(|member| sent.is_at(member)).count()
     }
 
     /// Whether every node that is up got every one of these messages.
     #[must_use]
     pub fn all_have(&self, ids: &[MessageId]) -> bool {
-        let numbers: Option<Vec<usize>> = ids.iter().map(|id| self.checker.number(*id)).collect();
-        numbers.is_some_and(|numbers| {
-            self.alive().all(|member| numbers.iter().all(|number| member.has.contains(*number)))
-        })
+        let mut sent = ids.iter().map(|id| self.checker.sent.get(id));
+        sent.all(|sent| sent.is_some_and(|sent| self.alive().all(|member| sent.is_at(member))))
     }
 
     fn alive(&self) -> impl Iterator<Item = &Member> {
@@ -412,7 +413,7 @@ impl Simulation {
         self.alive().map(|member| member.id.0).collect()
     }
 
-    /// What became of a node.
+    /// Whether a node waits, runs, is paused, or is gone.
     #[must_use]
     pub fn life(&self, node: u32) -> Life {
         self.members[node as usize - 1].life
@@ -424,13 +425,13 @@ impl Simulation {
         self.members[node as usize - 1].node.as_ref().map(|node| node.status())
     }
 
-    /// What a node can say of one message; `None` if it does not run.
+    /// A node's account of one message; `None` if it does not run.
     #[must_use]
     pub fn holding(&self, node: u32, id: MessageId) -> Option<Holding> {
         self.members[node as usize - 1].node.as_ref().map(|node| node.holding(id))
     }
 
-    /// What all nodes counted together, those that are gone included.
+    /// The sum of all nodes' counters, those of nodes that are gone included.
     #[must_use]
     pub fn counters(&self) -> Counters {
         let mut sum = self.past.clone();
@@ -440,30 +441,44 @@ impl Simulation {
         sum
     }
 
-    /// What the network was handed.
+    /// The datagrams that nodes handed to the network so far.
     #[must_use]
     pub fn traffic(&self) -> Traffic {
         self.network.traffic
     }
 
-    /// The rules by which the network mistreats what it carries; none: no faults.
+    /// Sets the rules by which the network mistreats datagrams; no rules: no faults.
     pub fn set_faults(&mut self, rules: Vec<FaultRule>) {
         self.network.rules = rules;
     }
+}
 
-    /// What was written down, now that all is over.
-    #[must_use]
-    pub fn into_trace(self) -> Trace {
-        self.trace
-    }
-
-    /// What was written down so far.
-    #[must_use]
-    pub fn trace(&self) -> &Trace {
-        &self.trace
+/// Adds a line to the trace, where one is kept.
+fn note(trace: &mut Option<Vec<String>>, at: u64, line: impl FnOnce() -> String) {
+    if let Some(lines) = trace {
+        lines.push(format!("{:>12.6} {}", Duration::from_nanos(at).as_secs_f64(), line()));
     }
 }
 
 fn nanos(time: Duration) -> u64 {
     u64::try_from(time.as_nanos()).expect("a simulation lasts less than five centuries")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn events_come_by_time_and_ties_in_the_order_of_scheduling() {
+        let mut queue = Queue::default();
+        for (at, member) in [(5, 1), (3, 2), (5, 3), (3, 4), (9, 5)] {
+            queue.schedule(at, Event::Deadline { member });
+        }
+        let mut order = Vec::new();
+        while let Some((at, Event::Deadline { member })) = queue.next(5) {
+            order.push((at, member));
+        }
+        assert_eq!(order, vec![(3, 2), (3, 4), (5, 1), (5, 3)]);
+        assert!(queue.next(8).is_none());
+    }
 }

@@ -1,19 +1,20 @@
-//! What can be done to a simulated network: by a test at once, or by a plan at its time.
+//! Actions on a simulated network: a test does them at once, a plan at their time.
 //!
 //! An action that makes no sense at its time (a message from a node that is down) does nothing,
 //! so that a plan stays a plan when parts of it are left out.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use rand::Rng;
 
-use super::queue::Event;
-use super::{KEY, Life, Simulation, nanos, virtual_network};
-use crate::protocol::{Config, FaultRule, Limits, Node, PeerAddr};
+use super::{Event, Life, Simulation, nanos, note, virtual_network};
+use crate::protocol::{Config, FaultRule, Node};
 use crate::topology;
 
-/// One thing that is done.
+/// How many other nodes a node is told of when it starts, as the launcher does.
+const SAMPLE: usize = 16;
+
+/// One thing that is done. Nodes are meant by their number.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Action {
     /// A message is handed to a node.
@@ -26,35 +27,20 @@ pub enum Action {
         relays: u8,
     },
     /// A node starts, for the first time or again, with an empty store.
-    Start {
-        /// Which.
-        node: u32,
-    },
+    Start(u32),
     /// A node is killed.
-    Crash {
-        /// Which.
-        node: u32,
-    },
+    Crash(u32),
     /// A node is stopped, as by SIGSTOP.
-    Pause {
-        /// Which.
-        node: u32,
-    },
+    Pause(u32),
     /// And goes on.
-    Resume {
-        /// Which.
-        node: u32,
-    },
+    Resume(u32),
     /// A node is told to leave.
-    Leave {
-        /// Which.
-        node: u32,
-    },
-    /// The network mistreats what it carries by these rules from now on.
+    Leave(u32),
+    /// The network mistreats datagrams by these rules from now on.
     Faults(Vec<FaultRule>),
-    /// The nodes mistreat what they send by these rules from now on.
+    /// The nodes mistreat the datagrams that they send by these rules from now on.
     NodeFaults(Vec<FaultRule>),
-    /// A node's wall clock is set by so many milliseconds.
+    /// A node's wall clock steps.
     StepWall {
         /// Which.
         node: u32,
@@ -65,7 +51,7 @@ pub enum Action {
     Rubbish {
         /// Which.
         node: u32,
-        /// So many bytes of it.
+        /// Its length.
         bytes: u16,
     },
 }
@@ -73,7 +59,7 @@ pub enum Action {
 impl Simulation {
     /// Does something, now.
     pub fn act(&mut self, action: &Action) {
-        self.trace.acts(self.at, action);
+        note(&mut self.trace, self.at, || format!("{action:?}"));
         match action {
             Action::Send { node, text, relays } => {
                 if self.life(*node) == Life::Up {
@@ -81,11 +67,11 @@ impl Simulation {
                     let _ = self.send(*node, text, *relays);
                 }
             }
-            Action::Start { node } => self.start(*node),
-            Action::Crash { node } => self.crash(*node),
-            Action::Pause { node } => self.pause(*node),
-            Action::Resume { node } => self.resume(*node),
-            Action::Leave { node } => self.leave(*node),
+            Action::Start(node) => self.start(*node),
+            Action::Crash(node) => self.crash(*node),
+            Action::Pause(node) => self.pause(*node),
+            Action::Resume(node) => self.resume(*node),
+            Action::Leave(node) => self.leave(*node),
             Action::Faults(rules) => self.set_faults(rules.clone()),
             Action::NodeFaults(rules) => self.set_node_faults(rules),
             Action::StepWall { node, by_ms } => {
@@ -97,7 +83,8 @@ impl Simulation {
 
     /// Has something done later.
     pub fn schedule(&mut self, after: Duration, action: Action) {
-        self.queue.schedule(self.at + nanos(after), Event::Act(Box::new(action)));
+        self.queue.schedule(self.at + nanos(after), Event::Act(self.actions.len()));
+        self.actions.push(action);
     }
 
     /// Starts a node that does not run: the next incarnation, with an empty store.
@@ -107,37 +94,21 @@ impl Simulation {
         if member.is_alive() {
             return;
         }
-        let sample = topology::sample(nodes, node, self.sample, member.sample_seed);
+        let sample = topology::sample(nodes, node, SAMPLE, member.sample_seed);
         member.incarnation += 1;
         member.life = Life::Up;
         let peers = |nodes: &[u32]| nodes.iter().map(|node| virtual_network::peer(*node)).collect();
         let config = Config {
+            node: member.id,
             incarnation: member.incarnation,
+            seed: self.rng.next_u64(),
             neighbours: peers(&member.neighbours),
             sample: peers(&sample),
-            limits: Arc::clone(&member.limits),
-            timing: Arc::clone(&self.timing),
-            ..Config::new(member.id, KEY, self.rng.next_u64())
+            ..self.config.clone()
         };
-        member.set_faults(&self.node_faults);
+        member.set_faults(&self.config, &self.node_faults);
         member.node = Some(Box::new(Node::new(&config, member.now(self.at))));
         self.arm(at);
-    }
-
-    /// Changes what a node may use from its next start on.
-    pub fn set_limits(&mut self, node: u32, limits: Limits) {
-        self.members[node as usize - 1].limits = Arc::new(limits);
-    }
-
-    /// Changes who a node has as neighbours from its next start on.
-    pub fn set_neighbours(&mut self, node: u32, neighbours: &[u32]) {
-        self.members[node as usize - 1].neighbours = neighbours.into();
-    }
-
-    /// A node and its address.
-    #[must_use]
-    pub fn peer(&self, node: u32) -> PeerAddr {
-        virtual_network::peer(node)
     }
 
     /// Kills a node.
@@ -147,7 +118,7 @@ impl Simulation {
         }
     }
 
-    /// Stops a node, as SIGSTOP does: what comes in waits, as far as the buffer goes.
+    /// Stops a node, as SIGSTOP does: datagrams wait in its receive buffer until that is full.
     pub fn pause(&mut self, node: u32) {
         let member = &mut self.members[node as usize - 1];
         if member.life == Life::Up {
@@ -175,25 +146,13 @@ impl Simulation {
         }
     }
 
-    /// Gives a node links to others, in addition to those it has.
-    pub fn link(&mut self, node: u32, peers: &[u32]) {
-        let peers: Vec<PeerAddr> = peers.iter().map(|peer| self.peer(*peer)).collect();
-        self.drive(node as usize - 1, |node, now, _| node.link(now, &peers));
-    }
-
-    /// Gives a node these neighbours and no others.
-    pub fn rewire(&mut self, node: u32, peers: &[u32]) {
-        let peers: Vec<PeerAddr> = peers.iter().map(|peer| self.peer(*peer)).collect();
-        self.drive(node as usize - 1, |node, now, _| node.rewire(now, &peers));
-    }
-
-    /// Has all nodes mistreat what they send, also those that start later.
+    /// Has all nodes mistreat the datagrams that they send, also nodes that start later.
     fn set_node_faults(&mut self, rules: &[FaultRule]) {
         let tampers = |rule: &FaultRule| rule.effect.duplicate > 0.0 || rule.effect.corrupt > 0.0;
         self.checker.nodes_tamper |= rules.iter().any(tampers);
         self.node_faults = rules.to_vec();
         for member in self.members.iter_mut().filter(|member| member.node.is_some()) {
-            member.set_faults(rules);
+            member.set_faults(&self.config, rules);
         }
     }
 

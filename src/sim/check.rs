@@ -1,33 +1,25 @@
-//! What must hold after every step, and the books that it takes to tell.
+//! The invariants that are checked after every step, and the records that this takes.
 
 use std::collections::{BTreeMap, HashMap};
-use std::fmt;
 use std::time::Duration;
 
 use super::member::Member;
-use crate::protocol::{Event, MessageId, Node, NodeId, inspect};
+use crate::protocol::{Event, Incarnation, MessageId, Node, NodeId, inspect};
 
 /// A node that is driven more often than this by its own deadlines is busy doing nothing.
 const TICKS_PER_SECOND_MAX: u32 = 1_000;
 
 /// A promise that was broken.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("node {node} after {at:?}: {what}")]
 pub struct Violation {
     /// When, since the start.
     pub at: Duration,
     /// At which node.
     pub node: NodeId,
-    /// What happened.
+    /// The promise, and how it was broken.
     pub what: String,
 }
-
-impl fmt::Display for Violation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "node {} after {:?}: {}", self.node, self.at, self.what)
-    }
-}
-
-impl std::error::Error for Violation {}
 
 /// How closely to look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,47 +33,53 @@ pub enum Checks {
 /// One message that was accepted somewhere.
 #[derive(Debug)]
 pub(super) struct Sent {
-    pub(super) id: MessageId,
     pub(super) at: u64,
     text: Box<str>,
     relays: u8,
-    pub(super) deliveries: Vec<Delivered>,
+    /// How the message got to each member, in the order of members.
+    pub(super) receipts: Vec<Receipt>,
+    /// Flood copies by sender, its incarnation, and receiver.
+    copies: HashMap<(NodeId, Incarnation, u32), u8>,
 }
 
-/// One delivery.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Delivered {
+/// How a message got to a member.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Receipt {
     pub(super) at: u64,
+    /// 0 for the message's own origin, and where it did not arrive.
     pub(super) hops: u32,
+    /// Which incarnation of the member has it; 0: none.
+    incarnation: Incarnation,
 }
 
-/// The books.
+impl Sent {
+    /// Whether a member, as it is now, got the message.
+    pub(super) fn is_at(&self, member: &Member) -> bool {
+        let receipt = &self.receipts[member.id.0 as usize - 1];
+        receipt.incarnation > 0 && receipt.incarnation == member.incarnation
+    }
+
+    /// Notes that a member got the message.
+    fn arrives(&mut self, at: u64, member: &Member, hops: u32) {
+        let incarnation = member.incarnation;
+        self.receipts[member.id.0 as usize - 1] = Receipt { at, hops, incarnation };
+    }
+}
+
+/// Records what was sent and received, and checks it.
 #[derive(Debug)]
 pub(super) struct Checker {
     checks: Checks,
-    pub(super) sent: Vec<Sent>,
-    numbers: BTreeMap<MessageId, u32>,
-    /// Flood copies by message, sender and receiver; of all incarnations of the sender.
-    copies: HashMap<(u32, u32, u32), u8>,
+    pub(super) sent: BTreeMap<MessageId, Sent>,
     /// Nodes double or change what they send, so copies cannot be counted.
     pub(super) nodes_tamper: bool,
     pub(super) deliveries: u64,
-    pub(super) repaired: u64,
     pub(super) violation: Option<Violation>,
 }
 
 impl Checker {
     pub(super) fn new(checks: Checks) -> Self {
-        Self {
-            checks,
-            sent: Vec::new(),
-            numbers: BTreeMap::new(),
-            copies: HashMap::new(),
-            nodes_tamper: false,
-            deliveries: 0,
-            repaired: 0,
-            violation: None,
-        }
+        Self { checks, sent: BTreeMap::new(), nodes_tamper: false, deliveries: 0, violation: None }
     }
 
     /// Notes the first violation; later ones follow from it.
@@ -90,37 +88,35 @@ impl Checker {
         self.violation.get_or_insert(violation);
     }
 
-    /// The number of a message.
-    pub(super) fn number(&self, id: MessageId) -> Option<usize> {
-        self.numbers.get(&id).map(|number| *number as usize)
-    }
-
     /// Notes that a node accepted a message. Called before anything of it is sent.
-    pub(super) fn accepted(&mut self, at: u64, member: &mut Member, sent: (MessageId, &str, u8)) {
-        let (id, text, relays) = sent;
-        let number = self.sent.len();
-        self.sent.push(Sent { id, at, text: text.into(), relays, deliveries: Vec::new() });
-        let number_u32 = u32::try_from(number).expect("fewer than 2³² messages");
-        if self.numbers.insert(id, number_u32).is_some() {
+    pub(super) fn accepted(
+        &mut self,
+        at: u64,
+        member: &Member,
+        (id, text, relays): (MessageId, &str, u8),
+        members: usize,
+    ) {
+        let receipts = vec![Receipt::default(); members];
+        let mut sent = Sent { at, text: text.into(), relays, receipts, copies: HashMap::default() };
+        sent.arrives(at, member, 0);
+        if self.sent.insert(id, sent).is_some() {
             self.violated(at, member.id, format!("gave the name {id} to two messages"));
         }
-        member.has.insert(number);
     }
 
     /// Checks an event that a node told.
-    pub(super) fn on_event(&mut self, at: u64, member: &mut Member, event: &Event) {
+    pub(super) fn on_event(&mut self, at: u64, member: &Member, event: &Event) {
         let Event::Delivered { id, payload, from, hops, .. } = event else { return };
-        let Some(number) = self.number(*id) else {
+        let Some(sent) = self.sent.get_mut(id) else {
             return self.violated(at, member.id, format!("delivered {id}, which nobody sent"));
         };
-        let sent = &mut self.sent[number];
-        sent.deliveries.push(Delivered { at, hops: *hops });
-        let altered = sent.text.as_bytes() != *payload;
+        let (altered, again) = (sent.text.as_bytes() != *payload, sent.is_at(member));
+        sent.arrives(at, member, *hops);
         self.deliveries += 1;
         if altered {
             self.violated(at, member.id, format!("delivered {id} altered: {payload:?}"));
         }
-        if !member.has.insert(number) {
+        if again {
             self.violated(at, member.id, format!("delivered {id} twice"));
         }
         if self.checks == Checks::All {
@@ -132,7 +128,6 @@ impl Checker {
     fn check_first_path(&mut self, at: u64, member: &Member, id: MessageId, via: (NodeId, u32)) {
         // Evicted again at once where limits are tiny.
         let Some(info) = member.node.as_ref().and_then(|node| node.message(id)) else { return };
-        self.repaired += u64::from(info.repaired);
         let Some(first) = info.paths.first() else {
             return self.violated(at, member.id, format!("{id} came without a path"));
         };
@@ -160,25 +155,24 @@ impl Checker {
     /// Checks a datagram on its way out: at most R flood copies on each link and direction, for
     /// each pair of incarnations. `lives` says how many incarnations the receiver has had.
     pub(super) fn on_send(&mut self, at: u64, from: &mut Member, to: (u32, u32), bytes: &[u8]) {
-        // Whoever holds datagrams back has a reason to tick for each.
+        // A node that holds datagrams back ticks for each of them.
         from.ticks.1 = from.ticks.1.saturating_sub(2);
         if self.checks != Checks::All || self.nodes_tamper {
             return;
         }
         let (receiver, lives) = to;
         inspect::rumors(bytes, |rumor| {
-            let Some(number) = self.numbers.get(&rumor.id).copied() else {
+            let Some(sent) = self.sent.get_mut(&rumor.id) else {
                 return self.violated(at, from.id, format!("sent {}, unheard of", rumor.id));
             };
             if rumor.repaired {
                 return;
             }
             // Nothing is left over in the sender's next life.
-            let sender = from.id.0 << 8 | from.incarnation & 0xff;
-            let copies = self.copies.entry((number, sender, receiver)).or_default();
+            let link = (from.id, from.incarnation, receiver);
+            let copies = sent.copies.entry(link).or_default();
             *copies += 1;
-            let relays = self.sent[number as usize].relays;
-            if u32::from(*copies) > u32::from(relays) * lives {
+            if u32::from(*copies) > u32::from(sent.relays) * lives {
                 let what = format!("sent copy {copies} of {} to node {receiver}", rumor.id);
                 self.violated(at, from.id, what);
             }
@@ -195,7 +189,7 @@ impl Checker {
         }
     }
 
-    /// Checks that a node counts as in_flight what is.
+    /// Checks a node's count of messages in flight.
     pub(super) fn check_in_flight(&mut self, at: u64, member: &Member) {
         if let Some(Err(what)) = member.node.as_deref().map(Node::audit_in_flight) {
             self.violated(at, member.id, what);

@@ -6,15 +6,15 @@ use std::time::Duration;
 use rand::rngs::Xoshiro256PlusPlus;
 use rand::{RngExt, SeedableRng};
 
-use super::{Action, Checks, Options, Simulation, Traffic, Violation};
+use super::{Action, Checks, Options, Simulation, Violation};
 use crate::metrics::{Delivery, Spread};
-use crate::protocol::{Counters, Effect, FaultRule, Limits, Refused};
+use crate::protocol::{Counters, Effect, FaultRule, Limits};
 use crate::topology::Graph;
 
 /// How often to look whether all is done.
 const LOOK_EVERY: Duration = Duration::from_millis(1);
 
-/// What to try out.
+/// A network's conditions, and the messages to send.
 #[derive(Clone, Debug)]
 pub struct Experiment {
     /// Every choice follows from it.
@@ -27,7 +27,7 @@ pub struct Experiment {
     pub relays: u8,
     /// How long a datagram takes without faults.
     pub latency: Duration,
-    /// What happens to every datagram.
+    /// The faults that meet every datagram.
     pub effect: Effect,
     /// Ends by then, done or not.
     pub within: Duration,
@@ -47,7 +47,7 @@ impl Default for Experiment {
     }
 }
 
-/// What came of it.
+/// The result of an experiment.
 #[derive(Clone, Debug)]
 pub struct Outcome {
     /// How the messages spread.
@@ -56,55 +56,27 @@ pub struct Outcome {
     pub complete: bool,
     /// How much time of the simulation that took.
     pub elapsed: Duration,
-    /// How many deliveries were repairs, or descend from one.
+    /// The sum of all nodes' counters.
     pub counters: Counters,
-    /// What the network carried.
-    pub traffic: Traffic,
 }
-
-/// Why an experiment cannot be done.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Error {
-    /// A node would refuse the messages.
-    Refused(Refused),
-    /// The protocol broke a promise: a bug.
-    Violated(Violation),
-}
-
-impl std::fmt::Display for Error {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Refused(refused) => refused.fmt(f),
-            Self::Violated(violation) => violation.fmt(f),
-        }
-    }
-}
-
-impl std::error::Error for Error {}
 
 impl Experiment {
     /// Does the experiment. It ends when every node has every message.
     ///
     /// # Errors
     ///
-    /// [`Error`].
-    pub fn run(&self, graph: &Graph) -> Result<Outcome, Error> {
-        if !(1..=crate::protocol::RELAYS_MAX).contains(&self.relays) {
-            return Err(Error::Refused(Refused::Relays { relays: self.relays }));
-        }
+    /// A [`Violation`]: the protocol broke a promise, which is a bug.
+    pub fn run(&self, graph: &Graph) -> Result<Outcome, Violation> {
         let mut simulation = self.begin(graph);
         let all = u64::from(self.messages) * u64::from(simulation.nodes().saturating_sub(1));
-        let done = simulation
-            .run_until(self.within, LOOK_EVERY, |simulation| {
-                simulation.sent() == self.messages as usize && simulation.deliveries() == all
-            })
-            .map_err(Error::Violated)?;
+        let done = simulation.run_until(self.within, LOOK_EVERY, |simulation| {
+            simulation.sent() == self.messages as usize && simulation.checker.deliveries == all
+        })?;
         Ok(Outcome {
             spread: simulation.spread(),
             complete: done.is_some(),
             elapsed: simulation.elapsed(),
             counters: simulation.counters(),
-            traffic: simulation.traffic(),
         })
     }
 
@@ -119,11 +91,8 @@ impl Experiment {
         options.limits = Arc::new(Limits { neighbours_max, ..Limits::default() });
         let mut simulation = Simulation::new(options);
         if self.effect != Effect::default() {
-            simulation.set_faults(vec![FaultRule {
-                from: vec![],
-                to: vec![],
-                effect: self.effect,
-            }]);
+            let rule = FaultRule { from: vec![], to: vec![], effect: self.effect };
+            simulation.set_faults(vec![rule]);
         }
         let mut rng = Xoshiro256PlusPlus::seed_from_u64(self.seed);
         for number in 0..self.messages {
@@ -143,21 +112,16 @@ impl Simulation {
         self.checker.sent.len()
     }
 
-    /// How many deliveries there were, origins not counted.
-    #[must_use]
-    pub fn deliveries(&self) -> u64 {
-        self.checker.deliveries
-    }
-
     /// How all messages spread so far among the nodes alive. Meaningful where these were alive
     /// throughout.
     #[must_use]
     pub fn spread(&self) -> Spread {
         let sent = &self.checker.sent;
-        let deliveries = sent.iter().flat_map(|sent| {
-            sent.deliveries.iter().map(|delivered| Delivery {
-                after: Duration::from_nanos(delivered.at - sent.at),
-                hops: delivered.hops,
+        let deliveries = sent.values().flat_map(|sent| {
+            let delivered = sent.receipts.iter().filter(|receipt| receipt.hops > 0);
+            delivered.map(|receipt| Delivery {
+                after: Duration::from_nanos(receipt.at - sent.at),
+                hops: receipt.hops,
             })
         });
         let counters = self.counters();

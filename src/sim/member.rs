@@ -1,21 +1,24 @@
-//! One member of a simulated network: a node, up or not, its clocks, and what waits to be
-//! received by it.
+//! One member of a simulated network: a node, up or not, its clocks, and its receive
+//! buffer.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use super::KEY;
+use rand::Rng;
+use rand::rngs::Xoshiro256PlusPlus;
+
 use crate::protocol::{
-    Config, FaultRule, Faults, Incarnation, Limits, MessageId, Monotonic, Node, NodeId, Now,
-    Outputs, Wall,
+    Config, FaultRule, Faults, Incarnation, Monotonic, Node, NodeId, Now, Outputs, Wall,
 };
 
 /// When the wall clocks of all nodes begin: 2026-01-01.
 const WALL_START: u64 = 1_767_225_600_000_000_000;
-/// What the kernel counts for a datagram in a receive buffer beside its payload.
+/// The size of a receive buffer.
+const BUFFER_BYTES_MAX: usize = 4 << 20;
+/// The kernel's overhead for each datagram in a receive buffer.
 const BUFFERED_OVERHEAD_BYTES: usize = 512;
 
-/// What became of a member.
+/// Whether a member waits, runs, is paused, or is gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Life {
     /// Not started yet.
@@ -40,10 +43,9 @@ pub(super) struct Member {
     pub(super) faults: Option<Box<Faults>>,
     /// The incarnation of its latest start; 0 before the first.
     pub(super) incarnation: Incarnation,
-    /// Who it is told of when it starts, the sample drawn by this seed, and what it may use then.
+    /// The neighbours it starts with, and the seed of the sample that it is told of.
     pub(super) neighbours: Box<[u32]>,
     pub(super) sample_seed: u64,
-    pub(super) limits: Arc<Limits>,
     /// Was told to leave.
     pub(super) leaving: bool,
     /// How far its monotonic clock is ahead of the simulation's: no two agree, as on no two hosts.
@@ -52,36 +54,32 @@ pub(super) struct Member {
     pub(super) wall_off: i64,
     /// When its armed deadline is over; `u64::MAX` for none.
     pub(super) armed: u64,
-    /// What it has not received yet: from whom, and which bytes.
+    /// The datagrams that it has not taken in yet, each with its sender.
     pub(super) buffer: VecDeque<(u32, Arc<[u8]>)>,
     pub(super) buffered_bytes: usize,
     pub(super) drain_scheduled: bool,
-    /// Which messages were delivered to this incarnation, by their number.
-    pub(super) has: Bits,
     /// How often it ticked in the second that began last.
     pub(super) ticks: (u64, u32),
 }
 
 impl Member {
-    /// One that knows nobody.
-    pub(super) fn new(id: NodeId) -> Self {
+    /// One that has not started. Its seed and its clock are drawn.
+    pub(super) fn new(id: NodeId, neighbours: Vec<u32>, rng: &mut Xoshiro256PlusPlus) -> Self {
         Self {
             id,
             life: Life::Waiting,
             node: None,
             faults: None,
             incarnation: 0,
-            neighbours: Box::default(),
-            sample_seed: 0,
-            limits: Arc::default(),
+            neighbours: neighbours.into(),
+            sample_seed: rng.next_u64(),
             leaving: false,
-            ahead: 0,
+            ahead: rng.next_u64() >> 16,
             wall_off: 0,
             armed: u64::MAX,
             buffer: VecDeque::new(),
             buffered_bytes: 0,
             drain_scheduled: false,
-            has: Bits::default(),
             ticks: (0, 0),
         }
     }
@@ -99,17 +97,16 @@ impl Member {
         Some(deadline.0.saturating_sub(self.ahead))
     }
 
-    /// Has the node mistreat what it sends by these rules.
-    pub(super) fn set_faults(&mut self, rules: &[FaultRule]) {
+    /// Has the node mistreat the datagrams that it sends by these rules.
+    pub(super) fn set_faults(&mut self, shared: &Config, rules: &[FaultRule]) {
         if rules.is_empty() && self.faults.is_none() {
             return;
         }
-        let limits = Arc::clone(&self.limits);
-        let config = Config { limits, ..Config::new(self.id, KEY, self.sample_seed) };
+        let config = Config { node: self.id, seed: self.sample_seed, ..shared.clone() };
         self.faults.get_or_insert_with(|| Box::new(Faults::new(&config))).set(rules);
     }
 
-    /// Has the stage of faults treat what the node sends. Says whether it holds anything back.
+    /// Has the stage of faults treat the datagrams of a flush. Says whether it holds any back.
     pub(super) fn treat(&mut self, now: Now, out: &mut Outputs) -> bool {
         let Some(faults) = &mut self.faults else { return false };
         let counts = faults.treat(now.monotonic, out);
@@ -120,9 +117,9 @@ impl Member {
     }
 
     /// Puts a datagram into its receive buffer, if there is room.
-    pub(super) fn buffer(&mut self, from: u32, bytes: Arc<[u8]>, bytes_max: usize) {
+    pub(super) fn buffer(&mut self, from: u32, bytes: Arc<[u8]>) {
         let size = bytes.len() + BUFFERED_OVERHEAD_BYTES;
-        if self.buffered_bytes + size <= bytes_max {
+        if self.buffered_bytes + size <= BUFFER_BYTES_MAX {
             self.buffered_bytes += size;
             self.buffer.push_back((from, bytes));
         }
@@ -144,41 +141,10 @@ impl Member {
         self.armed = u64::MAX;
         self.buffer.clear();
         self.buffered_bytes = 0;
-        self.has.clear();
     }
 
     /// Whether it runs, paused or not.
     pub(super) fn is_alive(&self) -> bool {
         matches!(self.life, Life::Up | Life::Paused)
-    }
-
-    /// Whether it holds a message.
-    pub(super) fn holds(&self, id: MessageId) -> bool {
-        self.node.as_ref().is_some_and(|node| node.holds(id))
-    }
-}
-
-/// A set of small numbers.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Bits(Vec<u64>);
-
-impl Bits {
-    /// Adds a number; false if it was there.
-    pub(super) fn insert(&mut self, number: usize) -> bool {
-        let (word, bit) = (number / 64, 1 << (number % 64));
-        if word >= self.0.len() {
-            self.0.resize(word + 1, 0);
-        }
-        let new = self.0[word] & bit == 0;
-        self.0[word] |= bit;
-        new
-    }
-
-    pub(super) fn contains(&self, number: usize) -> bool {
-        self.0.get(number / 64).is_some_and(|word| word & 1 << (number % 64) != 0)
-    }
-
-    fn clear(&mut self) {
-        self.0.clear();
     }
 }

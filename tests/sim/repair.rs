@@ -33,7 +33,7 @@ fn messages_sent_during_a_partition_are_everywhere_five_seconds_after_it() {
     for (kind, seed) in [(RING, 1), (RING, 2), (RANDOM_3, 1), (RANDOM_3, 2)] {
         let mut simulation = started(kind, 32, seed);
         let before = links(&simulation);
-        simulation.set_faults(partition(&[&[(1, 16)], &[(17, 32)]]));
+        simulation.set_faults(partition(&[(1, 16)], &[(17, 32)]));
         let mut ids = send_paced(&mut simulation, 40, millis(500));
         simulation.set_faults(vec![]);
         ids.push(simulation.send(1, "healed", 1).unwrap());
@@ -148,7 +148,7 @@ fn catching_up_costs_by_the_messages_missed_and_not_by_those_held() {
         let idle = simulation.traffic().bytes;
         simulation.run_for(secs(5)).unwrap();
         let idle = simulation.traffic().bytes - idle;
-        simulation.set_faults(partition(&[&[(1, 7)], &[(8, 8)]]));
+        simulation.set_faults(partition(&[(1, 7)], &[(8, 8)]));
         let missed = send_many(&mut simulation, 20);
         simulation.run_for(millis(500)).unwrap();
         let before = simulation.traffic().bytes;

@@ -5,8 +5,8 @@ use std::time::Duration;
 use super::start_network;
 use crate::cli::render::simulation_text as render;
 use crate::cli::{Error, Global, args, output};
-use crate::protocol::{Effect, Refused};
-use crate::sim::experiment::{self, Experiment};
+use crate::protocol::{Effect, RELAYS_MAX, Refused};
+use crate::sim::experiment::Experiment;
 use crate::topology;
 
 pub(crate) const USAGE: &str = "gossip simulate [circular | powerlaw | random [DEGREE]] [OPTIONS]";
@@ -70,6 +70,13 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<(), Error> {
     for adapted in adapted {
         output::note(&adapted.to_string());
     }
+    if !(1..=RELAYS_MAX).contains(&args.relays) {
+        return Err(Error::misused(
+            "the messages were refused",
+            Refused::Relays { relays: args.relays }.to_string(),
+            "use --relays with a number from 1 to 16",
+        ));
+    }
     let jitter = args.jitter.unwrap_or_default();
     let experiment = Experiment {
         seed,
@@ -80,22 +87,13 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<(), Error> {
         effect: Effect { loss: args.loss, jitter, ..Effect::default() },
         within: args.time_limit,
     };
-    let outcome = experiment.run(&graph).map_err(|error| of(error, seed))?;
+    let outcome = experiment.run(&graph).map_err(|violation| {
+        Error::failed(
+            "the simulation broke off",
+            format!("a promise of the protocol was broken: {violation}"),
+            format!("this is a bug: report the command line with --seed {seed}"),
+        )
+    })?;
     let view = render::View { kind, experiment: &experiment, outcome: &outcome };
     output::answer(global, &view.json(), &view.text())
-}
-
-fn of(error: experiment::Error, seed: u64) -> Error {
-    match error {
-        experiment::Error::Refused(refused @ Refused::Relays { .. }) => Error::misused(
-            "the messages were refused",
-            refused.to_string(),
-            "use --relays with a number from 1 to 16",
-        ),
-        error => Error::failed(
-            "the simulation broke off",
-            format!("a promise of the protocol was broken: {error}"),
-            format!("this is a bug: report the command line with --seed {seed}"),
-        ),
-    }
 }

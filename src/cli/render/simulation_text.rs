@@ -145,7 +145,6 @@ mod tests {
             complete: true,
             elapsed: Duration::from_millis(3),
             counters: Default::default(),
-            traffic: Default::default(),
         }
     }
 

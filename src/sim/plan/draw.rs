@@ -12,7 +12,6 @@ use crate::topology::{self, Graph, Kind};
 
 /// A plan in the making.
 pub(super) struct Draw {
-    seed: u64,
     rng: Xoshiro256PlusPlus,
     nodes: u32,
     faulty_for: Duration,
@@ -20,20 +19,20 @@ pub(super) struct Draw {
     /// Which nodes are up, as far as the plan goes, in the order of its actions.
     up: Vec<bool>,
     late: Vec<u32>,
-    /// What the network does to all datagrams, and the cuts in force.
+    /// The faults that meet all datagrams, and the cuts in force.
     everywhere: Vec<FaultRule>,
     cuts: Vec<FaultRule>,
 }
 
 impl Draw {
-    pub(super) fn new(seed: u64) -> Self {
+    /// The plan of a seed.
+    pub(super) fn plan(seed: u64) -> Plan {
         let mut rng = Xoshiro256PlusPlus::seed_from_u64(seed);
         // Small networks find bugs as well as large ones, and faster.
         let nodes =
             if rng.random_bool(0.1) { rng.random_range(25..=64) } else { rng.random_range(2..=24) };
         let faulty_for = Duration::from_millis(rng.random_range(2_000..=45_000));
-        Self {
-            seed,
+        let mut draw = Self {
             rng,
             nodes,
             faulty_for,
@@ -42,30 +41,21 @@ impl Draw {
             late: Vec::new(),
             everywhere: Vec::new(),
             cuts: Vec::new(),
-        }
-    }
-
-    pub(super) fn plan(mut self) -> Plan {
-        let options = self.options();
-        self.messages();
-        self.late_joiners();
-        self.general_faults();
-        let mut times: Vec<Duration> =
-            (0..self.rng.random_range(0..16)).map(|_| self.time()).collect();
+        };
+        let options = draw.options();
+        draw.messages();
+        draw.late_joiners();
+        draw.general_faults();
+        let mishaps = draw.rng.random_range(0..16);
+        let mut times: Vec<Duration> = (0..mishaps).map(|_| draw.time()).collect();
         times.sort_unstable();
         for at in times {
-            self.mishap(at);
+            draw.mishap(at);
         }
-        self.make_good();
+        draw.make_good();
         // Stable: what is done at the same time keeps its order.
-        self.actions.sort_by_key(|(at, _)| *at);
-        Plan {
-            seed: self.seed,
-            options,
-            late: self.late,
-            actions: self.actions,
-            faulty_for: self.faulty_for,
-        }
+        draw.actions.sort_by_key(|(at, _)| *at);
+        Plan { seed, options, late: draw.late, actions: draw.actions, faulty_for }
     }
 
     fn options(&mut self) -> Options {
@@ -96,7 +86,7 @@ impl Draw {
             .0
     }
 
-    /// Limits that are reached: promises hold for what is retained.
+    /// Limits so low that they are reached: promises hold for the messages retained.
     fn tiny_limits(&mut self) -> Limits {
         Limits {
             messages_max: self.rng.random_range(5..50),
@@ -125,7 +115,7 @@ impl Draw {
     }
 
     fn at(&mut self, at: Duration, action: Action) {
-        // What would come later comes with the end of faults.
+        // An action after the end of faults is done at their end.
         self.actions.push((at.min(self.faulty_for), action));
     }
 
@@ -152,7 +142,7 @@ impl Draw {
                 if !self.late.contains(&node) {
                     self.late.push(node);
                     let at = self.time();
-                    self.at(at, Action::Start { node });
+                    self.at(at, Action::Start(node));
                 }
             }
         }
@@ -195,10 +185,16 @@ impl Draw {
     fn mishap(&mut self, at: Duration) {
         match self.below(12) {
             0 => self.crash_some(at),
-            1 | 2 => self.crash_one(at),
+            1 | 2 => {
+                let node = self.node();
+                self.stop(at, node, Action::Crash);
+            }
             3 | 4 => self.restart_one(at),
             5 => self.pause_one(at),
-            6 => self.leave_one(at),
+            6 => {
+                let node = self.node();
+                self.stop(at, node, Action::Leave);
+            }
             7 => self.cut_some(at),
             8 => {
                 self.cuts.clear();
@@ -231,11 +227,11 @@ impl Draw {
         self.up[node as usize - 1] && !self.late.contains(&node)
     }
 
-    fn crash_one(&mut self, at: Duration) {
-        let node = self.node();
+    /// Has a node stop, unless it is down or too few would be left.
+    fn stop(&mut self, at: Duration, node: u32, stop: fn(u32) -> Action) {
         if self.spare() > 0 && self.is_up(node) {
             self.up[node as usize - 1] = false;
-            self.at(at, Action::Crash { node });
+            self.at(at, stop(node));
         }
     }
 
@@ -248,10 +244,7 @@ impl Draw {
                 Some(first) => (first + u32::try_from(step).unwrap_or(0)) % self.nodes + 1,
                 None => self.node(),
             };
-            if self.spare() > 0 && self.is_up(node) {
-                self.up[node as usize - 1] = false;
-                self.at(at, Action::Crash { node });
-            }
+            self.stop(at, node, Action::Crash);
         }
     }
 
@@ -261,33 +254,24 @@ impl Draw {
             return;
         }
         if self.is_up(node) {
-            self.at(at, Action::Crash { node });
+            self.at(at, Action::Crash(node));
         }
         self.up[node as usize - 1] = true;
-        self.at(at, Action::Start { node });
+        self.at(at, Action::Start(node));
     }
 
     fn pause_one(&mut self, at: Duration) {
         let node = self.node();
         let time = Duration::from_millis([300, 1_000, 5_000, 30_000][self.below(4)]);
         let time = time.mul_f64(self.rng.random_range(0.1..1.0));
-        self.at(at, Action::Pause { node });
-        self.at(at + time, Action::Resume { node });
-    }
-
-    fn leave_one(&mut self, at: Duration) {
-        let node = self.node();
-        if self.spare() > 0 && self.is_up(node) {
-            self.up[node as usize - 1] = false;
-            self.at(at, Action::Leave { node });
-        }
+        self.at(at, Action::Pause(node));
+        self.at(at + time, Action::Resume(node));
     }
 
     fn cut_some(&mut self, at: Duration) {
         let middle = self.node();
-        let rest = [(middle.saturating_add(1), self.nodes)];
         if self.rng.random_bool(0.5) {
-            self.cuts = partition(&[&[(1, middle)], &rest]);
+            self.cuts = partition(&[(1, middle)], &[(middle + 1, self.nodes)]);
         } else {
             let (a, b) = (self.node(), self.node());
             self.cuts.push(cut(&[(a, a)], &[(b, b)]));
@@ -295,13 +279,13 @@ impl Draw {
         self.tell_faults(at);
     }
 
-    /// All faults are over; who was stopped goes on. A few messages show that all is well.
+    /// All faults are over; paused nodes go on. A few messages show that all is well.
     fn make_good(&mut self) {
         let end = self.faulty_for;
         self.at(end, Action::Faults(vec![]));
         self.at(end, Action::NodeFaults(vec![]));
         for node in 1..=self.nodes {
-            self.at(end, Action::Resume { node });
+            self.at(end, Action::Resume(node));
         }
         for _ in 0..2 {
             let node = self.node();
