@@ -29,7 +29,7 @@ pub struct Spread {
 }
 
 impl Spread {
-    /// How messages spread among so many nodes, at the cost of so many copies.
+    /// How messages spread among these nodes, at the cost of these copies.
     #[must_use]
     pub fn new(messages: u64, nodes: u64, copies: u64, mut deliveries: Vec<Delivery>) -> Self {
         deliveries.sort_unstable_by_key(|delivery| (delivery.after, delivery.hops));
@@ -50,7 +50,7 @@ impl Spread {
         ratio(self.have(by_then), self.messages * self.nodes)
     }
 
-    /// When what share of nodes had it: so many points at equal distances in time, from the
+    /// The share of nodes that had it over time: points at equal distances in time, from the
     /// sending to the last delivery.
     #[must_use]
     pub fn coverage_over_time(&self, points: u32) -> Vec<(Duration, f64)> {
@@ -101,7 +101,7 @@ impl Spread {
         self.deliveries.get(usize::try_from(after).ok()?).map(|delivery| delivery.after)
     }
 
-    /// How many nodes have the messages after so many deliveries: origins count too.
+    /// How many nodes have the messages after this many deliveries: origins count too.
     fn have(&self, deliveries: usize) -> u64 {
         self.messages + deliveries as u64
     }
@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn coverage_counts_who_was_missed() {
+    fn coverage_counts_nodes_that_were_missed() {
         let half = spread(10, 9, [1, 1, 2, 2]);
         assert_eq!(half.coverage(), 0.5);
         assert_eq!((half.time_to(0.5), half.time_to(0.6)), (Some(HOP * 2), None));

@@ -83,7 +83,7 @@ pub struct Receipt {
     /// How long after the sending, in microseconds, by the wall clocks of both ends; 0 if they
     /// disagree, and at the origin.
     pub after_us: f64,
-    /// Who sent the first copy; `None` at the origin.
+    /// The node that sent the first copy; `None` at the origin.
     pub from: Option<NodeId>,
     /// The links that copy crossed.
     pub hops: u32,
@@ -229,7 +229,7 @@ impl Receipt {
     fn of(info: &MessageInfo, sent_at: Wall) -> Self {
         let first = info.paths.first();
         let path = first.map(|first| first.path.clone()).unwrap_or_default();
-        // The node itself ends the path; before it stands who sent the copy.
+        // The node itself ends the path; before it stands the sender of the copy.
         let from = path.len().checked_sub(2).and_then(|at| path[at]);
         let hops_max = info.paths.iter().map(|path| path.hops).max().unwrap_or(0);
         Self {
@@ -305,13 +305,13 @@ mod tests {
     }
 
     #[test]
-    fn nobody_has_it() {
+    fn a_message_that_no_node_holds_has_no_trace() {
         let said = vec![said(1, Some(Holding::Unknown), &[]), said(2, Some(Holding::Gone), &[])];
         assert_eq!(Trace::of("default", ID.parse().unwrap(), said, &Faults::default()), None);
     }
 
     #[test]
-    fn who_has_it_not_is_told_with_the_reason() {
+    fn nodes_without_the_message_are_listed_with_the_reason() {
         let mut nodes = vec![
             held(1, &[1], 0, &[2, 3, 7]),
             said(2, Some(Holding::Unknown), &[1]),

@@ -78,7 +78,7 @@ const LINKS_MIN_DEFAULT: u32 = 2;
 const SPREAD_DEFAULT: u32 = 2;
 
 impl Bounds {
-    /// What is meant where only one of them, or none, is given for so many nodes.
+    /// The bounds for this many nodes where only one of them, or none, is given.
     #[must_use]
     pub fn given(min: Option<u32>, max: Option<u32>, nodes: u32) -> Self {
         let most = max.unwrap_or(u32::MAX).min(nodes.saturating_sub(1)).max(1);

@@ -21,11 +21,11 @@ use crate::network::{ProcessId, Record};
 use crate::protocol::{Event, NodeId, Wall};
 use crate::runtime::clock;
 
-/// What waits to be written. Beyond it events are lost, and counted.
+/// How many events may wait to be written. Further ones are lost, and counted.
 const WAITING_MAX: usize = 16_384;
 /// A follower does little: small stacks let a thousand of them be.
 const STACK_BYTES: usize = 128 << 10;
-/// About so many bytes are written at once.
+/// About how many bytes are written at once.
 const BATCH_BYTES: usize = 512 << 10;
 /// How long to let lines gather before the next are written.
 pub(crate) const PAUSE: Duration = Duration::from_millis(100);
@@ -39,7 +39,7 @@ pub(crate) enum Told {
         at: Wall,
         event: Event,
     },
-    /// So many events were lost before what follows, since they came too fast; `None`: nobody
+    /// How many events were lost before those that follow, since they came too fast; `None`: nobody
     /// knows how many, since we were stopped for long.
     Lost(Option<u64>),
     /// The node hung up, or did not answer at all. Its process tells its lives apart.
@@ -119,7 +119,7 @@ impl Followers {
             bytes += told.bytes();
             waiting.push((node, told));
         }
-        // What is told of nodes stays where it is between their events.
+        // News of nodes stay where they are between the events.
         let mut at = Wall(0);
         waiting.sort_by_cached_key(|(_, told)| {
             if let Told::Event { at: time, .. } = told {
@@ -157,7 +157,7 @@ fn follow(record: &Record, node: NodeId, tell: &Sender<(NodeId, Told)>) -> Optio
             Ok(Response::Lost(lost)) => teller.lost += lost,
             Ok(Response::Done) => {}
             Ok(_) => return None,
-            // It gave us up, or is gone. Whoever was stopped for long, finds the former.
+            // It is gone, or gave us up, as it does when we were stopped for long.
             Err(_) => {
                 let runs = record.is_running(record.find(node).ok()?);
                 events = runs.then(|| subscribe(record, node))??;
@@ -177,7 +177,7 @@ fn subscribe(record: &Record, node: NodeId) -> Option<Subscription> {
 struct Teller<'a> {
     node: NodeId,
     tell: &'a Sender<(NodeId, Told)>,
-    /// So many events were not told since the last one.
+    /// How many events were not told since the last one.
     lost: u64,
 }
 
@@ -196,7 +196,7 @@ impl Teller<'_> {
     }
 }
 
-/// Has whoever only shows what happens wait for those who do the work. On Linux this is about
+/// Has threads that only show what happens wait for those that do the work. On Linux this is about
 /// the calling thread and those that it starts from now on.
 pub(crate) fn yield_to_nodes() {
     #[cfg(target_os = "linux")]

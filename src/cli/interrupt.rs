@@ -1,4 +1,4 @@
-//! Ctrl-C, SIGTERM and SIGHUP: noticed once, for whoever waits.
+//! Ctrl-C, SIGTERM and SIGHUP: noticed once, for all that wait.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

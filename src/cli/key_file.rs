@@ -44,7 +44,7 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<(), Error> {
     write(&args.file, &key).map_err(|error| match error.kind() {
         io::ErrorKind::AlreadyExists => Error::failed(
             format!("cannot make a key in {}", args.file.display()),
-            "the file exists, and whoever uses it would be locked out",
+            "the file exists, and nodes that use it would be locked out",
             "name another file, or remove this one first",
         ),
         _ => Error::file("write a key to", &args.file, &error),
@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_key_is_refused() {
+    fn a_text_that_is_no_key_is_refused() {
         let long = "0".repeat(65);
         for text in ["", "0", &long[1..64], &long, &"+0".repeat(32), &"ä".repeat(32)] {
             assert_eq!(from_hex(text), None, "{text}");

@@ -74,7 +74,7 @@ const TIMING: [&str; 22] = [
 ];
 
 impl Changes {
-    /// What was asked for, for a network of so many nodes; defaults where nothing was.
+    /// The settings asked for, for a network of this many nodes; defaults where nothing was.
     pub(crate) fn settings(&self, nodes: u32) -> Result<Settings, Error> {
         Ok(Settings { limits: self.limits(nodes)?, timing: self.timing()? })
     }

@@ -26,7 +26,7 @@ pub(crate) fn result(text: &str) -> Result<(), Error> {
 }
 
 /// Writes a result as [`result`] does, and gives up between two pieces once somebody wants this
-/// program to end: whoever reads may have stopped reading (a pager, for instance), and would hold
+/// program to end: the reader may have stopped reading (a pager, for instance), and would hold
 /// it up for good. Where lines end is of no account then.
 pub(crate) fn result_until(text: &str, interrupt: &Interrupt) -> Result<(), Error> {
     const LOOK_INTERVAL: Timespec = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
@@ -34,7 +34,7 @@ pub(crate) fn result_until(text: &str, interrupt: &Interrupt) -> Result<(), Erro
         let has_room = || {
             let stdout = io::stdout();
             let mut waiting = [PollFd::new(&stdout, PollFlags::OUT)];
-            // What poll cannot tell, the write will.
+            // Where poll cannot tell, the write will.
             !matches!(poll(&mut waiting, Some(&LOOK_INTERVAL)), Ok(0) | Err(Errno::INTR))
         };
         while !has_room() {
@@ -110,7 +110,7 @@ pub(crate) fn width() -> usize {
     if columns == 0 { WIDTH_ELSEWHERE } else { usize::from(columns).max(WIDTH_MIN) }
 }
 
-/// Tells when nobody reads stdout any more, as after `| head`: whoever has nothing to write for
+/// Tells when nobody reads stdout any more, as after `| head`: a program that has nothing to write for
 /// a while would not notice. Costs a thread that waits for the rest of this process's life.
 pub(crate) fn reader_left() -> Receiver<()> {
     let (tell, told) = bounded(1);

@@ -18,7 +18,7 @@ pub fn to_dot(picture: &Picture) -> String {
     Drawing::of(picture).to_dot()
 }
 
-/// Up to so many links are led round nodes. 96 take 2 s, and 400 would take 100.
+/// The most links that are led round nodes. 96 take 2 s, and 400 would take 100.
 const ROUTED_LINKS_MAX: usize = 100;
 
 /// The size of a node's number.
@@ -27,11 +27,11 @@ const NUMBER_POINTS: f64 = 11.0;
 /// The longest side of the picture; larger ones are scaled down. A PNG has 96 pixels an inch.
 const PICTURE_INCHES_MAX: f64 = 30.0;
 
-/// The title's size on a picture of up to so many inches; it grows with larger ones.
+/// The title's size on a picture of up to this many inches; it grows with larger ones.
 const TITLE_POINTS: f64 = 14.0;
 const TITLE_INCHES: f64 = 11.0;
 
-/// As wide as so many cells a row of shades may get.
+/// A row of shades may get as wide as this many cells.
 const LEGEND_CELLS: usize = 9;
 
 struct Drawing<'a> {

@@ -21,7 +21,7 @@ use crate::topology::measure::hops;
 /// A place: to the right, and down.
 pub type Place = (f64, f64);
 
-/// Up to so many pairs of nodes are looked at, which takes a second. Where there are more, each
+/// The most pairs of nodes that are looked at, which takes a second. Where there are more, each
 /// node is paired with as many others as that allows, drawn at random.
 const PAIRS_MAX: usize = 1_000_000;
 
@@ -37,7 +37,7 @@ const GAP: f64 = 0.35;
 /// So much room a node has on average, in diameters each way: what makes links be seen.
 const ROOM: f64 = 2.3;
 
-/// Nodes in pieces that no link joins are drawn as if so many hops lay between them.
+/// Nodes in pieces that no link joins are drawn as if this many hops lay between them.
 const HOPS_APART: u32 = 2;
 
 /// Places in a circle: the first at the top, then clockwise.
@@ -129,7 +129,7 @@ fn pairs(neighbours: &[Vec<usize>], rng: &mut Xoshiro256PlusPlus) -> Vec<Pair> {
         } else {
             let others = seq::index::sample(rng, count, PAIRS_MAX / count);
             others.iter().filter(|other| *other != node).for_each(&mut add);
-            // Links count, whoever was drawn.
+            // Linked nodes are always paired.
             neighbours[node].iter().copied().filter(|next| *next > node).for_each(add);
         }
     }
@@ -196,7 +196,7 @@ fn push_apart(places: &mut [Place], diameters: &[f64]) {
         let mut moved = false;
         order.sort_by(|a, b| places[*a].0.total_cmp(&places[*b].0));
         for (at, &a) in order.iter().enumerate() {
-            // Sorted from left to right: whoever is too far right is no neighbour, nor the rest.
+            // Sorted from left to right: a node too far right is no neighbour, nor are those after it.
             let near = order[at + 1..].iter().take_while(|b| places[**b].0 - places[a].0 < widest);
             for &b in near.collect::<Vec<_>>() {
                 moved |= push(places, a, b, (diameters[a] + diameters[b]) / 2.0 + GAP);
@@ -273,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_covers_anybody_also_in_pieces_and_among_very_many() {
+    fn no_node_covers_another_not_even_in_pieces_or_among_very_many() {
         let grid = grid(35);
         for (count, links) in [(1, &[][..]), (2, &[]), (9, &[(0, 1), (4, 5)]), (1225, &grid)] {
             let diameters: Vec<f64> = (0..count).map(|n| 1.0 + f64::from(n % 3) / 2.0).collect();
@@ -288,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn of_very_many_nodes_some_pairs_do() {
+    fn a_large_grid_unfolds_from_a_sample_of_pairs() {
         let side = 50;
         let places = spread(&vec![1.0; side * side], &grid(side));
         assert!(apart(&places, 0, side * side - 1) > 25.0 * apart(&places, 0, 1));

@@ -28,7 +28,7 @@ pub fn overlay(
     let shown = overlay.links.iter().filter(|link| link.planned || link.used);
     let mut links: Vec<Link> =
         shown.map(|link| Link { from: link.u.0, to: link.v.0, look: look(link) }).collect();
-    // What is worth seeing lies above.
+    // Links worth seeing lie above the others.
     links.sort_by_key(|link| link.look.style().tenths);
     Picture {
         title: title(network, scene, overlay),

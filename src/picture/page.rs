@@ -20,7 +20,7 @@ const SCRIPT: [&str; 4] = [
     include_str!("page/player.js"),
 ];
 
-/// So many shades stand for hops; the page takes the nearest.
+/// How many shades stand for hops; the page takes the nearest.
 const SHADES: u32 = 64;
 
 /// The page for these messages of one network; `None` where there are none.
@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn there_is_nothing_to_show_of_no_message() {
+    fn without_a_message_there_is_no_page() {
         assert_eq!(page(&[], &Scene::default()), None);
     }
 }

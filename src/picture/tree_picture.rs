@@ -7,7 +7,7 @@ use crate::spread::{LinkState, NodeState, Trace, TraceNode};
 /// The most shades that the legend shows.
 const SHADES_MAX: u32 = 9;
 
-/// So much of a text stands below the title.
+/// The most of a text that stands below the title.
 const TEXT_CHARS_MAX: usize = 60;
 
 /// The tree as a picture: nodes shaded by hop, the links that first copies took bold.
@@ -49,7 +49,7 @@ pub(super) fn links(trace: &Trace) -> Vec<Link> {
     others.chain(tree).collect()
 }
 
-/// Who sent whom the first copy, in the order of the receivers.
+/// Sender and receiver of each first copy, in order.
 fn steps(trace: &Trace) -> std::collections::BTreeSet<(u32, u32)> {
     let known = |from: &u32| trace.nodes.iter().any(|node| node.node.0 == *from);
     let step = |node: &TraceNode| Some((node.receipt.as_ref()?.from?.0, node.node.0));
@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn who_lacks_it_is_marked_and_the_text_is_not_too_long() {
+    fn a_node_without_the_message_is_marked_and_a_long_text_is_cut() {
         let mut trace = trace(ring(8, 1));
         trace.nodes[4].receipt = None;
         trace.text = "🍌".repeat(1000);

@@ -12,7 +12,7 @@ use super::{Lacks, Overlay, Receipt, TraceNode, expect};
 use crate::metrics::{Delivery, Spread};
 use crate::protocol::{MessageId, NodeId, Path};
 
-/// So many points of the coverage over time are given.
+/// The number of points that the coverage over time is given at.
 const POINTS: u32 = 101;
 
 /// Something measured, and what it can be compared with.
@@ -33,7 +33,7 @@ pub struct Figure {
     pub to_theory: Option<f64>,
 }
 
-/// Who has the message.
+/// How many nodes have the message.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Coverage {
     /// The nodes that have it, the origin included.
@@ -46,8 +46,8 @@ pub struct Coverage {
     pub value: f64,
 }
 
-/// The time until so many nodes had the message, in microseconds; `None` where they do not yet.
-/// The theory: the hops to the nearest so many nodes, each as long as the median hop.
+/// The time until a share of the nodes had the message, in microseconds; `None` where they do not yet.
+/// The theory: the hops to the farthest node of that share, each as long as the median hop.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Times {
     /// Half of them.
@@ -72,12 +72,12 @@ pub struct Point {
 /// All figures of one message.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Figures {
-    /// Who has it.
+    /// How many nodes have it.
     pub coverage: Coverage,
     /// Whether all nodes that may have passed it on told what they sent. If not, copies and bytes
     /// are what the others sent, and compared with nothing.
     pub complete: bool,
-    /// How long it took to reach so many nodes.
+    /// How long it took to reach shares of the nodes.
     pub time_to_us: Times,
     /// The median time from a node's first copy to that of a node which got it from there.
     pub hop_latency_us: Option<Figure>,
@@ -311,7 +311,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_counted_is_compared_with_nothing() {
+    fn copies_that_cannot_be_counted_are_compared_with_nothing() {
         let mut nodes = ring(8, 1);
         nodes[1] = state(said(2, None, &[]), NodeState::Down);
         let figures = figures(nodes);
@@ -359,7 +359,7 @@ mod tests {
     }
 
     #[test]
-    fn who_infected_nobody_may_have_sent_copies_all_the_same() {
+    fn a_node_that_infected_no_other_may_have_sent_copies_all_the_same() {
         // Node 5 got the message from node 4 and sent it to node 6, which had it already.
         let untold = [
             state(said(5, None, &[]), NodeState::Paused),
@@ -385,7 +385,7 @@ mod tests {
         }
         let mut nodes = ring(8, 1);
         keep(&mut nodes[5], &[Some(1), None, None, None, None, Some(6)]);
-        assert!(figures(nodes).complete, "whoever they were, all tell");
+        assert!(figures(nodes).complete, "the nodes cut out of the path are among those that tell");
     }
 
     /// Makes a node keep one more path.
@@ -408,7 +408,7 @@ mod tests {
     }
 
     #[test]
-    fn half_of_the_nodes_took_so_long_and_all_of_them_not_yet() {
+    fn a_share_of_nodes_that_was_not_reached_yet_has_no_time() {
         let mut nodes = ring(4, 1);
         nodes[2] = said(3, Some(Holding::Unknown), &[2, 4]);
         let figures = figures(nodes);
@@ -418,7 +418,7 @@ mod tests {
     }
 
     #[test]
-    fn alone_there_is_nothing_to_compare() {
+    fn a_single_node_has_nothing_to_compare() {
         let figures = figures(vec![held(1, &[1], 0, &[])]);
         assert_eq!(figures.relative_message_redundancy, None);
         assert_eq!(figures.hop_latency_us, None);
@@ -427,7 +427,7 @@ mod tests {
     }
 
     #[test]
-    fn whole_numbers_are_written_as_such() {
+    fn whole_numbers_are_written_without_a_fraction() {
         let json = serde_json::to_value(Figure::of(64.0).floor(Some(31.0))).unwrap();
         assert_eq!((json["value"].as_u64(), json["floor"].as_u64()), (Some(64), Some(31)));
         assert!(json["theory"].is_null());

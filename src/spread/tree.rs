@@ -33,7 +33,7 @@ impl Tree {
     ///
     /// Nodes tell of the copy that they have now. One that ended, or was started again and got
     /// the message back, no longer stands where its children's paths say: it is put there as
-    /// one that does not tell. Who got it later than its child cannot be its parent.
+    /// one that does not tell. A node that got it later than another cannot be the parent of that one.
     #[must_use]
     pub fn of(origin: NodeId, nodes: &[TraceNode]) -> Self {
         let mut receipts: Vec<(NodeId, &Receipt)> =
@@ -87,7 +87,7 @@ impl Growing {
         self.told.insert(node, at);
     }
 
-    /// Who stands before a node on its path, added if need be. Ends at the origin; where a path
+    /// The node before another one on its path, added if need be. Ends at the origin; where a path
     /// was cut, what is left hangs there, too.
     fn parent(&mut self, before: &[Option<NodeId>], hops: u32) -> usize {
         let Some((Some(node), rest)) = before.split_last() else { return 0 };
@@ -144,14 +144,14 @@ mod tests {
     }
 
     #[test]
-    fn who_is_gone_still_stands_between_others() {
+    fn a_node_that_is_gone_still_stands_between_others() {
         let mut nodes = ring(6, 1);
         nodes[1] = state(said(2, None, &[]), NodeState::Down);
         assert_eq!(shown(&tree(nodes), 0), "1(6(5) 2?(3(4)))");
     }
 
     #[test]
-    fn who_was_started_again_hangs_where_it_got_the_message_back() {
+    fn a_node_started_again_hangs_where_it_got_the_message_back() {
         // Node 2 passed it on to node 3, was started again, and got it back from there.
         let mut nodes = ring(6, 1);
         nodes[1] = held(2, &[1, 2, 3, 4, 3, 2], 0, &[1, 3]);

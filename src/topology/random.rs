@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_swap_can_mend_is_given_back() {
+    fn ends_that_no_swap_can_mend_give_no_links() {
         let mut rng = Generator::seed_from_u64(1);
         assert_eq!(pair(&[0, 0], &mut rng), None);
         assert_eq!(pair(&[0, 1, 0, 1], &mut rng), None);

@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_is_refused_with_the_reason() {
+    fn impossible_bounds_are_refused_with_the_reason() {
         let refused = |nodes, min, max| match built(nodes, min, max, 1) {
             Err(Error::Bounds { why, .. }) => Some(why),
             _ => None,

@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_topology_is_refused_with_the_reason() {
+    fn unknown_topologies_are_refused_with_the_reason() {
         for (line, why) in [
             ("ring", "there is no topology called ring"),
             ("5", "there is no topology called 5"),

@@ -39,8 +39,8 @@ A figure's floor is what no protocol can do without: as many hops as links lie b
 and the farthest node, one copy for each node but the origin, the text once for each of them. Where
 links have changed since so that less was enough, no floor is given. Its theory is the flood
 without loss over the links in use now: 2·|E|·R copies where every node has two neighbours or more,
-exactly so many fewer where there are leaves; and times of so many hops as the nearest so many
-nodes are away, each as long as the median hop. Bytes are those of the copies' frames, exactly, as
+fewer by an exact number where there are leaves; and times of as many hops as lie between the
+origin and that share of the nodes, each as long as the median hop. Bytes are those of the copies' frames, exactly, as
 their senders counted them.";
 
 #[derive(Debug, clap::Args)]

@@ -26,7 +26,7 @@ sending), a peer suspected, dead, heard from (again) or gone, a link made or giv
 for the first time. Nodes that are added or started later are watched, too. With --json each line
 is a document: {\"at\": …, \"node\": 9, \"event\": \"delivered\", \"id\": \"8.1\", …}.
 
-Nodes push what happens, and never wait for whoever watches: on a busy machine watching comes last.
+Nodes push what happens, and never wait for watchers: on a busy machine watching comes last.
 What comes too fast is not shown, and a line says how much that was. Ctrl-C ends it.";
 
 /// Enough to wait.
@@ -34,7 +34,7 @@ const STACK_BYTES: usize = 64 << 10;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// End after so many events
+    /// End after this many events
     #[arg(short = 'n', long, value_name = "COUNT")]
     #[arg(value_parser = clap::value_parser!(u64).range(1..))]
     count: Option<u64>,

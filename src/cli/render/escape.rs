@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn what_drives_a_terminal_is_shown_instead() {
+    fn characters_that_drive_a_terminal_are_shown_as_codes() {
         assert_eq!(text("a\nb\tc\rd"), "a\\nb\\tc\\rd");
         assert_eq!(text("\x1b[31mred"), "\\u{1b}[31mred");
         assert_eq!(text("\u{9b}31m\u{7f}\0"), "\\u{9b}31m\\u{7f}\\u{0}");

@@ -10,9 +10,9 @@ use super::time_text::{self, micros};
 use crate::sim::experiment::{Experiment, Outcome};
 use crate::topology::Kind;
 
-/// So many points in time are shown to people,
+/// How many points in time are shown to people,
 const POINTS_SHOWN: u32 = 11;
-/// and so many are given to programs.
+/// and how many are given to programs.
 const POINTS_GIVEN: u32 = 101;
 /// A bar of this length means every node.
 const BAR: f64 = 40.0;

@@ -14,7 +14,7 @@ use crate::spread::{Figure, Figures, Lacks, Point, Trace};
 /// The curve's height in lines, and its width at most.
 const CURVE_LINES: usize = 5;
 const CURVE_COLUMNS: usize = 60;
-/// A bar that fills so many eighths of a line.
+/// Bars, by the eighths of a line that they fill.
 const BARS: [char; 9] = [' ', '▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
 
 /// For people: one message after the other.
@@ -88,7 +88,7 @@ fn curve(trace: &Trace, view: &View) -> String {
     text
 }
 
-/// The share of nodes at one column, in eighths of a line. Whoever has it, shows.
+/// The share of nodes at one column, in eighths of a line. Even one node shows.
 fn level(points: &[Point], column: usize, columns: usize) -> usize {
     let at = points.len().saturating_sub(1) * column / columns.saturating_sub(1).max(1);
     let coverage = points.get(at).map_or(0.0, |point| point.coverage);
@@ -170,7 +170,7 @@ fn row(name: &str, figure: Figure, shown: impl Fn(f64) -> String) -> Vec<String>
     ]
 }
 
-/// Who does not have it, and why: a line for each reason.
+/// The nodes that do not have it, a line for each reason.
 fn lacking(trace: &Trace) -> String {
     let line = |(why, nodes): (&Lacks, &Vec<NodeId>)| {
         format!("  {}: {}\n", why.words(), fault_text::ranges(&ranges(nodes)))
@@ -292,7 +292,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn who_has_it_not_is_told_in_ranges() {
+    fn nodes_without_the_message_are_listed_in_ranges() {
         let mut said = ring(8);
         for node in [3, 4, 6] {
             said[node - 1].holding = Some(Holding::Gone);

@@ -1,8 +1,8 @@
 //! The infection tree as text.
 //!
-//! What has no branches stands on one line: a run of nodes that each infected one other, and all
+//! Nodes without a branch between them share a line: a run that each infected one other, and all
 //! those that one node infected and that infected nobody. Without `--full`, lines are cut to the
-//! width, and the tree to so many levels as fit a screen.
+//! width, and the tree to as many levels as fit a screen.
 
 use std::time::Duration;
 
@@ -10,9 +10,9 @@ use super::Style;
 use super::time_text::{self, TimeZone};
 use crate::spread::{Branch, Trace, Tree};
 
-/// So many lines a tree may have. One of 256 nodes fits a page, then.
+/// The most lines that a tree may have. One of 256 nodes fits a page, then.
 const LINES_MAX: usize = 48;
-/// A run of so many nodes tells how far it came.
+/// A run of at least this many nodes tells how far it came.
 const LONG_RUN: usize = 3;
 
 /// How to show traces.
@@ -79,7 +79,7 @@ impl<'a> Drawn<'a> {
         Self { tree, below, view }
     }
 
-    /// The tree down to this depth, with at most so many lines below any node; and whether that
+    /// The tree down to this depth, with at most `lines_max` lines below any node; and whether that
     /// is all of it.
     fn to_depth(&self, depth: usize, lines_max: usize) -> (String, bool) {
         let mut text = format!("{}\n", self.node(&self.tree.branches[0]));

@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_goes_wrong_is_said_in_three_lines() {
+    fn each_failure_of_graphviz_is_said_in_three_lines() {
         let slow = Duration::from_millis(20);
         for (text, why) in [
             (error("no-such-graphviz", &[], WITHIN), "no program called no-such-graphviz"),

@@ -70,7 +70,7 @@ impl Pictures {
     }
 }
 
-/// Says where something is, unless whoever reads stdout has it by now.
+/// Says where something is, unless it went to stdout.
 fn note(path: &Path, before: &str, after: &str) {
     if !output::is_stdout(path) {
         output::note(&format!("{before} {}{after}", path.display()));

@@ -53,7 +53,7 @@ impl PlotFile {
 /// Writes a file anew. On a full disk the old content stays as it was: there the room is asked
 /// for beforehand.
 fn replace(file: &mut File, picture: &[u8]) -> io::Result<()> {
-    // What is no regular file (a pipe, /dev/stdout) has no old content to take away.
+    // A file that is not regular (a pipe, /dev/stdout) has no old content to take away.
     let is_regular = file.metadata()?.is_file();
     let bytes = picture.len() as u64;
     if is_regular && bytes > 0 {
@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn what_takes_nothing_is_told() {
+    fn a_full_disk_is_reported() {
         let error = PlotFile::open(Path::new("/dev/full"), "it").unwrap().write(b"new");
         let error = error.unwrap_err().to_string();
         assert!(error.contains("no space left on device"), "{error}");

@@ -1,7 +1,7 @@
 //! `send-message N -`: each line of stdin is a message.
 //!
 //! Lines that are there already travel together, a lone one goes at once. The node answers when
-//! it has accepted them, which is what slows a sender who is faster than the network.
+//! it has accepted them, which slows a sender that is faster than the network.
 
 use std::io::{self, BufRead, BufReader, Read};
 use std::thread;
@@ -25,7 +25,7 @@ const BYTES_MAX: usize = 256 << 10;
 /// The longest line worth handing over: the node knows its own limit, which is lower.
 const LINE_BYTES_MAX: usize = UDP_PAYLOAD_BYTES_MAX;
 /// How often a node is told that somebody is still there while no line comes: it hangs up on
-/// who is silent for longer than ten seconds.
+/// a client that is silent for longer than ten seconds.
 const KEEP_ALIVE: Duration = Duration::from_secs(3);
 
 /// Lines that were there at the same time.
@@ -336,7 +336,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_message_ends_it_and_is_named() {
+    fn a_line_that_is_no_message_ends_the_reading_and_is_named() {
         let bad = batch(&["apple"], &[1], Some((3, Bad::NotUtf8)));
         assert_eq!(batches(&b"apple\n\n\xff\nplum\n"[..]), [bad]);
         let long = format!("{}\n", "x".repeat(LINE_BYTES_MAX + 1));
