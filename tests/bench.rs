@@ -12,12 +12,12 @@ use std::time::Duration;
 use gossip::runtime::clock;
 use serde_json::{Value, json};
 
-#[path = "../benches/bare/main.rs"]
+#[path = "../benches/bare.rs"]
 #[allow(dead_code, reason = "its main function is for the program")]
 mod bare;
-#[path = "../benches/network/compare.rs"]
+#[path = "../benches/compare.rs"]
 mod compare;
-#[path = "../benches/network/figure.rs"]
+#[path = "../benches/figure.rs"]
 #[allow(dead_code, reason = "the bench uses all of it")]
 mod figure;
 

@@ -8,7 +8,7 @@ use gossip::control::{Hello, Request, Response, Token, VERSION, frame};
 use gossip::protocol::MessageId;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-use crate::lab::Outcome;
+use crate::site::Outcome;
 use crate::load::{Taken, Taker};
 
 /// What each message says: six bytes, as bare's do.

@@ -7,12 +7,12 @@ use gossip::runtime::clock;
 use gossip::topology::Kind;
 
 use crate::figure::{Better, Figure, Report};
-use crate::lab::{Feed, Lab, Network, Outcome, SEED};
+use crate::site::{Feed, Lab, Network, Outcome, SEED};
 use crate::latency;
-use crate::life::mean_memory;
+use crate::footprint::mean_memory;
 use crate::options::Options;
 use crate::ours::Ours;
-use crate::process;
+use crate::readings;
 
 const HELD: &str = "16 nodes, random 3-regular, that hold so many messages of 6 bytes";
 const SIMULATED: &str = "`gossip simulate random 4 -n N`, one message, as a whole process; memory is \
@@ -101,7 +101,7 @@ pub(crate) fn simulate(options: &Options, lab: &Lab, report: &mut Report) -> Out
     let sizes = options.sizes(&[1_000, 10_000, 100_000, 1_000_000], &[1_000, 10_000]);
     for nodes in sizes {
         eprintln!("simulate/{nodes}");
-        if u64::from(nodes) * SIMULATED_BYTES_PER_NODE > process::memory_available() {
+        if u64::from(nodes) * SIMULATED_BYTES_PER_NODE > readings::memory_available() {
             eprintln!("simulate/{nodes}: left out, for want of memory");
             continue;
         }
@@ -111,7 +111,7 @@ pub(crate) fn simulate(options: &Options, lab: &Lab, report: &mut Report) -> Out
             let mut command = Command::new(lab.program());
             command.args(["simulate", "random", "4", "--json"]).stdin(Stdio::null());
             command.args(["--num-nodes", &nodes.to_string(), "--seed", &SEED.to_string()]);
-            let (seconds, most) = process::time_and_memory(lab, command)?;
+            let (seconds, most) = readings::time_and_memory(lab, command)?;
             time.push(vec![seconds]);
             bytes.push(vec![most / f64::from(nodes)]);
         }

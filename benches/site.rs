@@ -15,7 +15,7 @@ use gossip::topology::Kind;
 use rustix::io::Errno;
 use rustix::process::{Pid, geteuid, test_kill_process};
 
-use crate::bare::Bare;
+use crate::yardstick::Bare;
 use crate::options::Options;
 use crate::ours::{self, Ours};
 

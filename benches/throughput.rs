@@ -6,7 +6,7 @@ use gossip::runtime::clock;
 use gossip::topology::Kind;
 
 use crate::figure::{Better, Figure, Report};
-use crate::lab::{Feed, Lab, Outcome, SIDES, Side, Tally};
+use crate::site::{Feed, Lab, Outcome, SIDES, Side, Tally};
 use crate::options::Options;
 
 const HOW: &str = "messages of 6 bytes, offered at a constant rate to one node or to all in turn, what is \

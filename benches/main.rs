@@ -18,21 +18,21 @@
 //! It is an example rather than a bench target, because it measures the release build of the
 //! program, and no test runner should start it by accident.
 
-mod bare;
+mod yardstick;
 mod commands;
 mod compare;
 mod figure;
 mod growth;
-mod lab;
+mod site;
 mod latency;
-mod life;
+mod footprint;
 mod line;
 mod load;
 mod machine;
 mod options;
 mod ours;
-mod process;
-mod table;
+mod readings;
+mod columns;
 mod throughput;
 mod watch;
 
@@ -41,7 +41,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use figure::Report;
-use lab::{Lab, Outcome};
+use site::{Lab, Outcome};
 use options::Options;
 
 fn main() -> ExitCode {
@@ -57,7 +57,7 @@ fn main() -> ExitCode {
 fn run(options: &Options) -> Outcome<()> {
     let old = options.compare.first().map(|path| Report::read(path)).transpose()?;
     if let (Some(old), Some(new)) = (&old, options.compare.get(1)) {
-        return table::print(&compare::compare(old, &Report::read(new)?));
+        return columns::print(&compare::compare(old, &Report::read(new)?));
     }
     let lab = Lab::new(options)?;
     let mut report = Report::new(machine::machine(), options.quick);
@@ -65,10 +65,10 @@ fn run(options: &Options) -> Outcome<()> {
     // What was measured before an interruption is worth having.
     report.machine.load_after = machine::load();
     report.write(&options.json)?;
-    let text = if options.markdown { table::markdown(&report) } else { table::text(&report) };
-    table::print(&text)?;
+    let text = if options.markdown { columns::markdown(&report) } else { columns::text(&report) };
+    columns::print(&text)?;
     if let Some(old) = old {
-        table::print(&compare::compare(&old, &report))?;
+        columns::print(&compare::compare(&old, &report))?;
     }
     done
 }
@@ -80,7 +80,7 @@ type Part = fn(&Options, &Lab, &mut Report) -> Outcome<()>;
 const PARTS: [Part; options::PARTS.len()] = [
     latency::measure,
     throughput::measure,
-    life::measure,
+    footprint::measure,
     commands::measure,
     growth::measure,
     growth::simulate,

@@ -7,7 +7,7 @@ use std::time::Duration;
 use gossip::runtime::clock;
 use nix::sys::resource::{UsageWho, getrusage};
 
-use crate::lab::{Lab, Outcome};
+use crate::site::{Lab, Outcome};
 
 /// How often the memory of a running process is looked up.
 const LOOK_INTERVAL: Duration = Duration::from_millis(5);

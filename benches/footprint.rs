@@ -7,10 +7,10 @@ use gossip::runtime::clock;
 use gossip::topology::Kind;
 
 use crate::figure::{Better, Figure, Report};
-use crate::lab::{Lab, Outcome};
+use crate::site::{Lab, Outcome};
 use crate::options::Options;
 use crate::ours::Ours;
-use crate::process;
+use crate::readings;
 
 const START: &str = "wall time of `start-network`, which returns when all nodes answer; bare: from \
     the first process to the last answer; random 3-regular";
@@ -82,7 +82,7 @@ fn round(options: &Options, lab: &Lab, nodes: u32, seen: &mut Seen) -> Outcome<(
 /// Looks at a network that nobody asks anything.
 fn at_rest(lab: &Lab, network: &Ours, window: Duration, seen: &mut Seen) -> Outcome<()> {
     let pids = network.pids();
-    let most_threads = pids.iter().filter_map(|pid| process::threads(*pid)).max();
+    let most_threads = pids.iter().filter_map(|pid| readings::threads(*pid)).max();
     seen.threads.push(vec![most_threads.unwrap_or(0) as f64]);
     seen.memory.push(vec![mean_memory(&pids)]);
 
@@ -107,12 +107,12 @@ fn at_rest(lab: &Lab, network: &Ours, window: Duration, seen: &mut Seen) -> Outc
 
 /// The processor time that these have used, in seconds.
 pub(crate) fn processor_time(pids: &[u32]) -> f64 {
-    pids.iter().filter_map(|pid| process::processor_time(*pid)).sum::<Duration>().as_secs_f64()
+    pids.iter().filter_map(|pid| readings::processor_time(*pid)).sum::<Duration>().as_secs_f64()
 }
 
 /// In MB.
 pub(crate) fn mean_memory(pids: &[u32]) -> f64 {
-    pids.iter().filter_map(|pid| process::memory(*pid)).sum::<u64>() as f64
+    pids.iter().filter_map(|pid| readings::memory(*pid)).sum::<u64>() as f64
         / 1e6
         / pids.len() as f64
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use gossip::topology::{self, Kind};
 
-use crate::lab::{Carried, Feed, Lab, Network, Outcome, Receipt, SEED, Tally};
+use crate::site::{Carried, Feed, Lab, Network, Outcome, Receipt, SEED, Tally};
 use crate::load::{self, Taken, Taker};
 
 /// What each message says: six bytes, as ours do.

@@ -12,7 +12,7 @@ use gossip::network::{CONTROL_TIMEOUT, Record, StateDir};
 use gossip::protocol::{Counters, MessageId, MessageInfo, MessageQuery, Status, Which};
 use gossip::topology::Kind;
 
-use crate::lab::{Carried, Feed, Lab, Network, Outcome, Receipt, SEED, Tally};
+use crate::site::{Carried, Feed, Lab, Network, Outcome, Receipt, SEED, Tally};
 use crate::line::{Line, Lines};
 use crate::load;
 

@@ -5,9 +5,9 @@ use std::process::{Command, Stdio};
 use gossip::topology::Kind;
 
 use crate::figure::{Better, Figure, Report};
-use crate::lab::{Lab, Outcome};
+use crate::site::{Lab, Outcome};
 use crate::options::Options;
-use crate::process;
+use crate::readings;
 
 const HOW: &str = "whole processes, one at a time, from their start to their end, on a ring of 32 \
     nodes at rest; processor time from getrusage; bare: the bare forwarder, which without \
@@ -30,10 +30,10 @@ pub(crate) fn measure(options: &Options, lab: &Lab, report: &mut Report) -> Outc
         for _ in 0..rounds {
             let (mut walls, mut processors, mut floors) = (Vec::new(), Vec::new(), Vec::new());
             for _ in 0..10 {
-                let (wall, processor) = process::time(network.command(line))?;
+                let (wall, processor) = readings::time(network.command(line))?;
                 walls.push(wall);
                 processors.push(processor);
-                floors.push(process::time(nothing(lab))?.0);
+                floors.push(readings::time(nothing(lab))?.0);
             }
             wall.push(walls);
             processor.push(processors);

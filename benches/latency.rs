@@ -5,7 +5,7 @@ use std::time::Duration;
 use gossip::topology::Kind;
 
 use crate::figure::{Better, Figure, Report};
-use crate::lab::{Lab, Network, Outcome, Tally};
+use crate::site::{Lab, Network, Outcome, Tally};
 use crate::options::Options;
 
 const HOW: &str = "one message of 6 bytes at a time, at nodes in turn, one of ours, one of bare; from \

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::io::Write as _;
 
 use crate::figure::{Figure, Machine, Report, Series};
-use crate::lab::Outcome;
+use crate::site::Outcome;
 
 /// The columns.
 const HEADS: [&str; 9] = ["figure", "unit", "ours", "p99", "bare", "p99", "ratio", "p99", "noise"];

@@ -5,8 +5,8 @@ use std::time::Duration;
 use gossip::runtime::clock;
 use rustix::process::{getpriority_process, setpriority_process};
 
-use crate::lab::{Carried, Feed, Lab, Outcome};
-use crate::process;
+use crate::site::{Carried, Feed, Lab, Outcome};
+use crate::readings;
 
 /// How often what is due is paid out.
 const TICK: Duration = Duration::from_millis(1);
@@ -52,7 +52,7 @@ pub(crate) fn offer(
     let _first = First::in_line();
     let fed = feed.nodes(nodes);
     let at_once = (WAITING_MAX / u64::from(fed)).clamp(AT_ONCE_MIN, AT_ONCE_MAX);
-    let used = process::own_time()?;
+    let used = readings::own_time()?;
     let start = clock::now().monotonic;
     let (mut tick, mut turn) = (start, 0);
     loop {
@@ -84,7 +84,7 @@ pub(crate) fn offer(
         let passed = now.monotonic.since(start);
         if taken.waiting == 0 {
             let (accepted, seconds) = (taken.accepted, passed.as_secs_f64());
-            let own = (process::own_time()? - used) / seconds;
+            let own = (readings::own_time()? - used) / seconds;
             return Ok(Carried { accepted, seconds, ended_at: now.wall.0, own });
         }
         if passed > time + ANSWERS_WITHIN {

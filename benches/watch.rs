@@ -9,7 +9,7 @@ use gossip::runtime::clock;
 use gossip::topology::Kind;
 
 use crate::figure::{Better, Figure, Ratio, Report};
-use crate::lab::{Feed, Lab, Network, Outcome, Receipt};
+use crate::site::{Feed, Lab, Network, Outcome, Receipt};
 use crate::options::Options;
 use crate::ours::Ours;
 
