@@ -2,17 +2,14 @@
 //!
 //! A bare forwarder. The first time it sees an id, it stamps it and sends the same bytes to every
 //! neighbour but the one they came from. One blocking socket, one thread; no repair, no store, no
-//! paths, no tag, no timer, and nothing that could be configured. It is std only but for two things
-//! that std cannot ask for: the size of the receive buffer, without which it would be judged by
-//! another measure than `gossip` itself, and an end with the bench's own. `scripts/bench` runs both
-//! in turn.
+//! paths, no tag, no timer, no settings.
 //!
 //! usage: bare PORT NEIGHBOUR-PORT...
 //!
 //! | Datagram | Means |
 //! |---|---|
 //! | 10 bytes and more | a message: its id (`u64`, little endian), then its text |
-//! | 8 bytes | a question: how many ids were seen, when was the last, and when was each from this one on? |
+//! | 8 bytes | a question about ids: how many were seen, when was the last, when was each from this one on? |
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -27,30 +24,19 @@ const STAMPS_MAX: u64 = 1024;
 
 fn main() -> io::Result<()> {
     let ports: Vec<u16> = std::env::args().skip(1).filter_map(|port| port.parse().ok()).collect();
-    // Without a port it ends at once: the least that a process costs.
+    // Without a port it ends at once, which is the least that a process costs.
     let Some((own, neighbours)) = ports.split_first() else { return Ok(()) };
-    end_with_parent()?;
-    forward(&UdpSocket::bind(at(*own))?, neighbours)
-}
-
-/// Nobody but the bench knows of this process: where that is killed, this one ends too.
-fn end_with_parent() -> io::Result<()> {
+    // Only the bench knows of this process: where that is killed, this one ends too.
     #[cfg(target_os = "linux")]
-    {
-        use rustix::process::{Signal, set_parent_process_death_signal};
-        set_parent_process_death_signal(Some(Signal::KILL))?;
-    }
-    Ok(())
-}
-
-fn at(port: u16) -> SocketAddr {
-    (Ipv4Addr::LOCALHOST, port).into()
+    rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))?;
+    forward(&UdpSocket::bind((Ipv4Addr::LOCALHOST, *own))?, neighbours)
 }
 
 /// Forwards for ever.
 pub(crate) fn forward(socket: &UdpSocket, neighbours: &[u16]) -> io::Result<()> {
     socket2::SockRef::from(socket).set_recv_buffer_size(RECEIVE_BUFFER_BYTES)?;
-    let neighbours: Vec<SocketAddr> = neighbours.iter().copied().map(at).collect();
+    let addr = |port: &u16| SocketAddr::from((Ipv4Addr::LOCALHOST, *port));
+    let neighbours: Vec<SocketAddr> = neighbours.iter().map(addr).collect();
     let mut seen: HashMap<u64, u64> = HashMap::new();
     let mut buffer = [0; 1 << 16];
     loop {
@@ -69,8 +55,8 @@ pub(crate) fn forward(socket: &UdpSocket, neighbours: &[u16]) -> io::Result<()> 
     }
 }
 
-/// How many ids were seen; when the last was; when each was from `first` on, 0 for those that were
-/// not.
+/// The number of ids seen, the stamp of the last, and the stamp of each from `first` on: 0 for one
+/// that was not seen.
 fn answer(seen: &HashMap<u64, u64>, first: u64) -> Vec<u8> {
     let last = seen.values().copied().max().unwrap_or(0);
     let stamps = (first..first + STAMPS_MAX).map(|id| seen.get(&id).copied().unwrap_or(0));

@@ -1,62 +1,49 @@
 //! What changed from one run to another by more than the noise.
 //!
 //! Where both runs have a ratio to the bare forwarder, ratios are compared: absolute times of two
-//! runs are about two moods of a machine. A change is worth a line if it exceeds the noise of both
-//! runs together.
+//! runs are about two moods of a machine. A change is worth a line if it exceeds the noise of both.
 
-use std::fmt::Write as _;
+use super::figure::{Figure, MESSAGES_PER_SECOND, Report, quantile};
 
-use super::figure::{Better, Figure, Report};
-
-/// A line for each figure that changed, and one for how many did not.
+/// A line for each figure that changed, and one for the number of figures that did not.
 pub(crate) fn compare(old: &Report, new: &Report) -> String {
-    let mut text = format!("compared with commit {}:\n", old.machine.commit);
-    if old.quick != new.quick {
-        text +=
-            "  one of the two was a quick run, which differs from a full one by more than noise\n";
-    }
+    let mut text = format!("compared with commit {}:\n", old.commit);
     let mut same = 0;
     for figure in measured(new) {
-        let Some(before) = measured(old).find(|old| old.name == figure.name) else {
-            let _ = writeln!(text, "  {}: new", figure.name);
-            continue;
-        };
-        match changed(before, figure) {
-            Some(line) => {
-                let _ = writeln!(text, "  {line}");
-            }
-            None => same += 1,
+        match measured(old).find(|old| old.name == figure.name) {
+            Some(before) => match change(before, figure) {
+                Some(line) => text += &line,
+                None => same += 1,
+            },
+            None => text += &format!("  {}: new\n", figure.name),
         }
     }
-    let left_out = |old: &&Figure| measured(new).all(|new| new.name != old.name);
-    let missing = measured(old).filter(left_out).count();
-    let _ = writeln!(text, "  {same} within the noise, {missing} not measured this time");
-    text
+    let is_missing = |old: &&Figure| measured(new).all(|new| new.name != old.name);
+    let missing = measured(old).filter(is_missing).count();
+    text + &format!("  {same} within the noise, {missing} not measured this time\n")
 }
 
-/// The figures that say something.
 fn measured(report: &Report) -> impl Iterator<Item = &Figure> {
     report.figures.iter().filter(|figure| figure.is_measured())
 }
 
 /// The line of a figure, if it changed.
-fn changed(old: &Figure, new: &Figure) -> Option<String> {
-    let (what, before, after) = match (old.ratio, new.ratio) {
-        (Some(old), Some(new)) => ("× bare".to_owned(), old.median, new.median),
-        _ => (new.unit.clone(), old.ours.median, new.ours.median),
+fn change(old: &Figure, new: &Figure) -> Option<String> {
+    let median = |figure: &Figure| quantile(&figure.ours.concat(), 0.5);
+    let (what, before, after) = match (old.ratio(), new.ratio()) {
+        (Some(old), Some(new)) => ("× bare", old, new),
+        _ => (&new.unit[..], median(old)?, median(new)?),
     };
     // Nothing before and nothing now is no change.
     let change = if before == after { 0.0 } else { after / before - 1.0 };
-    let noise = old.noise + new.noise;
-    if change.abs() <= noise {
-        return None;
-    }
-    let better = (change < 0.0) == (new.better == Better::Lower);
-    let verdict = if better { "better" } else { "WORSE" };
-    Some(format!(
-        "{}: {verdict}, {before:.2} → {after:.2} {what} ({:+.0} %, noise ±{:.0} %)",
+    let noise = old.noise() + new.noise();
+    let is_better = (change > 0.0) == (new.unit == MESSAGES_PER_SECOND);
+    let line = format!(
+        "  {}: {}, {before:.2} → {after:.2} {what} ({:+.0} %, noise ±{:.0} %)\n",
         new.name,
+        if is_better { "better" } else { "WORSE" },
         change * 100.0,
         noise * 100.0
-    ))
+    );
+    (change.abs() > noise).then_some(line)
 }

@@ -1,112 +1,129 @@
-//! A constant load: how many messages are handed in when, and where. Both sides get it this way.
+//! What a network under measurement can do, whichever of the two it is; and a constant load for it.
 
 use std::time::Duration;
 
 use gossip::runtime::clock;
+use gossip::topology::Kind;
 use rustix::process::{getpriority_process, setpriority_process};
 
-use crate::site::{Carried, Feed, Lab, Outcome};
-use crate::readings;
+use crate::figure::Outcome;
+use crate::site::Site;
 
-/// How often what is due is paid out.
+/// The seed of all topologies, so that two runs are about the same graphs.
+pub(crate) const SEED: u64 = 5;
+/// The text of each message, of ours and of bare alike.
+pub(crate) const TEXT: &str = "banana";
+/// The random topology: each node has three neighbours.
+pub(crate) const RANDOM: Kind = Kind::Random { degree: Some(3) };
+/// How often the messages that are due are handed in.
 const TICK: Duration = Duration::from_millis(1);
-/// The most messages handed in at a time: as many as `send-message N -` hands over, and fewer
-/// where many nodes are fed, so that no node has much more than its share.
-const AT_ONCE_MAX: u64 = 256;
-const AT_ONCE_MIN: u64 = 8;
-/// About so many may be waiting to be accepted, in all nodes together.
+/// About this number may wait to be accepted, in all nodes together; and at most so many are handed
+/// in at a time as `send-message N -` hands over.
 const WAITING_MAX: u64 = 1_024;
-/// The priority of who feeds, where the system allows it: among hundreds of busy nodes it would
-/// get its share of the processors, and its rate would not be constant.
+const AT_ONCE_MAX: u64 = 256;
+/// The priority of the bench while it feeds, where the system allows it: it would get its share of
+/// the processors only, among hundreds of busy nodes, and its rate would not be constant.
 const PRIORITY: i32 = -10;
-/// How long the last answers may take.
-const ANSWERS_WITHIN: Duration = Duration::from_secs(30);
 
-/// Whoever takes messages in.
-pub(crate) trait Taker {
-    /// Hands so many messages to a node, and waits for nothing. Says whether they were handed in:
-    /// not while too many wait there to be accepted.
+/// A running network of either kind. Dropping it ends it.
+pub(crate) trait Network {
+    /// The process numbers of the nodes.
+    fn pids(&self) -> Vec<u32>;
+    /// Hands messages to a node without waiting. `false` if too many wait there to be accepted.
     fn hand_in(&mut self, node: u32, messages: u64) -> Outcome<bool>;
-    /// Messages accepted so far, and those that wait for it.
-    fn look(&mut self) -> Outcome<Taken>;
+    /// The messages accepted until now, and those that wait for it.
+    fn taken(&mut self) -> Outcome<(u64, u64)>;
+    /// Asks all nodes what they have.
+    fn tally(&mut self) -> Outcome<Tally>;
+    /// Asks all nodes for the stamps of each message, in the order of sending: when the origin had
+    /// it, and when each node had it, in nanoseconds since the Unix epoch.
+    fn stamps(&mut self) -> Outcome<Vec<(u64, Vec<u64>)>>;
+
+    fn nodes(&self) -> u32 {
+        u32::try_from(self.pids().len()).unwrap_or(u32::MAX)
+    }
+
+    /// The times until all nodes had a message, in milliseconds, for each but the first ones.
+    /// Messages that some node does not have are left out.
+    fn times_to_all(&mut self, skip: u32) -> Outcome<Vec<f64>> {
+        let (nodes, mut times) = (self.nodes() as usize, Vec::new());
+        for (sent_at, stamps) in self.stamps()?.into_iter().skip(skip as usize) {
+            let last = stamps.iter().max().filter(|_| stamps.len() == nodes);
+            times.extend(last.map(|last| last.saturating_sub(sent_at) as f64 / 1e6));
+        }
+        Ok(times)
+    }
 }
 
-/// What became of the messages that were handed in.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Taken {
-    pub(crate) accepted: u64,
-    pub(crate) waiting: u64,
+/// What the nodes have, and what they sent for it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Tally {
+    /// The messages that each node has.
+    pub(crate) delivered: Vec<u64>,
+    /// When any node got its last one, in nanoseconds since the Unix epoch.
+    pub(crate) last_at: u64,
+    /// Copies sent by the flood, and the datagrams that carried them.
+    pub(crate) rumors: u64,
+    pub(crate) rumor_datagrams: u64,
+    /// Copies sent because they were asked for.
+    pub(crate) repairs: u64,
 }
 
-/// Offers messages at a constant rate to one node, or to all in turn. What is due is handed in at
-/// each tick, to the node whose turn it is; what the nodes do not take is offered again at the next
-/// tick, and left out in the end.
+impl Tally {
+    /// Whether every node has this number of messages.
+    pub(crate) fn has_all(&self, messages: u64) -> bool {
+        self.delivered.iter().all(|has| *has == messages)
+    }
+}
+
+/// Offers messages at a constant rate to the first nodes of a network in turn. Messages that are due
+/// are handed in at each tick; those that nodes do not take are offered again at the next tick, and
+/// left out in the end. Returns the number accepted, the seconds until the last one was, and when that
+/// was, in nanoseconds since the Unix epoch.
 pub(crate) fn offer(
-    lab: &Lab,
-    taker: &mut impl Taker,
-    nodes: u32,
-    feed: Feed,
+    site: &Site,
+    network: &mut dyn Network,
+    fed: u32,
     rate: f64,
     time: Duration,
-) -> Outcome<Carried> {
-    let _first = First::in_line();
-    let fed = feed.nodes(nodes);
-    let at_once = (WAITING_MAX / u64::from(fed)).clamp(AT_ONCE_MIN, AT_ONCE_MAX);
-    let used = readings::own_time()?;
+) -> Outcome<(u64, f64, u64)> {
+    // The connections take no time later.
+    for node in 1..=fed {
+        network.hand_in(node, 1)?;
+    }
+    let usual = getpriority_process(None)?;
+    let is_raised = setpriority_process(None, PRIORITY).is_ok();
+    let at_once = (WAITING_MAX / u64::from(fed)).clamp(8, AT_ONCE_MAX);
     let start = clock::now().monotonic;
     let (mut tick, mut turn) = (start, 0);
-    loop {
-        let passed = clock::now().monotonic.since(start).min(time);
-        let taken = taker.look()?;
-        let due = (passed.as_secs_f64() * rate) as u64;
-        let mut left = due.saturating_sub(taken.accepted + taken.waiting);
-        let mut full = 0;
-        while left > 0 && full < fed {
-            let messages = left.min(at_once);
-            if taker.hand_in(turn % fed + 1, messages)? {
-                left -= messages;
-                full = 0;
-            } else {
-                full += 1;
-            }
-            turn = turn.wrapping_add(1);
-        }
-        if passed == time {
-            break;
-        }
-        // A tick that was missed is made up for by the next one.
-        tick = (tick + TICK).max(clock::now().monotonic);
-        lab.sleep_until(tick)?;
-    }
-    loop {
-        let taken = taker.look()?;
+    let (now, accepted) = loop {
+        let (accepted, waiting) = network.taken()?;
         let now = clock::now();
         let passed = now.monotonic.since(start);
-        if taken.waiting == 0 {
-            let (accepted, seconds) = (taken.accepted, passed.as_secs_f64());
-            let own = (readings::own_time()? - used) / seconds;
-            return Ok(Carried { accepted, seconds, ended_at: now.wall.0, own });
+        if passed < time {
+            let due = (passed.as_secs_f64() * rate) as u64;
+            let mut left = due.saturating_sub(accepted + waiting);
+            let mut full = 0;
+            while left > 0 && full < fed {
+                let messages = left.min(at_once);
+                let is_taken = network.hand_in(turn % fed + 1, messages)?;
+                (left, full) = if is_taken { (left - messages, 0) } else { (left, full + 1) };
+                turn = turn.wrapping_add(1);
+            }
+        } else if waiting == 0 {
+            break (now, accepted);
+        } else if passed > time * 10 {
+            return Err("a node did not say whether it accepted a message".into());
         }
-        if passed > time + ANSWERS_WITHIN {
-            return Err("a node does not answer what it was sent".into());
-        }
-        lab.sleep(TICK)?;
+        // A tick that was missed is made up for by the next one.
+        let now = clock::now().monotonic;
+        tick = (tick + TICK).max(now);
+        site.sleep(tick.since(now))?;
+    };
+    let seconds = now.monotonic.since(start).as_secs_f64();
+    // Nodes that are started later would inherit it.
+    if is_raised {
+        setpriority_process(None, usual)?;
     }
-}
-
-/// This thread comes first, until this is dropped: nodes started later would inherit it.
-struct First(i32);
-
-impl First {
-    fn in_line() -> Option<Self> {
-        let usual = getpriority_process(None).ok()?;
-        setpriority_process(None, PRIORITY).ok()?;
-        Some(Self(usual))
-    }
-}
-
-impl Drop for First {
-    fn drop(&mut self) {
-        let _ = setpriority_process(None, self.0);
-    }
+    Ok((accepted, seconds, now.wall.0))
 }

@@ -1,51 +1,41 @@
 //! The bench: `gossip` and the bare forwarder in turn, on the same topologies, in one run.
 //!
 //! `scripts/bench` builds and starts it; `docs/bench.md` says how each figure is taken. Absolute
-//! times mean nothing on a shared machine, ratios taken in turn do: so whatever the bare forwarder
-//! can do as well is measured on both, a round of ours and a round of its, again and again.
+//! times mean nothing on a shared machine, ratios taken in turn do: so everything that the bare
+//! forwarder can do as well is measured on both, a round of ours and a round of bare.
 //!
-//! | File | What it is |
-//! |---|---|
-//! | `options` | the command line |
-//! | `lab` | a network to measure: free ports, processes, and nothing left behind |
-//! | `ours`, `bare` | how each of the two is started, fed and asked |
-//! | `load`, `line` | how a constant load is paid out, and handed to ours |
-//! | `latency`, `throughput`, `life`, `commands`, `growth`, `watch` | what is measured |
-//! | `process` | what the system tells of processes |
-//! | `figure`, `machine` | what a measurement is, and where it was taken |
-//! | `table`, `compare` | how it is shown |
-//!
-//! It is an example rather than a bench target, because it measures the release build of the
-//! program, and no test runner should start it by accident.
+//! The `parts` measure networks: `ours` and `yardstick`, which starts bare forwarders (`bare`, a
+//! program of its own). `load` is what both can do, and `site` the place to measure in; `readings` come
+//! from the system, and `figure` is what comes out, for `columns` to show and `compare` to compare.
+//! Files use others in this order only. It is no bench target: it measures the release build.
 
-mod yardstick;
-mod commands;
+mod columns;
 mod compare;
 mod figure;
-mod growth;
-mod site;
-mod latency;
-mod footprint;
-mod line;
 mod load;
-mod machine;
 mod options;
 mod ours;
+mod parts {
+    pub(super) mod costs;
+    pub(super) mod latency;
+    pub(super) mod lossy;
+    pub(super) mod throughput;
+}
 mod readings;
-mod columns;
-mod throughput;
-mod watch;
+mod site;
+mod yardstick;
 
 use std::process::ExitCode;
 
 use clap::Parser;
 
-use figure::Report;
-use site::{Lab, Outcome};
+use figure::{Outcome, Report};
 use options::Options;
+use parts::{costs, latency, lossy, throughput};
+use site::Site;
 
 fn main() -> ExitCode {
-    match run(&Options::parse()) {
+    match run(Options::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error}");
@@ -54,44 +44,37 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(options: &Options) -> Outcome<()> {
+fn run(options: Options) -> Outcome<()> {
     let old = options.compare.first().map(|path| Report::read(path)).transpose()?;
     if let (Some(old), Some(new)) = (&old, options.compare.get(1)) {
-        return columns::print(&compare::compare(old, &Report::read(new)?));
+        columns::print(&compare::compare(old, &Report::read(new)?));
+        return Ok(());
     }
-    let lab = Lab::new(options)?;
-    let mut report = Report::new(machine::machine(), options.quick);
-    let done = measure(options, &lab, &mut report);
+    let site = Site::new(options)?;
+    let (commit, machine) = (readings::commit(), readings::machine());
+    let mut report = Report { version: figure::VERSION, commit, machine, figures: Vec::new() };
+    if site.options.inside {
+        lossy::measure(&site, &mut report)?;
+        return report.write(lossy::INNER_DOCUMENT.as_ref());
+    }
+    // Of a bench that was killed. There is none otherwise, and that is the error.
+    let _ = ours::run(&site, "stop-network");
+    let done = measure(&site, &mut report);
     // What was measured before an interruption is worth having.
-    report.machine.load_after = machine::load();
-    report.write(&options.json)?;
-    let text = if options.markdown { columns::markdown(&report) } else { columns::text(&report) };
-    columns::print(&text)?;
+    report.write(&site.options.json)?;
+    columns::print(&columns::text(&report));
     if let Some(old) = old {
-        columns::print(&compare::compare(&old, &report))?;
+        columns::print(&compare::compare(&old, &report));
     }
     done
 }
 
-/// A part of the bench.
-type Part = fn(&Options, &Lab, &mut Report) -> Outcome<()>;
-
-/// In the order of [`options::PARTS`].
-const PARTS: [Part; options::PARTS.len()] = [
-    latency::measure,
-    throughput::measure,
-    footprint::measure,
-    commands::measure,
-    growth::measure,
-    growth::simulate,
-    watch::measure,
-];
-
-fn measure(options: &Options, lab: &Lab, report: &mut Report) -> Outcome<()> {
-    for (name, part) in options::PARTS.into_iter().zip(PARTS) {
-        if options.wants(name) {
-            part(options, lab, report)?;
-        }
-    }
-    Ok(())
+fn measure(site: &Site, report: &mut Report) -> Outcome<()> {
+    latency::measure(site, report)?;
+    throughput::measure(site, report)?;
+    costs::memory(site, report)?;
+    costs::start_up(site, report)?;
+    costs::command(site, report)?;
+    costs::simulate(site, report)?;
+    lossy::measure(site, report)
 }

@@ -1,222 +1,159 @@
-//! `gossip` itself: started and stopped by its own commands, fed and asked over its control ports.
+//! A network of `gossip`, driven by its own commands and over its control ports.
 
-use std::collections::BTreeMap;
-use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::collections::VecDeque;
+use std::collections::btree_map::{BTreeMap, Entry};
+use std::net::TcpStream;
 use std::process::{Command, Stdio};
-use std::time::Duration;
 
-use gossip::control::client::Client;
-use gossip::control::{Request, Response, Token};
+use gossip::control::{Hello, Request, Response, Token, VERSION, frame};
 use gossip::network::{CONTROL_TIMEOUT, Record, StateDir};
-use gossip::protocol::{Counters, MessageId, MessageInfo, MessageQuery, Status, Which};
+use gossip::protocol::{MessageId, MessageInfo, MessageQuery, NodeId, Which};
 use gossip::topology::Kind;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-use crate::site::{Carried, Feed, Lab, Network, Outcome, Receipt, SEED, Tally};
-use crate::line::{Line, Lines};
-use crate::load;
+use crate::figure::Outcome;
+use crate::load::{Network, SEED, TEXT, Tally};
+use crate::site::Site;
 
-/// A running network.
-pub(crate) struct Ours {
-    program: PathBuf,
-    state_home: PathBuf,
+/// The most requests to a node that wait for their answer: one that it deals with, and the next.
+const REQUESTS_MAX: usize = 2;
+
+pub(crate) struct Ours<'a> {
+    site: &'a Site,
     record: Record,
-    running: bool,
     lines: BTreeMap<u32, Line>,
-    /// The origins of the messages, in order.
-    origins: Vec<u32>,
+    accepted: u64,
 }
 
-impl Ours {
-    pub(crate) fn start(
-        program: &Path,
-        directory: &Path,
-        ports_origin: u16,
-        kind: Kind,
-        nodes: u32,
-    ) -> Outcome<Self> {
-        let line = format!(
-            "start-network {kind} --num-nodes {nodes} --ports-origin {ports_origin} --seed {SEED}"
-        );
-        let state_home = directory.join("state");
-        run(program, &state_home, &line)?;
-        let record = StateDir::at(&state_home.join("gossip")).load("default")?;
-        Ok(Self {
-            program: program.to_owned(),
-            state_home,
-            record,
-            running: true,
-            lines: BTreeMap::new(),
-            origins: Vec::new(),
-        })
-    }
+/// A connection to a node, and the messages of each request that waits for its answer.
+struct Line {
+    stream: TcpStream,
+    waiting: VecDeque<u64>,
+}
 
-    /// Stops it, and says if that did not work.
-    pub(crate) fn stop(mut self) -> Outcome<()> {
-        self.running = false;
-        run(&self.program, &self.state_home, "stop-network")
-    }
-
-    /// A command line for this network, words split at spaces.
-    pub(crate) fn command(&self, line: &str) -> Command {
-        command(&self.program, &self.state_home, line)
-    }
-
-    pub(crate) fn nodes(&self) -> u32 {
-        u32::try_from(self.record.nodes.len()).unwrap_or(u32::MAX)
-    }
-
-    /// The process numbers.
-    pub(crate) fn pids(&self) -> Vec<u32> {
-        self.record.nodes.iter().map(|node| node.process.pid).collect()
-    }
-
-    fn addr(&self, node: u32) -> SocketAddr {
-        self.record.nodes[node as usize - 1].addr
-    }
-
-    fn token(&self) -> Token {
-        Token::of(&self.record.key)
-    }
-
-    pub(crate) fn connect(&self, node: u32) -> Outcome<Client> {
-        Ok(Client::connect(self.addr(node), &self.token(), CONTROL_TIMEOUT)?)
+impl<'a> Ours<'a> {
+    pub(crate) fn start(site: &'a Site, kind: Kind, nodes: u32) -> Outcome<Self> {
+        let ports = format!("--ports-origin {}", site.ports_origin);
+        run(site, &format!("start-network {kind} --num-nodes {nodes} {ports} --seed {SEED}"))?;
+        let record = StateDir::at(&site.state_home.join("gossip")).load("default")?;
+        Ok(Self { site, record, lines: BTreeMap::new(), accepted: 0 })
     }
 
     fn ask(&self, node: u32, request: &Request) -> Outcome<Response> {
-        Ok(self.connect(node)?.ask(request)?)
+        Ok(self.record.connect(NodeId(node))?.ask(request)?)
     }
 
-    pub(crate) fn status(&self, node: u32) -> Outcome<Status> {
-        match self.ask(node, &Request::Status)? {
-            Response::Status(status) => Ok(*status),
+    /// The first page of the messages that a node has, which holds as many as a round sends.
+    fn messages(&self, node: u32, last: Option<u64>) -> Outcome<Vec<MessageInfo>> {
+        let query = MessageQuery { which: Which::All, last, after: None };
+        match self.ask(node, &Request::Messages(query))? {
+            Response::Messages(page) => Ok(page.messages),
             other => Err(format!("node {node} answered {other:?}").into()),
         }
     }
 
-    /// The counts of all nodes together.
-    pub(crate) fn counters(&self) -> Outcome<Counters> {
-        let mut sum = Counters::default();
-        for node in 1..=self.nodes() {
-            sum.add(&self.status(node)?.counters);
-        }
-        Ok(sum)
-    }
-
-    /// The last so many messages that a node holds.
-    fn messages(&self, node: u32, last: u64) -> Outcome<Vec<MessageInfo>> {
-        let (mut after, mut messages) = (None, Vec::new());
-        let mut client = self.connect(node)?;
-        loop {
-            let query = MessageQuery { which: Which::All, last: Some(last), after };
-            let Response::Messages(page) = client.ask(&Request::Messages(query))? else {
-                return Err(format!("node {node} does not tell its messages").into());
-            };
-            messages.extend(page.messages);
-            after = page.next;
-            if after.is_none() {
-                return Ok(messages);
-            }
-        }
-    }
-
-    /// When nodes had each of their last so many messages.
-    fn collect(&self, last: u64) -> Outcome<BTreeMap<MessageId, Receipt>> {
-        let mut receipts: BTreeMap<MessageId, Receipt> = BTreeMap::new();
-        for node in 1..=self.nodes() {
-            for message in self.messages(node, last)? {
-                let empty = || Receipt { sent_at: message.sent_at.0, received_at: Vec::new() };
-                let receipt = receipts.entry(message.id).or_insert_with(empty);
-                receipt.received_at.push(message.received_at.0);
-            }
-        }
-        Ok(receipts)
-    }
-
-    /// The receipts of the last so many messages, whoever sent them.
-    pub(crate) fn last_receipts(&self, last: u64) -> Outcome<Vec<Receipt>> {
-        Ok(self.collect(last)?.into_values().collect())
-    }
-
     fn line(&mut self, node: u32) -> Outcome<&mut Line> {
-        if !self.lines.contains_key(&node) {
-            let line = Line::connect(self.addr(node), &self.token())?;
-            self.lines.insert(node, line);
+        match self.lines.entry(node) {
+            Entry::Occupied(line) => Ok(line.into_mut()),
+            Entry::Vacant(place) => {
+                let stream = TcpStream::connect(self.record.find(NodeId(node))?.addr)?;
+                stream.set_nodelay(true)?;
+                stream.set_read_timeout(Some(CONTROL_TIMEOUT))?;
+                let token = Token::of(&self.record.key);
+                frame::write(&mut &stream, &Hello { version: VERSION, token })?;
+                Ok(place.insert(Line { stream, waiting: VecDeque::new() }))
+            }
         }
-        self.lines.get_mut(&node).ok_or_else(|| "a line that was just put there".into())
     }
 }
 
-impl Network for Ours {
-    fn send(&mut self, node: u32) -> Outcome<()> {
-        self.origins.push(node);
-        self.line(node)?.send()
+impl Network for Ours<'_> {
+    fn pids(&self) -> Vec<u32> {
+        self.record.nodes.iter().map(|node| node.process.pid).collect()
     }
 
-    fn receipts(&mut self) -> Outcome<Vec<Receipt>> {
-        let mut ids = Vec::new();
-        for node in std::mem::take(&mut self.origins) {
-            ids.push(self.line(node)?.next_accepted()?);
+    /// As `send-message N -` does it.
+    fn hand_in(&mut self, node: u32, messages: u64) -> Outcome<bool> {
+        let line = self.line(node)?;
+        if line.waiting.len() >= REQUESTS_MAX {
+            return Ok(false);
         }
-        self.lines.clear();
-        let mut receipts = self.collect(ids.len() as u64)?;
-        ids.iter().map(|id| receipts.remove(id).ok_or_else(|| "nobody has it".into())).collect()
+        let texts = vec![TEXT.to_owned(); usize::try_from(messages)?];
+        // A few hundred bytes, which the system always takes at once.
+        frame::write(&mut line.stream, &Request::Send { texts, relays: 1 })?;
+        line.waiting.push_back(messages);
+        Ok(true)
     }
 
-    fn load(&mut self, lab: &Lab, feed: Feed, rate: f64, time: Duration) -> Outcome<Carried> {
-        let nodes = (1..=feed.nodes(self.nodes())).map(|node| self.addr(node));
-        let mut lines = Lines::connect(nodes, &self.token())?;
-        load::offer(lab, &mut lines, self.nodes(), feed, rate, time)
+    fn taken(&mut self) -> Outcome<(u64, u64)> {
+        // One system call asks about all lines, so that no read waits.
+        let mut lines: Vec<&mut Line> =
+            self.lines.values_mut().filter(|line| !line.waiting.is_empty()).collect();
+        let mut fds: Vec<PollFd<'_>> =
+            lines.iter().map(|line| PollFd::new(&line.stream, PollFlags::IN)).collect();
+        poll(&mut fds, Some(&Timespec::default()))?;
+        let ready: Vec<bool> = fds.iter().map(|fd| !fd.revents().is_empty()).collect();
+        for (line, _) in lines.iter_mut().zip(ready).filter(|(_, is_ready)| *is_ready) {
+            match frame::read(&mut line.stream).map_err(|error| format!("{error:?}"))? {
+                Response::Sent { ids, refused: None } => self.accepted += ids.len() as u64,
+                other => return Err(format!("not accepted: {other:?}").into()),
+            }
+            line.waiting.pop_front();
+        }
+        Ok((self.accepted, self.lines.values().flat_map(|line| &line.waiting).sum()))
+    }
+
+    fn stamps(&mut self) -> Outcome<Vec<(u64, Vec<u64>)>> {
+        let mut messages: BTreeMap<MessageId, (u64, Vec<u64>)> = BTreeMap::new();
+        for node in 1..=self.nodes() {
+            for message in self.messages(node, None)? {
+                let (sent_at, stamps) = messages.entry(message.id).or_default();
+                *sent_at = message.sent_at.0;
+                stamps.push(message.received_at.0);
+            }
+        }
+        let mut messages: Vec<_> = messages.into_values().collect();
+        messages.sort_unstable();
+        Ok(messages)
     }
 
     fn tally(&mut self) -> Outcome<Tally> {
         let mut tally = Tally::default();
         for node in 1..=self.nodes() {
-            let counters = self.status(node)?.counters;
-            let last = self.messages(node, 1)?.last().map_or(0, |last| last.received_at.0);
+            let Response::Status(status) = self.ask(node, &Request::Status)? else {
+                return Err(format!("node {node} does not say how it is").into());
+            };
+            let last = self.messages(node, Some(1))?.last().map_or(0, |last| last.received_at.0);
             tally.last_at = last.max(tally.last_at);
-            tally.delivered.push(counters.delivered);
-            tally.rumors += counters.rumors_sent;
-            tally.rumor_datagrams += counters.rumor_datagrams_sent;
-            tally.haves += counters.haves_sent;
-            tally.repairs += counters.repairs_sent;
+            tally.delivered.push(status.counters.delivered);
+            tally.rumors += status.counters.rumors_sent;
+            tally.rumor_datagrams += status.counters.rumor_datagrams_sent;
+            tally.repairs += status.counters.repairs_sent;
         }
         Ok(tally)
     }
 }
 
-impl Drop for Ours {
+impl Drop for Ours<'_> {
     fn drop(&mut self) {
-        if self.running
-            && let Err(error) = run(&self.program, &self.state_home, "stop-network")
-        {
+        if let Err(error) = run(self.site, "stop-network") {
             eprintln!("error: {error}");
         }
     }
 }
 
-/// Stops the network whose state is in this directory, if there is one.
-pub(crate) fn stop_left(program: &Path, directory: &Path) -> Outcome<()> {
-    let state_home = directory.join("state");
-    match StateDir::at(&state_home.join("gossip")).load("default") {
-        Ok(_) => run(program, &state_home, "stop-network"),
-        Err(_) => Ok(()),
-    }
-}
-
-fn command(program: &Path, state_home: &Path, line: &str) -> Command {
-    let mut command = Command::new(program);
-    command.args(line.split_whitespace()).env("XDG_STATE_HOME", state_home);
+/// A command line of the program, words split at spaces.
+pub(crate) fn command(site: &Site, line: &str) -> Command {
+    let mut command = Command::new(&site.program);
+    command.args(line.split_whitespace()).env("XDG_STATE_HOME", &site.state_home);
     command.stdin(Stdio::null());
     command
 }
 
 /// Runs a command that must succeed.
-fn run(program: &Path, state_home: &Path, line: &str) -> Outcome<()> {
-    let output = command(program, state_home, line).output()?;
-    if output.status.success() {
-        return Ok(());
-    }
+pub(crate) fn run(site: &Site, line: &str) -> Outcome<()> {
+    let output = command(site, line).output()?;
     let said = String::from_utf8_lossy(&output.stderr);
-    Err(said.trim().trim_start_matches("error: ").to_owned().into())
+    let said = said.trim().trim_start_matches("error: ");
+    if output.status.success() { Ok(()) } else { Err(said.into()) }
 }

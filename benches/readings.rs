@@ -1,98 +1,45 @@
-//! What the system tells of processes: memory, threads, processor time.
+//! What the system says of processes and of the machine.
 
 use std::fs;
-use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::process::Command;
 
-use gossip::runtime::clock;
-use nix::sys::resource::{UsageWho, getrusage};
-
-use crate::site::{Lab, Outcome};
-
-/// How often the memory of a running process is looked up.
-const LOOK_INTERVAL: Duration = Duration::from_millis(5);
-
-/// Memory in bytes, with what is shared counted in parts: `Pss` of `smaps_rollup`.
-pub(crate) fn memory(pid: u32) -> Option<u64> {
-    kilobytes(&format!("/proc/{pid}/smaps_rollup"), "Pss:")
+/// The memory of a process in MB, with shared pages counted in parts.
+pub(crate) fn memory(pid: u32) -> Option<f64> {
+    Some(number(&format!("/proc/{pid}/smaps_rollup"), "Pss:")? * 1024.0 / 1e6)
 }
 
-pub(crate) fn threads(pid: u32) -> Option<u64> {
-    let text = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-    text.lines().find_map(|line| line.strip_prefix("Threads:"))?.trim().parse().ok()
+/// The most memory in bytes that a process has had; nothing is known of one that has ended.
+pub(crate) fn memory_peak(pid: u32) -> Option<f64> {
+    Some(number(&format!("/proc/{pid}/status"), "VmHWM:")? * 1024.0)
 }
 
-/// The processor time of all threads that run now.
-pub(crate) fn processor_time(pid: u32) -> Option<Duration> {
-    let of = |task: std::io::Result<fs::DirEntry>| -> Option<u64> {
-        let text = fs::read_to_string(task.ok()?.path().join("schedstat")).ok()?;
-        text.split(' ').next()?.parse().ok()
-    };
-    let tasks = fs::read_dir(format!("/proc/{pid}/task")).ok()?;
-    Some(Duration::from_nanos(tasks.filter_map(of).sum()))
+/// The processor time in seconds of the main thread, which is all that works in a node at rest.
+pub(crate) fn processor_time(pid: u32) -> Option<f64> {
+    Some(number(&format!("/proc/{pid}/schedstat"), "")? / 1e9)
 }
 
-fn kilobytes(path: &str, name: &str) -> Option<u64> {
+/// The number behind a name at the beginning of a line.
+fn number(path: &str, name: &str) -> Option<f64> {
+    field(path, name)?.split(' ').next()?.parse().ok()
+}
+
+/// The rest of the line that begins with this name.
+fn field(path: &str, name: &str) -> Option<String> {
     let text = fs::read_to_string(path).ok()?;
-    let value = text.lines().find_map(|line| line.strip_prefix(name))?;
-    value.trim().trim_end_matches(" kB").parse::<u64>().ok().map(|kilobytes| kilobytes * 1024)
+    let rest = text.lines().find_map(|line| line.strip_prefix(name))?;
+    Some(rest.trim_start_matches([' ', '\t', ':']).to_owned())
 }
 
-/// The wall and processor time of a command, in milliseconds.
-pub(crate) fn time(mut command: Command) -> Outcome<(f64, f64)> {
-    command.stdout(Stdio::null()).stderr(Stdio::null());
-    let (start, used) = (clock::now().monotonic, children_time()?);
-    let status = command.status()?;
-    let wall = clock::now().monotonic.since(start);
-    if !status.success() {
-        return Err(format!("{command:?} failed").into());
-    }
-    Ok((wall.as_secs_f64() * 1e3, (children_time()? - used) * 1e3))
+/// The processors, and the load average of the last minute.
+pub(crate) fn machine() -> String {
+    let processors = std::thread::available_parallelism().map_or(0, usize::from);
+    let processor = field("/proc/cpuinfo", "model name").unwrap_or_default();
+    format!("{processors} × {processor}, load {}", number("/proc/loadavg", "").unwrap_or(0.0))
 }
 
-/// The processor time of all children that have ended, in seconds.
-fn children_time() -> Outcome<f64> {
-    used(UsageWho::RUSAGE_CHILDREN)
-}
-
-/// The processor time of this process itself, in seconds.
-pub(crate) fn own_time() -> Outcome<f64> {
-    used(UsageWho::RUSAGE_SELF)
-}
-
-fn used(by: UsageWho) -> Outcome<f64> {
-    let usage = getrusage(by)?;
-    let seconds =
-        |time: nix::sys::time::TimeVal| time.tv_sec() as f64 + time.tv_usec() as f64 / 1e6;
-    Ok(seconds(usage.user_time()) + seconds(usage.system_time()))
-}
-
-/// The time in seconds and the largest memory in bytes of a command that takes a while.
-pub(crate) fn time_and_memory(lab: &Lab, mut command: Command) -> Outcome<(f64, f64)> {
-    command.stdout(Stdio::null()).stderr(Stdio::null());
-    let start = clock::now().monotonic;
-    let mut child = command.spawn()?;
-    let status = format!("/proc/{}/status", child.id());
-    let mut most = 0;
-    let ended = loop {
-        // A process that has just ended has no memory any more; what was seen last is the most.
-        most = kilobytes(&status, "VmHWM:").unwrap_or(0).max(most);
-        if let Some(ended) = child.try_wait()? {
-            break ended;
-        }
-        if let Err(error) = lab.sleep(LOOK_INTERVAL) {
-            child.kill()?;
-            child.wait()?;
-            return Err(error);
-        }
-    };
-    if !ended.success() {
-        return Err(format!("{command:?} failed").into());
-    }
-    Ok((clock::now().monotonic.since(start).as_secs_f64(), most as f64))
-}
-
-/// The memory that could still be had, in bytes.
-pub(crate) fn memory_available() -> u64 {
-    kilobytes("/proc/meminfo", "MemAvailable:").unwrap_or(0)
+/// The commit that is checked out.
+pub(crate) fn commit() -> String {
+    let words = ["describe", "--always", "--exclude=*", "--abbrev=12", "--dirty=+"];
+    let output = Command::new("git").args(words).output().map(|output| output.stdout);
+    String::from_utf8_lossy(&output.unwrap_or_default()).trim().to_owned()
 }

@@ -1,142 +1,183 @@
-//! The bench's own parts: the yardstick forwards as it should, and a comparison of two runs says
-//! what changed. Nothing is measured here.
+//! The bench's own parts: the yardstick forwards as it should, a comparison of two runs says what
+//! changed, and options that mean nothing are refused. Nothing is measured here.
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::fs;
 use std::net::UdpSocket;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
+use clap::Parser;
 use gossip::runtime::clock;
 use serde_json::{Value, json};
 
 #[path = "../benches/bare.rs"]
 #[allow(dead_code, reason = "its main function is for the program")]
 mod bare;
+#[path = "../benches/columns.rs"]
+#[allow(dead_code, reason = "the bench prints")]
+mod columns;
 #[path = "../benches/compare.rs"]
 mod compare;
 #[path = "../benches/figure.rs"]
 #[allow(dead_code, reason = "the bench uses all of it")]
 mod figure;
+#[path = "../benches/options.rs"]
+#[allow(dead_code, reason = "the bench uses all of it")]
+mod options;
 
-use figure::{Better, Figure, Report};
+use figure::{MESSAGES_PER_SECOND, Report, Rounds};
+use options::Options;
 
 /// No answer takes this long.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// A run with these figures: name, which way is better, ours, ratio to bare, noise.
-fn run(figures: &[(&str, &str, f64, Option<f64>, f64)]) -> Value {
+/// The document of a run with these figures: name, unit, the rounds of ours, and those of bare.
+fn document(figures: &[(&str, &str, &[f64], &[f64])]) -> Value {
+    let rounds = |values: &[f64]| -> Rounds { values.iter().map(|value| vec![*value]).collect() };
     let figures: Vec<Value> = figures
         .iter()
-        .map(|(name, better, ours, ratio, noise)| {
-            let series = json!({"median": ours, "p99": ours, "count": 3, "rounds": [ours]});
-            json!({
-                "name": name, "unit": "ms", "better": better, "how": "by hand", "ours": series,
-                "bare": ratio.map(|_| &series), "noise": noise, "notes": {},
-                "ratio": ratio.map(|ratio| json!({"median": ratio, "p99": ratio})),
-            })
+        .map(|(name, unit, ours, bare)| {
+            json!({"name": name, "unit": unit, "ours": rounds(ours), "bare": rounds(bare), "notes": {}})
         })
         .collect();
-    let machine = json!({
-        "processor": "abacus", "processors": 2, "memory_mb": 64, "kernel": "6", "commit": "cafe",
-        "started_at": 1, "load_before": 0.0, "load_after": 0.0,
-    });
-    json!({"version": 2, "quick": false, "machine": machine, "figures": figures})
+    json!({"version": 3, "commit": "cafe", "machine": "2 × abacus, load 0", "figures": figures})
+}
+
+/// A file that no other test of this run writes.
+fn file(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("bench-{name}.json"))
 }
 
 fn read(name: &str, document: &Value) -> Result<Report, String> {
-    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
-    fs::write(&path, document.to_string()).unwrap();
-    Report::read(&path).map_err(|error| error.to_string())
+    fs::write(file(name), document.to_string()).unwrap();
+    Report::read(&file(name)).map_err(|error| error.to_string())
 }
 
 #[test]
 fn a_comparison_tells_changes_from_noise() {
-    let old = run(&[
-        ("latency/ring/32", "lower", 1.0, Some(1.5), 0.05),
-        ("latency/ring/64", "lower", 1.0, Some(1.5), 0.2),
-        ("throughput/one/32", "higher", 4000.0, Some(1.0), 0.1),
-        ("start-up/16", "lower", 0.1, None, 0.05),
-        ("stop/16", "lower", 0.1, None, 0.05),
+    let old = document(&[
+        ("latency/ring/32", "ms", &[1.5, 1.5], &[1.0, 1.0]),
+        ("latency/ring/64", "ms", &[1.4, 1.6], &[1.0, 1.0]),
+        ("throughput/one/32", MESSAGES_PER_SECOND, &[4000.0, 4000.0], &[4000.0, 4000.0]),
+        ("start-up/16", "s", &[0.1, 0.1], &[]),
+        ("memory/16", "MB/node", &[0.5, 0.5], &[]),
     ]);
-    let new = run(&[
+    let new = document(&[
         // Twice the time on a machine that is twice as slow: only the ratio counts.
-        ("latency/ring/32", "lower", 2.0, Some(1.2), 0.05),
-        ("latency/ring/64", "lower", 1.0, Some(1.2), 0.2),
-        ("throughput/one/32", "higher", 4000.0, Some(0.7), 0.1),
-        ("start-up/16", "lower", 0.2, None, 0.05),
-        ("memory/16", "lower", 0.5, None, 0.05),
+        ("latency/ring/32", "ms", &[2.4, 2.4], &[2.0, 2.0]),
+        ("latency/ring/64", "ms", &[1.3, 1.3], &[1.0, 1.0]),
+        ("throughput/one/32", MESSAGES_PER_SECOND, &[2800.0, 2800.0], &[4000.0, 4000.0]),
+        ("start-up/16", "s", &[0.2, 0.2], &[]),
+        ("simulate/16", "s", &[0.5, 0.5], &[]),
     ]);
     let told = compare::compare(&read("old", &old).unwrap(), &read("new", &new).unwrap());
     let expected = "\
 compared with commit cafe:
-  latency/ring/32: better, 1.50 → 1.20 × bare (-20 %, noise ±10 %)
+  latency/ring/32: better, 1.50 → 1.20 × bare (-20 %, noise ±6 %)
   throughput/one/32: WORSE, 1.00 → 0.70 × bare (-30 %, noise ±20 %)
-  start-up/16: WORSE, 0.10 → 0.20 ms (+100 %, noise ±10 %)
-  memory/16: new
+  start-up/16: WORSE, 0.10 → 0.20 s (+100 %, noise ±6 %)
+  simulate/16: new
   1 within the noise, 1 not measured this time
 ";
     assert_eq!(told, expected);
 }
 
 #[test]
-fn a_document_of_another_kind_is_refused_in_words() {
-    let mut other = run(&[]);
+fn a_document_of_another_kind_is_refused_in_three_lines() {
+    let mut other = document(&[]);
     other["version"] = json!(7);
     for (document, why) in [(other, "its version is 7"), (json!([1]), "no run of this bench")] {
         let said = read("other", &document).unwrap_err();
-        assert!(said.contains(why) && said.contains("\n  next: "), "{said}");
+        let lines: Vec<&str> = said.lines().collect();
+        assert!(lines[0].starts_with("cannot compare with "), "{said}");
+        assert!(lines[1].starts_with("  why:  ") && lines[1].contains(why), "{said}");
+        assert!(lines[2].starts_with("  next: ") && lines.len() == 3, "{said}");
     }
     let said = Report::read(Path::new("/nowhere/old.json")).unwrap_err().to_string();
-    assert!(said.contains("cannot read /nowhere/old.json\n  why:  "), "{said}");
+    assert!(said.starts_with("cannot compare with /nowhere/old.json\n  why:  "), "{said}");
 }
 
 #[test]
 fn rounds_are_compared_in_pairs() {
-    let rounds = |medians: &[f64]| -> Vec<Vec<f64>> {
+    let rounds = |medians: &[f64]| -> Rounds {
         medians.iter().map(|median| vec![median - 1.0, *median, median + 1.0]).collect()
     };
     // The machine slowed down half way: both did, and the ratio did not move.
     let (ours, bare) = (rounds(&[4.0, 4.0, 8.0, 8.0]), rounds(&[2.0, 2.0, 4.0, 4.0]));
-    let figure = Figure::new("x".into(), "ms", Better::Lower, "by hand", &ours, &bare);
-    assert_eq!(figure.ratio.unwrap().median, 2.0);
-    assert_eq!(figure.noise, 0.03);
-    assert_eq!((figure.ours.median, figure.ours.p99, figure.ours.count), (6.0, 9.0, 12));
-    let alone = Figure::new("x".into(), "ms", Better::Lower, "by hand", &ours, &[]);
-    assert!(alone.ratio.is_none() && alone.noise > 0.3, "{alone:?}");
+    let mut report = read("pairs", &document(&[])).unwrap();
+    report.add("x".into(), "ms", ours.clone(), bare);
+    report.add("y".into(), "ms", ours, Rounds::new());
+    let [paired, alone] = &report.figures[..] else { panic!("two were added") };
+    assert_eq!((paired.ratio(), paired.noise()), (Some(2.0), 0.03));
+    assert_eq!(figure::quantile(&paired.ours.concat(), 0.5), Some(6.0));
+    assert_eq!(figure::quantile(&paired.ours.concat(), 1.0), Some(9.0));
+    assert!(alone.ratio().is_none() && alone.noise() > 0.3, "{alone:?}");
+    let shown = columns::text(&report);
+    assert!(shown.contains("\nwarning: y: rounds differ by 33 %\n"), "{shown}");
+    assert!(!shown.contains("warning: x"), "{shown}");
 }
 
 #[test]
-fn what_could_not_be_measured_is_no_number() {
-    let mut figure = Figure::new(
-        "throughput/one/32".into(),
-        "messages/s",
-        Better::Higher,
-        "by hand",
-        &[vec![], vec![f64::NAN], vec![4000.0]],
-        &[vec![1000.0], vec![], vec![2000.0]],
-    );
-    assert_eq!((figure.ours.count, &figure.ours.rounds), (1, &vec![4000.0]));
-    assert_eq!(figure.ratio.unwrap().median, 2.0, "of the one round that both measured");
-    figure.note("of nothing", 0.0 / f64::from(u32::try_from(figure.notes.len()).unwrap()));
-    assert!(figure.notes.is_empty());
+fn rounds_that_measured_nothing_are_left_out() {
+    let mut report = read("nothing", &document(&[])).unwrap();
+    let unit = MESSAGES_PER_SECOND;
+    let bare = || vec![vec![1000.0], vec![], vec![2000.0]];
+    report.add("throughput/one/32".into(), unit, vec![vec![], vec![3000.0], vec![4000.0]], bare());
+    report.add("throughput/all/32".into(), unit, vec![vec![], vec![], vec![]], bare());
+    report.note("of nothing", f64::NAN);
+    report.note("of something", 1.5);
+    report.write(&file("written")).unwrap();
 
-    let nothing = |peaks: &[Vec<f64>]| {
-        let mut report = read("nothing", &run(&[])).unwrap();
-        let figure = Figure::new("x".into(), "1/s", Better::Higher, "by hand", peaks, &[vec![]]);
-        assert!(figure.ratio.is_none(), "{figure:?}");
-        report.figures.push(figure);
-        report
+    let again = Report::read(&file("written")).unwrap();
+    let [some, none] = &again.figures[..] else { panic!("two were written") };
+    assert_eq!(some.ratio(), Some(2.0), "of the one round that both measured");
+    assert!(some.is_measured() && !none.is_measured());
+    assert_eq!((none.ratio(), none.notes.len()), (None, 1));
+    let told = compare::compare(&report, &again);
+    assert!(told.ends_with("\n  1 within the noise, 0 not measured this time\n"), "{told}");
+    let shown = columns::text(&again);
+    let row = shown.lines().find(|line| line.starts_with("throughput/all/32")).unwrap();
+    let cells: Vec<&str> = row.split_whitespace().collect();
+    assert_eq!(cells[1..], ["messages/s", "-", "-", "-", "1500", "1990", "-", "±25", "%"]);
+    assert!(shown.contains("\nthroughput/all/32: of something 1.50\n"), "{shown}");
+}
+
+fn options(line: &str) -> Result<Options, String> {
+    let words = ["scripts/bench"].into_iter().chain(line.split_whitespace());
+    Options::try_parse_from(words).map_err(|error| error.to_string())
+}
+
+#[test]
+fn options_that_mean_nothing_are_refused() {
+    for (line, why) in [
+        ("--only growth", "the parts are latency, throughput, memory"),
+        ("--only latency,latenzy/ring", "invalid value 'latenzy/ring'"),
+        ("--rounds many", "invalid value 'many'"),
+        ("--compare a b c", "unexpected argument 'c'"),
+        ("--compare", "a value is required"),
+        ("--fast", "unexpected argument '--fast'"),
+    ] {
+        let said = options(line).unwrap_err();
+        assert!(said.contains(why), "{line}: {said}");
+    }
+}
+
+#[test]
+fn only_takes_parts_and_figures() {
+    let sizes = |line: &str, part: &str| -> Vec<u32> {
+        options(line).unwrap().sizes(part, &[32, 64], &[32]).map(|(size, _)| size).collect()
     };
-    let report = nothing(&[vec![f64::INFINITY]]);
-    assert!(!report.figures[0].is_measured());
-    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("written.json");
-    report.write(&path).unwrap();
-    let again = Report::read(&path).unwrap();
-    let told = compare::compare(&nothing(&[vec![5.0]]), &again);
-    assert!(told.ends_with("  0 within the noise, 1 not measured this time\n"), "{told}");
+    assert_eq!(sizes("", "latency/ring"), [32, 64]);
+    assert_eq!(sizes("--quick", "latency/ring"), [32]);
+    assert_eq!(sizes("--only loss,latency", "latency/ring"), [32, 64]);
+    assert!(sizes("--only latency/random", "latency/ring").is_empty());
+    // A size that is not measured otherwise.
+    assert_eq!(sizes("--only latency/ring/1000,latency/ring/64", "latency/ring"), [64, 1000]);
+    let only = options("--only loss/ring").unwrap();
+    assert!(only.wants("loss/ring/32/20") && !only.wants("loss/random/32/20"));
 }
 
 #[test]
