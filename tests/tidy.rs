@@ -414,7 +414,6 @@ fn the_top_level_is_what_convention_wants() {
     let expected = [
         "Cargo.toml",
         "Cargo.lock",
-        "build.rs",
         "README.md",
         "src",
         "protocol",
