@@ -122,8 +122,6 @@
 //! Deliberately absent: any account of the whole network. A node knows its neighbours, theirs,
 //! and a small random sample.
 
-#[doc(hidden)]
-pub mod benching;
 mod broadcast;
 mod config;
 mod datagram;
