@@ -305,6 +305,13 @@ mod tests {
     }
 
     #[test]
+    fn links_to_nodes_of_another_record_are_left_out() {
+        let mut nodes = ring(8, 1);
+        nodes[0].peers.extend(said(1, None, &[99]).peers);
+        assert_eq!(trace(nodes, &[]).links.len(), 8);
+    }
+
+    #[test]
     fn a_message_that_no_node_holds_has_no_trace() {
         let said = vec![said(1, Some(Holding::Unknown), &[]), said(2, Some(Holding::Gone), &[])];
         assert_eq!(Trace::of("default", ID.parse().unwrap(), said, &Faults::default()), None);

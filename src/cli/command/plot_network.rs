@@ -55,11 +55,8 @@ pub(crate) enum Format {
 impl Format {
     /// What a file of this name is expected to hold.
     pub(crate) fn of(path: &Path) -> Self {
-        match path.extension().and_then(|extension| extension.to_str()) {
-            Some("svg") => Self::Svg,
-            Some("png") => Self::Png,
-            _ => Self::Dot,
-        }
+        let ending = path.extension().and_then(|ending| ending.to_str());
+        ending.and_then(|ending| Self::from_str(ending, false).ok()).unwrap_or(Self::Dot)
     }
 
     pub(crate) fn name(self) -> &'static str {

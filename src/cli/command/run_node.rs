@@ -57,17 +57,6 @@ pub(crate) struct Args {
 /// Runs the node until it is told to end.
 pub(crate) fn run(global: &Global, args: &Args) -> Result<(), Error> {
     let config = config(args)?;
-    let key = config.key;
-    let record = |addr| -> Result<NodeRecord, Error> {
-        Ok(NodeRecord {
-            node: args.node,
-            addr,
-            incarnation: config.incarnation,
-            process: this_process()?,
-            removed: false,
-            peers: args.peers.iter().map(|peer| peer.node).collect(),
-        })
-    };
     let options = Options {
         config: config.clone(),
         faults: Vec::new(),
@@ -76,7 +65,15 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<(), Error> {
         confirm_within: None,
     };
     let runtime = Runtime::bind(options)?;
-    let _registered = Registered::new(global, &key, record(runtime.local_addr())?)?;
+    let record = NodeRecord {
+        node: args.node,
+        addr: runtime.local_addr(),
+        incarnation: config.incarnation,
+        process: this_process()?,
+        removed: false,
+        peers: args.peers.iter().map(|peer| peer.node).collect(),
+    };
+    let _registered = Registered::new(global, &config.key, record)?;
     let stopper = runtime.stopper();
     interrupt::call(move || stopper.stop())?;
     output::note(&format!(

@@ -92,37 +92,23 @@ pub(crate) fn show_text(record: &Record, nodes: &[Asked<Status>], zone: &TimeZon
         ]
     };
     let mut rows: Vec<Vec<String>> = nodes.iter().map(row).collect();
-    let sums = Totals::of(nodes);
     let mut total = vec!["all".into(), String::new(), String::new(), String::new()];
-    total.extend([sums.links, sums.messages, sums.unread].map(|sum| sum.to_string()));
+    let counted: [fn(&Status) -> u64; 3] =
+        [links, |status| status.messages, |status| status.unread];
+    total.extend(counted.map(|of| sum(nodes, of).to_string()));
     rows.push(total);
     facts + &table(&columns, &rows)
 }
 
-#[derive(Default)]
-struct Totals {
-    links: u64,
-    messages: u64,
-    unread: u64,
-    counters: Counters,
-}
-
-impl Totals {
-    fn of(nodes: &[Asked<Status>]) -> Self {
-        let mut totals = Self::default();
-        for status in nodes.iter().filter_map(|node| node.answer.as_ref()) {
-            totals.links += links(status);
-            totals.messages += status.messages;
-            totals.unread += status.unread;
-            totals.counters.add(&status.counters);
-        }
-        totals
-    }
+/// The sum over the nodes that answered.
+fn sum(nodes: &[Asked<Status>], of: fn(&Status) -> u64) -> u64 {
+    nodes.iter().filter_map(|node| node.answer.as_ref()).map(of).sum()
 }
 
 /// The same for programs, with everything that the nodes count.
 pub(crate) fn show_json(record: &Record, nodes: &[Asked<Status>]) -> Value {
-    let sums = Totals::of(nodes);
+    let mut counters = Counters::default();
+    nodes.iter().flat_map(|node| &node.answer).for_each(|status| counters.add(&status.counters));
     let node_json = |node: &Asked<Status>| {
         let status = node.answer.as_ref();
         json!({
@@ -149,9 +135,9 @@ pub(crate) fn show_json(record: &Record, nodes: &[Asked<Status>]) -> Value {
         "totals": {
             "nodes": nodes.len(),
             "up": nodes.iter().filter(|node| node.state == NodeState::Up).count(),
-            "messages": sums.messages,
-            "unread": sums.unread,
-            "counters": sums.counters,
+            "messages": sum(nodes, |status| status.messages),
+            "unread": sum(nodes, |status| status.unread),
+            "counters": counters,
         },
         "nodes": nodes.iter().map(node_json).collect::<Vec<_>>(),
     })
