@@ -25,7 +25,7 @@ fn run(config: &Config, socket: &UdpSocket, message: Option<&[u8]>, told: &Sende
     let (mut out, mut buffer) = (Outputs::default(), vec![0; 1 << 16]);
     if let Some(message) = message {
         // The send window is open at first. Later a driver keeps a message that is refused with
-        // `Refused::Full`, and offers it again after the next datagram or tick.
+        // `Refused::Full`, and offers it again after every datagram and tick.
         node.send(now(), message, 1).expect("a short message, and an open send window");
     }
     while !node.has_left(now()) {

@@ -41,7 +41,7 @@ impl Node {
         let membership = Membership::new(config, &mut fx);
         let broadcast = Broadcast::new();
         let mut node = Self { fx, membership, broadcast, limits_told: BTreeSet::new() };
-        node.tell_broadcast();
+        node.exchange_news();
         node
     }
 
@@ -71,7 +71,7 @@ impl Node {
         // First of all: a node that was stopped must not take its own absence for the silence of
         // others.
         self.membership.doubt_itself(&self.fx);
-        self.tell_broadcast();
+        self.exchange_news();
         self.fx.counters.datagrams_received += 1;
         self.fx.counters.bytes_received += bytes.len() as u64;
         if bytes.is_empty() {
@@ -93,14 +93,14 @@ impl Node {
             return;
         }
         // Before the frames: a sender that came back or started anew has another link now.
-        self.tell_broadcast();
+        self.exchange_news();
         // A single rumor is the usual datagram, and the only one whose copies may go out at once.
         if let [Frame::Rumor(rumor)] = datagram.frames.as_slice() {
             self.on_rumor(sender.node, rumor, at_once);
         } else {
             for frame in &datagram.frames {
                 self.on_frame(sender.node, frame);
-                self.tell_broadcast();
+                self.exchange_news();
             }
         }
         self.send_summaries(false);
@@ -118,7 +118,7 @@ impl Node {
             Frame::Summary(summary) => broadcast.on_summary(fx, sender, summary),
             Frame::Ranges(ranges) => broadcast.on_ranges(fx, sender, ranges),
             Frame::Offer(offer) => broadcast.on_offer(fx, sender, offer),
-            Frame::BackPressure(word) => broadcast.on_back_pressure(fx, from, *word),
+            Frame::BackPressure(theirs) => broadcast.on_back_pressure(fx, from, *theirs),
             Frame::Beat(beat) => membership.on_beat(fx, from, beat),
             Frame::Neighbours(neighbours) => membership.on_neighbours(fx, from, neighbours),
             Frame::Unlink => membership.on_unlink(fx, from),
@@ -149,7 +149,7 @@ impl Node {
     }
 
     /// Tells broadcast what membership changed, and membership whether broadcast is out of step.
-    fn tell_broadcast(&mut self) {
+    fn exchange_news(&mut self) {
         for change in self.membership.take_changes() {
             self.broadcast.on_link_change(self.fx.now, change);
         }
@@ -172,10 +172,10 @@ impl Node {
         self.fx.set_time(now);
         self.membership.doubt_itself(&self.fx);
         let membership_ticked = self.membership.tick(&mut self.fx);
-        self.tell_broadcast();
+        self.exchange_news();
         self.send_summaries(true);
         self.broadcast.tick(&mut self.fx, membership_ticked);
-        self.tell_broadcast();
+        self.exchange_news();
         if membership_ticked {
             self.tell_limits();
         }
@@ -277,14 +277,14 @@ impl Node {
     pub fn link(&mut self, now: Now, peers: &[PeerAddr]) {
         self.fx.set_time(now);
         self.membership.link(&mut self.fx, peers);
-        self.tell_broadcast();
+        self.exchange_news();
     }
 
     /// Has these neighbours and no others, once the new links stand.
     pub fn rewire(&mut self, now: Now, peers: &[PeerAddr]) {
         self.fx.set_time(now);
         self.membership.rewire(&mut self.fx, peers);
-        self.tell_broadcast();
+        self.exchange_news();
     }
 
     /// Begins to leave: the neighbours close ranks at once. What they lack is sent to them
@@ -292,7 +292,7 @@ impl Node {
     pub fn leave(&mut self, now: Now) {
         self.fx.set_time(now);
         self.membership.leave(&mut self.fx);
-        self.tell_broadcast();
+        self.exchange_news();
     }
 
     /// Whether the node was told to leave, and accepts no more messages.

@@ -31,7 +31,8 @@ pub(super) const LAG_PART: u64 = 4;
 const HALVED_MAX: u32 = 6;
 /// The window after a rest, in messages, unless the largest is smaller.
 const FIRST: usize = 8;
-/// A node at which no message started for this long begins anew.
+/// A node whose window nobody asked for in this long begins anew. A window that was used waits this long
+/// for acknowledgements, before it is renewed at the same size.
 const REST: Duration = Duration::from_secs(1);
 
 /// How much of the largest window is open.
