@@ -6,12 +6,12 @@
 //!
 //! The `parts` measure networks: `ours` and `yardstick`, which starts bare forwarders (`bare`, a
 //! program of its own). `load` is what both can do, and `site` the place to measure in; `readings` come
-//! from the system, and `figure` is what comes out, for `columns` to show and `compare` to compare.
+//! from the system, and `figure` is what comes out, for `figure_table` to show and `compare` to compare.
 //! Files use others in this order only. It is no bench target: it measures the release build.
 
-mod columns;
 mod compare;
 mod figure;
+mod figure_table;
 mod load;
 mod options;
 mod ours;
@@ -47,7 +47,7 @@ fn main() -> ExitCode {
 fn run(options: Options) -> Outcome<()> {
     let old = options.compare.first().map(|path| Report::read(path)).transpose()?;
     if let (Some(old), Some(new)) = (&old, options.compare.get(1)) {
-        columns::print(&compare::compare(old, &Report::read(new)?));
+        figure_table::print(&compare::compare(old, &Report::read(new)?));
         return Ok(());
     }
     let site = Site::new(options)?;
@@ -62,9 +62,9 @@ fn run(options: Options) -> Outcome<()> {
     let done = measure(&site, &mut report);
     // What was measured before an interruption is worth having.
     report.write(&site.options.json)?;
-    columns::print(&columns::text(&report));
+    figure_table::print(&figure_table::text(&report));
     if let Some(old) = old {
-        columns::print(&compare::compare(&old, &report));
+        figure_table::print(&compare::compare(&old, &report));
     }
     done
 }

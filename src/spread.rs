@@ -14,13 +14,13 @@ use crate::protocol::{Holding, MessageId, MessageInfo, NodeId, NodeRanges, Path,
 
 mod expect;
 mod figures;
-mod links;
+mod live_overlay;
 #[cfg(test)]
 pub(crate) mod testing_answers;
 mod tree;
 
 pub use figures::{Coverage, Figure, Figures, Point, Times};
-pub use links::{Faults, Link, LinkState, NodeState, Overlay};
+pub use live_overlay::{Faults, Link, LinkState, NodeState, Overlay};
 pub use tree::{Branch, Tree};
 
 /// What one node, asked or not, is known to say.

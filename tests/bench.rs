@@ -16,14 +16,14 @@ use serde_json::{Value, json};
 #[path = "../benches/bare.rs"]
 #[allow(dead_code, reason = "its main function is for the program")]
 mod bare;
-#[path = "../benches/columns.rs"]
-#[allow(dead_code, reason = "the bench prints")]
-mod columns;
 #[path = "../benches/compare.rs"]
 mod compare;
 #[path = "../benches/figure.rs"]
 #[allow(dead_code, reason = "the bench uses all of it")]
 mod figure;
+#[path = "../benches/figure_table.rs"]
+#[allow(dead_code, reason = "the bench prints")]
+mod figure_table;
 #[path = "../benches/options.rs"]
 #[allow(dead_code, reason = "the bench uses all of it")]
 mod options;
@@ -115,7 +115,7 @@ fn rounds_are_compared_in_pairs() {
     assert_eq!(figure::quantile(&paired.ours.concat(), 0.5), Some(6.0));
     assert_eq!(figure::quantile(&paired.ours.concat(), 1.0), Some(9.0));
     assert!(alone.ratio().is_none() && alone.noise() > 0.3, "{alone:?}");
-    let shown = columns::text(&report);
+    let shown = figure_table::text(&report);
     assert!(shown.contains("\nwarning: y: rounds differ by 33 %\n"), "{shown}");
     assert!(!shown.contains("warning: x"), "{shown}");
 }
@@ -138,7 +138,7 @@ fn rounds_that_measured_nothing_are_left_out() {
     assert_eq!((none.ratio(), none.notes.len()), (None, 1));
     let told = compare::compare(&report, &again);
     assert!(told.ends_with("\n  1 within the noise, 0 not measured this time\n"), "{told}");
-    let shown = columns::text(&again);
+    let shown = figure_table::text(&again);
     let row = shown.lines().find(|line| line.starts_with("throughput/all/32")).unwrap();
     let cells: Vec<&str> = row.split_whitespace().collect();
     assert_eq!(cells[1..], ["messages/s", "-", "-", "-", "1500", "1990", "-", "±25", "%"]);

@@ -285,6 +285,8 @@ impl Reports {
                 peers.iter().map(|peer| u32::from(lab.ports_origin()) + peer).collect();
             assert_eq!(ports, listening);
             peers.sort_unstable();
+            // A datagram may hold the list twice: with a heartbeat, and with an answer to one.
+            peers.dedup();
             let reported = node["status"]["peers"].as_array().unwrap();
             let mut reported: Vec<u64> =
                 reported.iter().map(|peer| peer["node"].as_u64().unwrap()).collect();
