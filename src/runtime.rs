@@ -43,6 +43,8 @@ use subscribers::Subscribers;
 /// What a node asks the system for: a burst of some 5,000 small datagrams. The default of most
 /// systems holds 256, which a burst overflows without an error anywhere.
 pub const RECEIVE_BUFFER_BYTES: usize = 4 << 20;
+/// The most datagrams in a row that are taken to have come alone before there is a look for more.
+const LONE_MAX: u8 = 8;
 /// The most datagrams taken in before what they caused is sent.
 const DRAIN_MAX: usize = 64;
 /// The most commands served between two looks at the socket.
@@ -108,6 +110,8 @@ pub struct Runtime {
     /// The read timeout that the socket has, and whether the last wait ended with it.
     read_timeout: Duration,
     timed_out: bool,
+    /// Datagrams that came alone since there was last a look for more.
+    lone: u8,
     /// A message that came alone was passed on to several in this turn.
     fanned_out: bool,
     /// Whether to let other nodes go first then.
@@ -166,6 +170,7 @@ impl Runtime {
             confirm_by: options.confirm_within.map(|within| now.monotonic + within),
             read_timeout: WAIT_MAX,
             timed_out: false,
+            lone: 0,
             fanned_out: false,
             yields: options.confirm_within.is_some(),
             state: State::Running,
@@ -245,16 +250,19 @@ impl Runtime {
     ///
     /// Datagrams that were there already show that the node is behind: all of them are taken in, so
     /// that what they lead to shares datagrams. One that was waited for came alone. Its message is sent
-    /// on at once.
+    /// on at once. Where none waited, each look is a system call for nothing: the next few are left out.
     fn receive(&mut self, before: Now, buffer: &mut [u8], out: &mut Outputs) -> Now {
-        let mut take_in = || self.take_in(RecvFlags::DONTWAIT, buffer, None);
-        if let Some(now) = (0..DRAIN_MAX).map_while(|_| take_in()).last() {
-            return now;
+        if self.lone == 0 {
+            let mut take_in = || self.take_in(RecvFlags::DONTWAIT, buffer, None);
+            if let Some(now) = (0..DRAIN_MAX).map_while(|_| take_in()).last() {
+                return now;
+            }
         }
         let flags = self.arm(before.monotonic);
         // What need not be waited for shares datagrams with whatever else this turn has to send.
         let came = self.take_in(flags, buffer, flags.is_empty().then_some(out));
         self.timed_out = came.is_none() && flags.is_empty();
+        self.lone = if came.is_none() { 0 } else { (self.lone + 1) % LONE_MAX };
         came.unwrap_or_else(clock::now)
     }
 
