@@ -297,13 +297,13 @@ end
 
 -- `8.1`, or `8.1@2` for the second incarnation of node 8.
 local function printed(origin, incarnation, sequence)
-  local of = incarnation == 1 and "" or ("@%d"):format(incarnation)
+  local of = incarnation == UInt64.new(1) and "" or ("@%s"):format(tostring(incarnation))
   return ("%d.%s%s"):format(origin, tostring(sequence), of)
 end
 
 local id = struct({
   { "origin", u32 },
-  { "incarnation", u32 },
+  { "incarnation", u64 },
   { "sequence", u64 },
 }, ProtoField.string, function(part)
   return printed(part.origin.value, part.incarnation.value, part.sequence.value)
@@ -312,7 +312,7 @@ end)
 -- Ids of one origin: the first, and as many `more` as follow it.
 local id_range = struct({
   { "origin", node },
-  { "incarnation", u32 },
+  { "incarnation", u64 },
   { "first", u64 },
   { "more", u64 },
 }, ProtoField.string, function(part)
@@ -490,7 +490,7 @@ local frames = {
   end),
   [16] = frame("component", {
     { "node", node },
-    { "incarnation", u32 },
+    { "incarnation", u64 },
     { "beat", u32 },
     { "stable", flag },
   }, function(f)
@@ -517,7 +517,7 @@ local function read_datagram(datagram, reader)
   if reader.upto < reader.at + TAG_BYTES then refuse("it is too short for a tag") end
   reader.upto = reader.upto - TAG_BYTES
   datagram.sender = read(node, reader)
-  datagram.incarnation = read(u32, reader)
+  datagram.incarnation = read(u64, reader)
   reader.sender = datagram.sender.value
   if reader.at == reader.upto then refuse("it has no frame") end
   while reader.at < reader.upto do
@@ -643,7 +643,7 @@ end
 fields["gossip.magic"] = ProtoField.uint16("gossip.magic", "Magic", base.HEX)
 fields["gossip.version"] = ProtoField.uint8("gossip.version", "Version")
 fields["gossip.sender"] = ProtoField.uint32("gossip.sender", "Sender")
-fields["gossip.incarnation"] = ProtoField.uint32("gossip.incarnation", "Incarnation")
+fields["gossip.incarnation"] = ProtoField.uint64("gossip.incarnation", "Incarnation")
 fields["gossip.receiver"] = ProtoField.uint32("gossip.receiver", "Receiver")
 fields["gossip.kind"] = ProtoField.uint32("gossip.kind", "Kind", base.DEC, kinds)
 fields["gossip.tag"] = ProtoField.bytes("gossip.tag", "Tag")

@@ -221,8 +221,8 @@ impl StateDir {
         let lock = dir.create_and_lock(&|| interrupted.load(Ordering::Relaxed))?;
         refuse_running(&dir)?;
         dir.clear()?;
-        let key = random_key()?;
-        let nodes = node_config::configs(&graph, &addrs, key, spec.seed, &spec.settings);
+        let (key, launch) = (Key(random_bytes()?), random_bytes()?);
+        let nodes = node_config::configs(&graph, &addrs, (key, launch), spec.seed, &spec.settings);
         let program = &spec.program;
         let mut launcher =
             launcher::Launcher { dir: &dir, program, faults: &[], interrupted, progress };
@@ -399,9 +399,9 @@ fn refuse_running(dir: &state::NetworkDir) -> Result<(), Error> {
     }
 }
 
-fn random_key() -> Result<Key, Error> {
-    let mut key = Key([0; 32]);
+fn random_bytes<const N: usize>() -> Result<[u8; N], Error> {
+    let mut bytes = [0; N];
     let failed = |error| Error::System("get random bytes", std::io::Error::other(error));
-    SysRng.try_fill_bytes(&mut key.0).map_err(failed)?;
-    Ok(key)
+    SysRng.try_fill_bytes(&mut bytes).map_err(failed)?;
+    Ok(bytes)
 }

@@ -18,7 +18,7 @@ use rand::{Rng, SeedableRng};
 
 use crate::protocol::{
     Config, Counters, FaultRule, Holding, Key, Limits, MessageId, Node, NodeId, Now, Outputs,
-    Refused, Status, inspect,
+    Refused, Start, Status, inspect,
 };
 use crate::topology::{self, Graph};
 
@@ -41,6 +41,8 @@ use virtual_network::Network;
 
 /// The most datagrams that a node takes in before it sends its answers; as in `runtime`.
 const DRAIN_MAX: usize = 64;
+/// The start of no node: each gets its own.
+const START: Start = Start { incarnation: 0, nonce: [0; 16] };
 /// The key of all simulated networks.
 const KEY: Key = Key(*b"the simulated net has no secrets");
 
@@ -152,7 +154,7 @@ impl Simulation {
             actions: Vec::new(),
             members: members.collect(),
             network: Network::new(options.latency, network_rng),
-            config: Config { limits: options.limits, ..Config::new(NodeId(0), KEY, 0) },
+            config: Config { limits: options.limits, ..Config::new(NodeId(0), START, KEY, 0) },
             checker: Checker::new(options.checks),
             trace: options.traced.then(Vec::new),
             rng,

@@ -46,7 +46,12 @@ struct Allocations {
 impl Table {
     fn new(nodes: u32, relays: u8) -> Self {
         let node = |number| {
-            let mut config = Config::new(NodeId(number), Key([7; 32]), number.into());
+            let mut config = Config::new(
+                NodeId(number),
+                gossip::protocol::testing::start(1),
+                Key([7; 32]),
+                number.into(),
+            );
             let others = (1..=nodes).filter(|other| *other != number);
             let peer = |other| PeerAddr { node: NodeId(other), addr: addr(other) };
             config.neighbours = others.map(peer).collect();

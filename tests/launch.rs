@@ -4,6 +4,7 @@
 
 mod harness;
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::iter::once;
@@ -286,6 +287,43 @@ fn nodes_run_by_hand_are_a_network_too() {
         assert!(run.stderr.contains("receive buffer"), "{run:?}");
     }
     assert_eq!(lab.ok("list-networks"), "");
+}
+
+/// Two starts within the same second once shared an incarnation, and the ids of their messages.
+#[test]
+fn a_node_that_is_started_a_hundred_times_in_a_row_loses_no_message() {
+    const STARTS: usize = 100;
+    let lab = Lab::new();
+    lab.ok("new-key my.key");
+    let origin = lab.ports_origin();
+    let run = |node: u16, peer: u16| {
+        let line = format!(
+            "run-node {node} --listen 127.0.0.1:{} --peer {peer}@127.0.0.1:{} --key-file my.key",
+            origin + node,
+            origin + peer
+        );
+        lab.command(&line).spawn().unwrap()
+    };
+    let up = |nodes: usize| {
+        wait_for("the nodes to be known", || {
+            lab.json("list-networks")["networks"][0]["up"] == nodes
+        });
+    };
+    let first = run(1, 2);
+    up(1);
+    for _ in 0..STARTS {
+        let again = run(2, 1);
+        up(2);
+        lab.ok("send-message 2 apple");
+        signal_child(&again, Signal::INT);
+        let run = finish(again);
+        assert_eq!(run.code, Some(0), "{run:?}");
+    }
+    let said = lab.until_messages(1, STARTS);
+    let ids = said["messages"].as_array().unwrap().iter().map(|message| message["id"].to_string());
+    assert_eq!(ids.collect::<BTreeSet<_>>().len(), STARTS);
+    signal_child(&first, Signal::INT);
+    assert_eq!(finish(first).code, Some(0));
 }
 
 #[test]

@@ -49,8 +49,8 @@ const ARROWS: [(&str, &[&str]); 11] = [
 /// What a part of the protocol's package may use of the others. Membership and broadcast know nothing
 /// of each other; only the node, and what is for tests, know both.
 const PARTS: [(&str, &[&str]); 9] = [
-    ("ids", &[]),
     ("time", &[]),
+    ("ids", &["time"]),
     ("config", &["ids"]),
     ("report", &["config", "ids", "time"]),
     ("datagram", &["config", "ids", "report", "time"]),

@@ -11,7 +11,12 @@ use std::sync::mpsc::{Sender, channel};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
-use gossip_protocol::{Config, Event, Key, Monotonic, Node, NodeId, Now, Outputs, PeerAddr, Wall};
+use gossip_protocol::{
+    Config, Event, Key, Monotonic, Node, NodeId, Now, Outputs, PeerAddr, Start, Wall,
+    incarnation_at,
+};
+use rand::TryRng;
+use rand::rngs::SysRng;
 
 /// Drives one node until it has delivered a message or has seen its own one off.
 fn run(config: &Config, socket: &UdpSocket, message: Option<&[u8]>, told: &Sender<String>) {
@@ -67,6 +72,14 @@ fn run(config: &Config, socket: &UdpSocket, message: Option<&[u8]>, told: &Sende
     }
 }
 
+/// Every start of a node is another one: a later one has a higher incarnation, and none has the same nonce.
+fn fresh_start() -> Start {
+    let wall = Wall(SystemTime::UNIX_EPOCH.elapsed().map_or(0, |time| time.as_nanos() as u64));
+    let mut nonce = [0; 16];
+    SysRng.try_fill_bytes(&mut nonce).expect("the system has random bytes");
+    Start { incarnation: incarnation_at(wall), nonce }
+}
+
 fn main() {
     let sockets: Vec<UdpSocket> =
         (0..3).map(|_| UdpSocket::bind("127.0.0.1:0").expect("a free port")).collect();
@@ -78,7 +91,7 @@ fn main() {
     thread::scope(|scope| {
         for (at, socket) in sockets.iter().enumerate() {
             let told = told.clone();
-            let mut config = Config::new(peer(at).node, Key([7; 32]), at as u64);
+            let mut config = Config::new(peer(at).node, fresh_start(), Key([7; 32]), at as u64);
             config.neighbours = (0..3).filter(|other| *other != at).map(peer).collect();
             config.validate().expect("the defaults make sense");
             let message = (at == 0).then_some(&b"banana"[..]);

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{Incarnation, NodeId, PeerAddr};
+use crate::ids::{NodeId, PeerAddr, Start};
 
 /// The secret that a network's members share. Datagrams without its tag are dropped.
 #[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,7 +26,10 @@ pub struct Config {
     /// Its number.
     pub node: NodeId,
     /// Which start of that node this is.
-    pub incarnation: Incarnation,
+    pub start: Start,
+    /// Bytes drawn anew for each launch, where this node and all its first neighbours are started together as the
+    /// same incarnation; `None` otherwise.
+    pub launch: Option<[u8; 16]>,
     /// The network's key.
     pub key: Key,
     /// All its randomness follows from this number.
@@ -43,12 +46,14 @@ pub struct Config {
 }
 
 impl Config {
-    /// A node with default limits and timing, and nobody to talk to.
+    /// A node with default limits and timing, and nobody to talk to. No other start of this node
+    /// may have the same [`Start`], and each has a higher incarnation than those before it.
     #[must_use]
-    pub fn new(node: NodeId, key: Key, seed: u64) -> Self {
+    pub fn new(node: NodeId, start: Start, key: Key, seed: u64) -> Self {
         Self {
             node,
-            incarnation: 1,
+            start,
+            launch: None,
             key,
             seed,
             neighbours: Vec::new(),
@@ -73,7 +78,7 @@ impl Config {
 #[derive(Debug)]
 pub(crate) struct Settings {
     pub(crate) node: NodeId,
-    pub(crate) incarnation: Incarnation,
+    pub(crate) start: Start,
     pub(crate) key: Key,
     pub(crate) limits: Arc<Limits>,
     pub(crate) timing: Arc<Timing>,
@@ -81,8 +86,8 @@ pub(crate) struct Settings {
 
 impl Settings {
     pub(crate) fn of(config: &Config) -> Self {
-        let Config { node, incarnation, key, limits, timing, .. } = config.clone();
-        Self { node, incarnation, key, limits, timing }
+        let Config { node, start, key, limits, timing, .. } = config.clone();
+        Self { node, start, key, limits, timing }
     }
 }
 
@@ -160,7 +165,7 @@ impl Config {
         if self.node == NodeId(0) {
             return Err(ConfigError::NodeZero);
         }
-        if self.incarnation == 0 {
+        if self.start.incarnation == 0 {
             return Err(ConfigError::IncarnationZero);
         }
         let mut peers = self.neighbours.iter().chain(&self.sample).map(|peer| peer.node);
@@ -482,7 +487,7 @@ mod tests {
     use super::*;
 
     fn validated(change: impl Fn(&mut Config)) -> Result<(), ConfigError> {
-        let mut config = Config::new(NodeId(1), Key([1; 32]), 1);
+        let mut config = Config::new(NodeId(1), crate::testing::start(1), Key([1; 32]), 1);
         change(&mut config);
         config.validate()
     }
@@ -496,7 +501,7 @@ mod tests {
     fn a_contradiction_is_named() {
         let refused = |change: fn(&mut Config)| validated(change).unwrap_err().to_string();
         assert_eq!(refused(|c| c.node = NodeId(0)), "a node's number is 1 or more");
-        assert_eq!(refused(|c| c.incarnation = 0), "an incarnation is 1 or more");
+        assert_eq!(refused(|c| c.start.incarnation = 0), "an incarnation is 1 or more");
         assert_eq!(refused(|c| c.limits_mut().paths_max = 0), "paths_max is zero");
         let most = "text_bytes_max is 60001, and 60000 is the most";
         assert_eq!(refused(|c| c.limits_mut().text_bytes_max += 1), most);

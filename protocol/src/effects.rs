@@ -46,7 +46,7 @@ impl Effects {
 
     /// This life of this node.
     pub(crate) fn me(&self) -> Origin {
-        Origin { node: self.config.node, incarnation: self.config.incarnation }
+        Origin { node: self.config.node, incarnation: self.config.start.incarnation }
     }
 
     /// Encodes a rumor as this node passes it on.

@@ -238,7 +238,7 @@ mod tests {
     use super::*;
 
     fn empty() -> Faults {
-        let mut config = Config::new(NodeId(1), crate::Key([7; 32]), 1);
+        let mut config = Config::new(NodeId(1), crate::testing::start(1), crate::Key([7; 32]), 1);
         config.limits_mut().delayed_datagrams_max = 3;
         Faults::new(&config)
     }

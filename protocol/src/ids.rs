@@ -9,6 +9,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::time::Wall;
+
 pub(crate) mod by_origin;
 pub(crate) mod link;
 pub(crate) mod numbers;
@@ -25,8 +27,29 @@ impl fmt::Display for NodeId {
     }
 }
 
-/// Which start of a node this is. Counted up with each start, never changed while the node lives.
-pub type Incarnation = u32;
+/// Which start of a node this is, from 1: higher with each start, so that no message id is ever used
+/// twice. A program that keeps count of starts counts up by one; any other takes
+/// [`incarnation_at`] the start.
+pub type Incarnation = u64;
+
+/// The incarnation of a node that starts at this time: the microseconds since 1970, so a process that is
+/// started again has another one even if its last start was a moment ago. It must be taken anew for each
+/// start, from a clock that is not set back in between.
+#[must_use]
+pub fn incarnation_at(start: Wall) -> Incarnation {
+    (start.0 / 1_000).max(1)
+}
+
+/// One start of a node: what tells it from all other starts of this node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Start {
+    /// Orders the starts.
+    pub incarnation: Incarnation,
+    /// Bytes that were never used for another start and never will be: 16 bytes from the system's source
+    /// of randomness. They need not be secret. They must not follow from [`Config::seed`](crate::Config::seed),
+    /// which people give twice: what an eavesdropper recorded of one start must mean nothing to another.
+    pub nonce: [u8; 16],
+}
 
 /// One life of one node: what a message's sequence number counts within.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -108,6 +131,14 @@ pub type Path = Vec<Option<NodeId>>;
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn starts_a_microsecond_apart_are_different_incarnations() {
+        let first = incarnation_at(Wall(1_795_902_959_123_456_000));
+        assert_eq!(first, 1_795_902_959_123_456);
+        assert!(incarnation_at(Wall(1_795_902_959_123_457_000)) > first);
+        assert_eq!(incarnation_at(Wall(0)), 1, "0 stands for a peer not heard from yet");
+    }
 
     #[test]
     fn ids_read_back_as_they_print() {

@@ -25,14 +25,16 @@
 //! is.
 //!
 //! ```
-//! use gossip_protocol::{Config, Event, Key, Monotonic, Node, NodeId, Now, Outputs, PeerAddr, Wall};
+//! use gossip_protocol::{Config, Event, Key, Monotonic, Node, NodeId, Now, Outputs, PeerAddr, Start, Wall};
 //!
 //! let addr = |node: u16| ([127, 0, 0, 1], 7000 + node).into();
 //! let key = Key([7; 32]);
+//! // In earnest: `incarnation_at` the start, and 16 bytes from the system's source of randomness.
+//! let start = Start { incarnation: 1, nonce: [1; 16] };
 //! let mut now = Now { monotonic: Monotonic(0), wall: Wall(0) };
 //! let mut nodes: Vec<Node> = [(1u32, 2u16), (2, 1)]
 //!     .map(|(number, other)| {
-//!         let mut config = Config::new(NodeId(number), key, number.into());
+//!         let mut config = Config::new(NodeId(number), start, key, number.into());
 //!         config.neighbours = vec![PeerAddr { node: NodeId(other.into()), addr: addr(other) }];
 //!         Node::new(&config, now)
 //!     })
@@ -145,7 +147,9 @@ pub use datagram::wire::{MAGIC, TAG_BYTES, VERSION};
 pub use faults::{
     Decision, Effect, FaultCounts, FaultRule, Faults, NodeRanges, REORDER_HOLD, decide,
 };
-pub use ids::{Incarnation, MessageId, NodeId, Origin, ParseIdError, Path, PeerAddr};
+pub use ids::{
+    Incarnation, MessageId, NodeId, Origin, ParseIdError, Path, PeerAddr, Start, incarnation_at,
+};
 pub use node::Node;
 pub use report::{
     Counters, Event, Holding, MessageInfo, MessagePage, MessageQuery, PathInfo, PeerInfo,

@@ -363,7 +363,7 @@ impl Node {
         let Self { fx, membership, broadcast, .. } = self;
         Status {
             node: fx.config.node,
-            incarnation: fx.config.incarnation,
+            incarnation: fx.config.start.incarnation,
             peers: self.peers(),
             sample: membership.sample.to_vec(),
             known_nodes: membership.known_nodes(fx.config.node),

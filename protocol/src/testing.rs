@@ -6,3 +6,11 @@ pub mod inspect;
 mod regressions;
 #[cfg(test)]
 pub(crate) mod table;
+
+use crate::ids::{Incarnation, Start};
+
+/// A start that only tests may use: the nonce follows from the incarnation.
+#[must_use]
+pub fn start(incarnation: Incarnation) -> Start {
+    Start { incarnation, nonce: u128::from(incarnation).to_le_bytes() }
+}

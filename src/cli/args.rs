@@ -108,8 +108,15 @@ pub(crate) fn seed(given: Option<u64>) -> Result<u64, Error> {
     given.map_or_else(draw, Ok)
 }
 
+/// Bytes that nobody can guess, and that were never drawn before.
+pub(crate) fn random_bytes<const N: usize>() -> Result<[u8; N], Error> {
+    let mut bytes = [0; N];
+    SysRng.try_fill_bytes(&mut bytes).map_err(no_randomness)?;
+    Ok(bytes)
+}
+
 /// The system gave no random bytes.
-pub(crate) fn no_randomness(error: impl ToString) -> Error {
+fn no_randomness(error: impl ToString) -> Error {
     Error::failed(
         "cannot choose at random",
         format!("the system gives no random bytes: {}", error.to_string()),

@@ -9,8 +9,6 @@ use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use blake3::Hash; // 32 bytes, and their digits
-use rand::TryRng;
-use rand::rngs::SysRng;
 use serde_json::json;
 
 use crate::cli::{Error, Global, args, output};
@@ -35,8 +33,7 @@ pub(crate) struct Args {
 
 /// Makes a key that nobody can guess, readable only by this user.
 pub(crate) fn run(global: &Global, args: &Args) -> Result<(), Error> {
-    let mut key = Key([0; 32]);
-    SysRng.try_fill_bytes(&mut key.0).map_err(args::no_randomness)?;
+    let key = Key(args::random_bytes()?);
     if output::is_stdout(&args.file) {
         output::alone_on_stdout("the key", "FILE", global.json)?;
         return output::result(&format!("{}\n", to_hex(&key)));

@@ -204,7 +204,7 @@ impl Launcher<'_> {
         Ok(NodeRecord {
             node,
             addr: *addr,
-            incarnation: config.incarnation,
+            incarnation: config.start.incarnation,
             process,
             removed: false,
             peers: config.neighbours.iter().map(|peer| peer.node).collect(),
@@ -318,6 +318,7 @@ mod tests {
     use super::super::testing_state::{TempDir, script};
     use super::super::{Settings, node_config};
     use super::*;
+    use crate::protocol::testing::start;
 
     /// Says in its log which process it is, takes its instructions, and is ready: `Started::Ready`. Then
     /// it stays until it is ended.
@@ -346,7 +347,7 @@ mod tests {
         let config = |node| {
             node_config::config(
                 NodeId(node),
-                1,
+                start(1),
                 Key([1; 32]),
                 1,
                 Vec::new(),
@@ -447,7 +448,7 @@ mod tests {
         };
         let config = node_config::config(
             NodeId(1),
-            1,
+            start(1),
             Key([1; 32]),
             1,
             Vec::new(),

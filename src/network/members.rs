@@ -8,8 +8,8 @@ use std::sync::atomic::AtomicBool;
 use super::launcher::Launcher;
 use super::relink::Gap;
 use super::state::{LOCK_WITHIN, NetworkDir};
-use super::{Error, NodeRecord, ProcessId, Record, StateDir, node_config, ports};
-use crate::protocol::{Incarnation, Key, NodeId, PeerAddr};
+use super::{Error, NodeRecord, ProcessId, Record, StateDir, node_config, ports, random_bytes};
+use crate::protocol::{Incarnation, Key, NodeId, PeerAddr, Start};
 
 impl StateDir {
     /// Adds a node that was started by hand, in this very process, to a network's record, which
@@ -86,7 +86,7 @@ impl StateDir {
             Some(gap) => gap.ends.to_vec(),
             None => record.choose_peers(node, incarnation, &before.peers)?,
         };
-        let life = (node, incarnation, before.addr);
+        let life = (node, Start { incarnation, nonce: random_bytes()? }, before.addr);
         start_one(&dir, record.clone(), life, peers, gap, program)
     }
 
@@ -118,7 +118,8 @@ impl StateDir {
                 None => record.choose_peers(node, 1, &[])?,
             }
         };
-        start_one(&dir, record, (node, 1, addr), peers, gap, program)
+        let start = Start { incarnation: 1, nonce: random_bytes()? };
+        start_one(&dir, record, (node, start, addr), peers, gap, program)
     }
 }
 
@@ -127,7 +128,7 @@ impl StateDir {
 fn start_one(
     dir: &NetworkDir,
     mut record: Record,
-    (node, incarnation, addr): (NodeId, Incarnation, SocketAddr),
+    (node, start, addr): (NodeId, Start, SocketAddr),
     mut peers: Vec<PeerAddr>,
     gap: Option<Gap>,
     program: &Path,
@@ -135,9 +136,9 @@ fn start_one(
     ports::check_free(addr)?;
     let settings = &record.settings;
     peers.sort_unstable();
-    let sample = record.choose(node, incarnation, settings.limits.sample_max);
+    let sample = record.choose(node, start.incarnation, settings.limits.sample_max);
     let (key, seed) = (record.key, record.seed);
-    let config = node_config::config(node, incarnation, key, seed, peers, sample, settings);
+    let config = node_config::config(node, start, key, seed, peers, sample, settings);
     let interrupted = AtomicBool::new(false);
     let (faults, progress) = (&*record.fault_rules(), &mut |_| {});
     let mut launcher = Launcher { dir, program, faults, interrupted: &interrupted, progress };

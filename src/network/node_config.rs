@@ -1,4 +1,4 @@
-//! What each node of a network is built from. Follows from a graph, a key and a seed alone.
+//! What each node of a network is built from. Follows from a graph, random bytes of its launch and a seed alone.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -9,14 +9,14 @@ use rand::rngs::Xoshiro256PlusPlus;
 use rand::seq::index;
 
 use super::Settings;
-use crate::protocol::{Config, Incarnation, Key, NodeId, PeerAddr};
+use crate::protocol::{Config, Incarnation, Key, NodeId, PeerAddr, Start};
 use crate::topology::Graph;
 
 /// The configuration of every node of a graph, by number, and its address.
 pub(super) fn configs(
     graph: &Graph,
     addrs: &[SocketAddr],
-    key: Key,
+    (key, launch): (Key, [u8; 16]),
     seed: u64,
     settings: &Settings,
 ) -> Vec<(Config, SocketAddr)> {
@@ -30,7 +30,9 @@ pub(super) fn configs(
         let others = draw(addrs.len() - 1, amount, sample_seed(seed, node, 1)).into_iter();
         // The node itself is left out.
         let sample = others.map(|other| peer(other + usize::from(other >= at))).collect();
-        (self::config(node, 1, key, seed, neighbours, sample, settings), addrs[at])
+        let start = Start { incarnation: 1, nonce: nonce(&launch, node) };
+        let config = self::config(node, start, key, seed, neighbours, sample, settings);
+        (Config { launch: Some(launch), ..config }, addrs[at])
     };
     (0..addrs.len()).map(config).collect()
 }
@@ -38,20 +40,30 @@ pub(super) fn configs(
 /// The configuration of one node of a network without faults.
 pub(super) fn config(
     node: NodeId,
-    incarnation: Incarnation,
+    start: Start,
     key: Key,
     seed: u64,
     neighbours: Vec<PeerAddr>,
     sample: Vec<PeerAddr>,
     settings: &Settings,
 ) -> Config {
-    let mut config = Config::new(node, key, node_seed(seed, node, incarnation));
+    let mut config = Config::new(node, start, key, node_seed(seed, node, start.incarnation));
     config.limits = Arc::new(settings.limits.clone());
     config.timing = Arc::new(settings.timing.clone());
     // A hub has as many links as the graph says, and as many again to close ranks with.
     let limit = &mut config.limits_mut().neighbours_max;
     *limit = (*limit).max(2 * neighbours.len());
-    Config { incarnation, neighbours, sample, ..config }
+    Config { neighbours, sample, ..config }
+}
+
+/// The nonce of a node's first start. No other launch has the same bytes, so no other start has this nonce.
+fn nonce(launch: &[u8; 16], node: NodeId) -> [u8; 16] {
+    let mut hasher = blake3::Hasher::new_derive_key("gossip-network 2026 start nonce v1");
+    hasher.update(launch);
+    hasher.update(&node.0.to_le_bytes());
+    let mut bytes = [0; 16];
+    hasher.finalize_xof().fill(&mut bytes);
+    bytes
 }
 
 /// Where the randomness of one life of one node comes from.
@@ -95,7 +107,7 @@ mod tests {
         }
         let addr = |port| SocketAddr::from(([127, 0, 0, 1], port));
         let addrs: Vec<SocketAddr> = (1..=nodes).map(|node| addr(node as u16)).collect();
-        configs(&graph, &addrs, Key([7; 32]), 42, &Settings::default())
+        configs(&graph, &addrs, (Key([7; 32]), [1; 16]), 42, &Settings::default())
     }
 
     #[test]

@@ -121,7 +121,8 @@ mod tests {
 
     /// As that one, with other limits changed.
     fn node_with(change: impl FnOnce(&mut Limits)) -> Node {
-        let mut config = Config::new(NodeId(1), Key([1; 32]), 1);
+        let mut config =
+            Config::new(NodeId(1), crate::protocol::testing::start(1), Key([1; 32]), 1);
         config.limits_mut().in_flight_max = 4;
         change(config.limits_mut());
         let addr = ([127, 0, 0, 1], 7002).into();
@@ -133,7 +134,8 @@ mod tests {
 
     /// The neighbour says hello, so that it counts.
     fn hear_from_neighbour(node: &mut Node) {
-        let mut config = Config::new(NodeId(2), Key([1; 32]), 2);
+        let mut config =
+            Config::new(NodeId(2), crate::protocol::testing::start(1), Key([1; 32]), 2);
         let addr = ([127, 0, 0, 1], 7001).into();
         config.neighbours = vec![PeerAddr { node: NodeId(1), addr }];
         let mut neighbour = Node::new(&config, at(0));
@@ -220,7 +222,8 @@ mod tests {
         let (mut node, mut admission) = (node(), Admission::default());
         drop(hand_in(&mut admission, &node, 1_000_000, at(1)));
         assert_eq!((admission.0[0].texts.len(), admission.0[0].texts.capacity()), (4, 4));
-        let mut config = Config::new(NodeId(1), Key([1; 32]), 1);
+        let mut config =
+            Config::new(NodeId(1), crate::protocol::testing::start(1), Key([1; 32]), 1);
         config.limits_mut().in_flight_max = usize::MAX;
         config.limits_mut().messages_max = usize::MAX;
         node = Node::new(&config, at(0));

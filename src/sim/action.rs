@@ -8,7 +8,7 @@ use std::time::Duration;
 use rand::Rng;
 
 use super::{Event, Life, Simulation, nanos, note, virtual_network};
-use crate::protocol::{Config, FaultRule, Node};
+use crate::protocol::{Config, FaultRule, Node, Start};
 use crate::topology;
 
 /// How many other nodes a node is told of when it starts, as the launcher does.
@@ -98,10 +98,14 @@ impl Simulation {
         member.incarnation += 1;
         member.life = Life::Up;
         let peers = |nodes: &[u32]| nodes.iter().map(|node| virtual_network::peer(*node)).collect();
+        // Each start draws another seed, so it has a nonce of its own.
+        let seed = self.rng.next_u64();
+        let nonce = (u128::from(seed) << 64 | u128::from(self.at)).to_le_bytes();
+        let start = Start { incarnation: member.incarnation, nonce };
         let config = Config {
             node: member.id,
-            incarnation: member.incarnation,
-            seed: self.rng.next_u64(),
+            start,
+            seed,
             neighbours: peers(&member.neighbours),
             sample: peers(&sample),
             ..self.config.clone()

@@ -154,7 +154,13 @@ impl Checker {
 
     /// Checks a datagram on its way out: at most R flood copies on each link and direction, for
     /// each pair of incarnations. `lives` says how many incarnations the receiver has had.
-    pub(super) fn on_send(&mut self, at: u64, from: &mut Member, to: (u32, u32), bytes: &[u8]) {
+    pub(super) fn on_send(
+        &mut self,
+        at: u64,
+        from: &mut Member,
+        to: (u32, Incarnation),
+        bytes: &[u8],
+    ) {
         // A node that holds datagrams back ticks for each of them.
         from.ticks.1 = from.ticks.1.saturating_sub(2);
         if self.checks != Checks::All || self.nodes_tamper {
@@ -172,7 +178,7 @@ impl Checker {
             let link = (from.id, from.incarnation, receiver);
             let copies = sent.copies.entry(link).or_default();
             *copies += 1;
-            if u32::from(*copies) > u32::from(sent.relays) * lives {
+            if u64::from(*copies) > u64::from(sent.relays) * lives {
                 let what = format!("sent copy {copies} of {} to node {receiver}", rumor.id);
                 self.violated(at, from.id, what);
             }

@@ -38,7 +38,7 @@ const SENTENCES: [(&str, &str); 27] = [
     ),
     ("04 00 00 00", "knows no message"),
     ("04 00 00 01 08 01 01 00", "knows only 8.1"),
-    ("04 01 fd4ee9bf0c5ba7029c 00", "knows 1 message"),
+    ("04 01 fd5b02216019416905 00", "knows 1 message"),
     ("04 fdffffffffffffffff 07 01 08 01 01 00", "knows 18446744073709551615 messages, lately 8.1"),
     (
         "05 00 00 01 08 01 01 00 00 00 00 00 01 08 01 01 00 01 07 01 01 00",

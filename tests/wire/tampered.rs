@@ -63,7 +63,7 @@ proptest! {
 
     #[test]
     fn changed_datagrams_with_valid_tags_keep_a_node_within_its_limits(
-        datagrams in prop::collection::vec((frames(), changes(), 1u32..4), 1..12),
+        datagrams in prop::collection::vec((frames(), changes(), 1u64..4), 1..12),
     ) {
         let mut bench = busy();
         for (frames, changes, incarnation) in datagrams {

@@ -220,7 +220,7 @@ impl Outbox {
     /// Makes one datagram of these frames.
     fn seal(&self, items: &[Item], config: &Settings, out: &mut Outputs) -> Range<usize> {
         let start = out.bytes.len();
-        wire::begin(&mut out.bytes, config.node, config.incarnation);
+        wire::begin(&mut out.bytes, config.node, config.start.incarnation);
         for item in items {
             out.bytes.extend_from_slice(&self.bytes[item.frame.start..item.frame.end]);
         }
@@ -231,8 +231,8 @@ impl Outbox {
 
 /// How many of these frames to one receiver, the first at least, go into one datagram.
 fn fitting(items: &[Item], config: &Settings) -> usize {
-    // Magic (2), version (1), sender and incarnation (5 each).
-    const HEADER_BYTES_MAX: usize = 13;
+    // Magic (2), version (1), sender (5) and incarnation (9).
+    const HEADER_BYTES_MAX: usize = 17;
     let bytes_max = config.limits.packed_datagram_bytes_max.min(UDP_PAYLOAD_BYTES_MAX);
     let mut bytes = HEADER_BYTES_MAX + TAG_BYTES;
     let fits = items.iter().take_while(|item| {
@@ -302,7 +302,7 @@ mod tests {
     }
 
     fn config() -> Settings {
-        Settings::of(&Config::new(NodeId(1), Key([1; 32]), 1))
+        Settings::of(&Config::new(NodeId(1), crate::testing::start(1), Key([1; 32]), 1))
     }
 
     #[test]

@@ -48,9 +48,10 @@ pub(crate) struct Account {
 impl Account {
     /// The account of one id.
     pub(crate) fn of(id: MessageId) -> Self {
-        let node = u64::from(id.origin.node.0) << 32 | u64::from(id.origin.incarnation);
-        // Origin and number are mixed one after the other: ids with the same sum must differ, too.
-        Self { count: 1, fingerprint: mix(mix(node).wrapping_add(id.sequence)) }
+        // One part is mixed after the other: ids with the same sum must differ, too.
+        let node = mix(id.origin.node.0.into());
+        let origin = mix(node.wrapping_add(id.origin.incarnation));
+        Self { count: 1, fingerprint: mix(origin.wrapping_add(id.sequence)) }
     }
 
     /// The account of both sets together, which must not overlap.

@@ -142,7 +142,7 @@ impl<'a> Dice<'a> {
     fn message(&mut self) -> MessageId {
         let node = u32::from(self.below(NODES));
         let sequence = self.odd_number();
-        MessageId::new(node, u32::from(self.below(3)), sequence)
+        MessageId::new(node, u64::from(self.below(3)), sequence)
     }
 
     fn range(&mut self) -> IdRange {
@@ -209,7 +209,7 @@ struct Lab {
 
 impl Lab {
     fn new(dice: &mut Dice<'_>) -> Self {
-        let mut config = Config::new(NodeId(ME), KEY, dice.number());
+        let mut config = Config::new(NodeId(ME), crate::testing::start(1), KEY, dice.number());
         let known = |nodes: std::ops::Range<u8>| {
             nodes.map(|n| PeerAddr { node: NodeId(n.into()), addr: addr(n) }).collect()
         };
@@ -399,7 +399,7 @@ const COMMANDED_MAX: usize = 12;
 /// A well-tagged datagram, as the dice say, and its sender.
 fn put_datagram(dice: &mut Dice<'_>) -> (u32, Vec<u8>) {
     let sender = 1 + u32::from(dice.below(NODES));
-    let incarnation = 1 + u32::from(dice.byte() / 85);
+    let incarnation = 1 + u64::from(dice.byte() / 85);
     let mut bytes = Vec::new();
     wire::begin(&mut bytes, NodeId(sender), incarnation);
     for _ in 0..=dice.below(4) {

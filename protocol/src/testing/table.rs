@@ -11,6 +11,7 @@ use crate::datagram::wire::{self, Frame};
 use crate::ids::{MessageId, NodeId, PeerAddr};
 use crate::node::Node;
 use crate::report::Event;
+use crate::testing::start;
 use crate::time::{Monotonic, Now, Wall};
 
 pub(crate) const KEY: Key = Key([7; 32]);
@@ -58,7 +59,7 @@ impl Table {
     pub(crate) fn with(nodes: u32, links: &[(u32, u32)], change: impl Fn(&mut Config)) -> Self {
         let now = Monotonic(1_000_000_000);
         let node = |number: u32| {
-            let mut config = Config::new(NodeId(number), KEY, u64::from(number));
+            let mut config = Config::new(NodeId(number), start(1), KEY, u64::from(number));
             config.neighbours = links
                 .iter()
                 .filter(|(a, b)| *a == number || *b == number)
@@ -103,9 +104,8 @@ impl Table {
     }
 
     /// Starts a node again.
-    pub(crate) fn start(&mut self, node: u32, incarnation: u32, neighbours: &[u32]) {
-        let mut config = Config::new(NodeId(node), KEY, u64::from(node) + 1000);
-        config.incarnation = incarnation;
+    pub(crate) fn start(&mut self, node: u32, incarnation: u64, neighbours: &[u32]) {
+        let mut config = Config::new(NodeId(node), start(incarnation), KEY, u64::from(node) + 1000);
         config.neighbours = neighbours.iter().map(|n| addr(*n)).collect();
         self.nodes[node as usize - 1] = Some(Node::new(&config, self.now()));
     }

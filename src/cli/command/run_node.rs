@@ -10,7 +10,9 @@ use crate::cli::render::event_text;
 use crate::cli::render::time_text::TimeZone;
 use crate::cli::{Error, Global, args, interrupt, key_file, limit_options, output};
 use crate::network::{NodeRecord, ProcessId, StateDir};
-use crate::protocol::{Config, Event, Incarnation, Key, NodeId, PeerAddr, Wall};
+use crate::protocol::{
+    Config, Event, Incarnation, Key, NodeId, PeerAddr, Start, Wall, incarnation_at,
+};
 use crate::runtime::{Options, Runtime, Stopper, clock};
 
 pub(crate) const EXAMPLES: &str = "\
@@ -47,12 +49,15 @@ pub(crate) struct Args {
     /// Where the node's randomness comes from; drawn when not given
     #[arg(long, value_name = "S")]
     seed: Option<u64>,
-    /// Which start of this node it is; it must be higher each time [default: seconds since 1970]
-    #[arg(long, value_name = "I")]
+    /// Which start of this node it is; it must be higher each time [default: microseconds since 1970]
+    #[arg(long, value_name = "I", value_parser = clap::value_parser!(u64).range(1..=INCARNATION_MAX))]
     incarnation: Option<Incarnation>,
     #[command(flatten)]
     changes: limit_options::Changes,
 }
+
+/// The largest incarnation that may be given: every reader of JSON takes it as it is.
+const INCARNATION_MAX: u64 = (1 << 53) - 1;
 
 /// Runs the node until it is told to end.
 pub(crate) fn run(global: &Global, args: &Args) -> Result<(), Error> {
@@ -68,7 +73,7 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<(), Error> {
     let record = NodeRecord {
         node: args.node,
         addr: runtime.local_addr(),
-        incarnation: config.incarnation,
+        incarnation: config.start.incarnation,
         process: this_process()?,
         removed: false,
         peers: args.peers.iter().map(|peer| peer.node).collect(),
@@ -104,15 +109,14 @@ fn config(args: &Args) -> Result<Config, Error> {
         ));
     }
     let settings = args.changes.settings(u32::try_from(numbers.len()).unwrap_or(u32::MAX))?;
-    // Seconds grow with every start by hand, so that no message id is ever used twice.
-    let seconds = clock::now().wall.0 / 1_000_000_000;
-    let by_clock = Incarnation::try_from(seconds).unwrap_or(Incarnation::MAX);
+    let incarnation = args.incarnation.unwrap_or_else(|| incarnation_at(clock::now().wall));
+    let start = Start { incarnation, nonce: args::random_bytes()? };
+    let (key, seed) = (key_file::read(&args.key_file)?, args::seed(args.seed)?);
     Ok(Config {
-        incarnation: args.incarnation.unwrap_or(by_clock),
         neighbours: args.peers.clone(),
         limits: settings.limits.into(),
         timing: settings.timing.into(),
-        ..Config::new(args.node, key_file::read(&args.key_file)?, args::seed(args.seed)?)
+        ..Config::new(args.node, start, key, seed)
     })
 }
 
