@@ -93,6 +93,20 @@ impl StateDir {
     }
 }
 
+/// Refuses a directory that another user owns or may write to: what is put there could be replaced.
+fn check_private(directory: &Path) -> Result<(), Error> {
+    let found = fs::metadata(directory).map_err(Error::state("look at", directory))?;
+    let (owner, me) = (found.uid(), rustix::process::geteuid().as_raw());
+    let open = |reason| Err(Error::StateOpen(directory.to_owned(), reason));
+    if owner != me {
+        return open(format!("it belongs to user {owner}, and this is user {me}"));
+    }
+    match found.mode() & 0o777 {
+        mode if mode & 0o022 == 0 => Ok(()),
+        mode => open(format!("others may write to it (mode {mode:o})")),
+    }
+}
+
 /// Opens a file, if there is one. It must be an ordinary one: a pipe would keep us waiting, and
 /// a device may never end.
 fn open(
@@ -196,6 +210,8 @@ impl NetworkDir {
             let logs = self.path.join("logs");
             let made = DirBuilder::new().recursive(true).mode(0o700).create(&logs);
             made.map_err(Error::state("create", &logs))?;
+            // Another user may have made them beforehand.
+            self.path.ancestors().take(2).chain([&*logs]).try_for_each(check_private)?;
             match self.lock(LOCK_WITHIN, give_up) {
                 // Removed by another command between the two steps: once more.
                 Err(Error::NotRunning(_)) => {}
@@ -304,6 +320,30 @@ mod tests {
 
     fn mode(path: &Path) -> u32 {
         fs::metadata(path).unwrap().permissions().mode() & 0o777
+    }
+
+    #[test]
+    fn a_directory_that_others_may_write_to_is_refused() {
+        let temp = TempDir::new();
+        let dir = temp.state().network("test").unwrap();
+        let open = |path: &Path, mode| {
+            fs::create_dir_all(path).unwrap();
+            fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+        };
+        let logs = dir.path.join("logs");
+        for path in [&*dir.path, &*logs, dir.path.parent().unwrap()] {
+            for mode in [0o770, 0o777] {
+                open(path, mode);
+                let refused = dir.create_and_lock(&never);
+                assert!(
+                    matches!(&refused, Err(Error::StateOpen(named, _)) if named == path),
+                    "{refused:?}"
+                );
+                assert!(!dir.path.join("lock").exists());
+            }
+            open(path, 0o755);
+        }
+        dir.create_and_lock(&never).unwrap();
     }
 
     #[test]

@@ -38,6 +38,7 @@ fn why(error: &E) -> String {
         E::NodeUp(_, pid) => format!("it is up already, as process {pid}"),
         E::OtherKey(_) => "a network of this name runs here with another key".into(),
         E::StateBroken(_, reason) => format!("it is {reason}"),
+        E::StateOpen(_, reason) => reason.clone(),
         E::StateVersion(_, version) => {
             format!("it has version {version}, from another version of gossip")
         }
@@ -113,6 +114,10 @@ fn next(error: &E) -> String {
         E::NotSignalled(_, pid) | E::NotEnded(_, pid) => format!("see whose it is: `ps -fp {pid}`"),
         E::Impostor(..) => format!("see which program has that port (`ss -ltnp`); {nodes}"),
         E::StateBroken(path, _) => remove_state(path),
+        E::StateOpen(path, _) => format!(
+            "see who made it; `chmod go-w {}` if you did, or set XDG_STATE_HOME to a directory of yours",
+            path.display()
+        ),
         E::StateVersion(path, _) => {
             format!("stop that network with the gossip that started it; or {}", remove_state(path))
         }
@@ -204,6 +209,7 @@ mod tests {
             E::NodeUp(node, 9),
             E::OtherKey("ring".into()),
             E::StateBroken(path(), "end of file".into()),
+            E::StateOpen(path(), "others may write to it (mode 777)".into()),
             E::StateVersion(path(), 9),
             E::State { path: path(), doing: "write", source: source() },
             E::StateStays { name: "ring".into(), ended: 1, path: path(), source: source() },
