@@ -26,7 +26,7 @@ pub mod server;
 pub const FRAME_BYTES_MAX: u32 = 1 << 20;
 
 /// The version of the control format; client and node must agree.
-pub const VERSION: u32 = 4;
+pub const VERSION: u32 = 5;
 
 /// Proves that a client belongs to the network. Derived from its key, and useless for tagging.
 #[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

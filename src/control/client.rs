@@ -2,10 +2,16 @@
 
 use std::io::{self, BufReader, ErrorKind};
 use std::net::{SocketAddr, TcpStream};
+use std::thread;
 use std::time::Duration;
+
+use crossbeam_channel::after;
 
 use super::frame;
 use super::{FRAME_BYTES_MAX, Hello, Request, Response, Token, VERSION};
+
+/// How long to wait where a node has no place for a connection, before the next try.
+const TRY_AGAIN_AFTER: Duration = Duration::from_millis(5);
 
 /// A connection to one node. Every wait on it has a deadline.
 #[derive(Debug)]
@@ -54,8 +60,8 @@ pub enum Error {
         "the node on {0} speaks version {1} of the control protocol, and this program version {VERSION}"
     )]
     OtherVersion(SocketAddr, u32),
-    /// The node has as many connections as it takes.
-    #[error("too many others are connected to {0}")]
+    /// The node has as many connections as it takes, or does not come to what it is asked.
+    #[error("the node on {0} has too many connections, or too much to do")]
     Busy(SocketAddr),
     /// It hung up before it answered.
     #[error("it hung up on {0} before its answer; it may be ending")]
@@ -69,12 +75,27 @@ pub enum Error {
 }
 
 impl Client {
-    /// Connects and says hello. `timeout` bounds this and every later wait.
+    /// Connects, says hello, and waits to be let in. `timeout` bounds each of these and every later wait.
+    ///
+    /// A node that has no place for the connection, or gave it up for another one, is tried again for that
+    /// time: nothing was asked yet, so nothing is done twice.
     ///
     /// # Errors
     ///
-    /// [`Error`]. A wrong token shows at the first answer, not here.
+    /// [`Error`].
     pub fn connect(addr: SocketAddr, token: &Token, timeout: Duration) -> Result<Self, Error> {
+        let over = after(timeout);
+        loop {
+            match Self::say_hello(addr, token, timeout) {
+                Err(Error::Busy(_) | Error::Closed(_)) if over.try_recv().is_err() => {
+                    thread::park_timeout(TRY_AGAIN_AFTER);
+                }
+                answered => return answered,
+            }
+        }
+    }
+
+    fn say_hello(addr: SocketAddr, token: &Token, timeout: Duration) -> Result<Self, Error> {
         let connect = || {
             let stream = TcpStream::connect_timeout(&addr, timeout)?;
             stream.set_nodelay(true)?;
@@ -85,7 +106,10 @@ impl Client {
         let stream = connect().map_err(failed(addr, timeout))?;
         let mut client = Self { stream, addr, timeout };
         client.write(&Hello { version: VERSION, token: *token })?;
-        Ok(client)
+        match client.read()? {
+            Response::Done => Ok(client),
+            _ => Err(Error::Rubbish(addr)),
+        }
     }
 
     /// Asks one question and waits for its answer.

@@ -1,17 +1,21 @@
 //! The answering side: accepts connections, checks tokens, and hands each question to a
 //! [`Service`]. One thread accepts; each connection has a thread as long as it lasts.
 
+use std::collections::VecDeque;
 use std::io::{self, ErrorKind};
-use std::net::{TcpListener, TcpStream};
-use std::sync::Arc;
+use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
 use super::{Hello, Request, Response, Token, VERSION, frame};
 
-/// The most connections at a time; one more is told to try again.
+/// The most connections at a time that have shown the token; one more is told to try again.
 pub const CONNECTIONS_MAX: usize = 256;
+/// The most connections at a time that have not. For one more the oldest is closed: a program without the
+/// token, which connects again and again, must not keep others out.
+pub const STRANGERS_MAX: usize = 64;
 /// How long a connection may say nothing, or leave an answer unread.
 pub const IDLE_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a subscriber may read nothing. Until then what it misses is counted, so it may be
@@ -76,16 +80,15 @@ impl Drop for Accepting {
 
 /// Accepts until told to end. Errors such as too many open files pass; they are not ours.
 fn accept(listener: &TcpListener, token: Token, service: &Arc<dyn Service>, ended: &AtomicBool) {
-    // Each connection holds a copy.
-    let open = Arc::new(());
-    loop {
+    let places = Arc::new(Places::default());
+    for number in 0.. {
         let accepted = listener.accept();
         if ended.load(Ordering::Acquire) {
             return;
         }
         match accepted {
             // Where it fails, the connection closes, and the client says so.
-            Ok((stream, _)) => drop(connection(stream, token, service, Arc::clone(&open))),
+            Ok((stream, _)) => drop(connection(stream, number, token, service, &places)),
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
             // Nothing to do but to give others a chance to finish; a connection that waits is
             // accepted at the next turn.
@@ -94,44 +97,89 @@ fn accept(listener: &TcpListener, token: Token, service: &Arc<dyn Service>, ende
     }
 }
 
-/// Gives a connection its thread, unless there are too many. `open` has a copy for each that is
-/// open, this one included, and one more for the thread that accepts.
+/// The connections there are.
+#[derive(Debug, Default)]
+struct Places {
+    /// Those that have not shown the token, oldest first, and what closes each.
+    strangers: Mutex<VecDeque<(u64, TcpStream)>>,
+    /// Each connection that has holds a copy.
+    members: Arc<()>,
+}
+
+impl Places {
+    /// Takes in a stranger by this number. Closes the oldest one if there are too many.
+    fn enter(&self, number: u64, stream: TcpStream) {
+        let mut strangers = self.strangers.lock().unwrap_or_else(PoisonError::into_inner);
+        strangers.push_back((number, stream));
+        if strangers.len() > STRANGERS_MAX
+            && let Some((_, oldest)) = strangers.pop_front()
+        {
+            // Its thread finds that it has ended.
+            let _ = oldest.shutdown(Shutdown::Both);
+        }
+    }
+
+    /// Lets a stranger go.
+    fn leave(&self, number: u64) {
+        let mut strangers = self.strangers.lock().unwrap_or_else(PoisonError::into_inner);
+        strangers.retain(|(other, _)| *other != number);
+    }
+
+    /// A place for a connection that has shown the token, for as long as the value lives.
+    fn member(&self) -> Option<Arc<()>> {
+        let place = Arc::clone(&self.members);
+        // One is that of `self`.
+        (Arc::strong_count(&place) <= CONNECTIONS_MAX + 1).then_some(place)
+    }
+}
+
+/// Gives a connection its thread.
 fn connection(
     mut stream: TcpStream,
+    number: u64,
     token: Token,
     service: &Arc<dyn Service>,
-    open: Arc<()>,
+    places: &Arc<Places>,
 ) -> io::Result<()> {
     stream.set_read_timeout(Some(IDLE_TIMEOUT))?;
     stream.set_write_timeout(Some(IDLE_TIMEOUT))?;
     stream.set_nodelay(true)?;
-    if Arc::strong_count(&open) > CONNECTIONS_MAX + 1 {
-        return frame::write(&mut stream, &Response::Busy);
-    }
-    let service = Arc::clone(service);
+    let (service, places) = (Arc::clone(service), Arc::clone(places));
+    places.enter(number, stream.try_clone()?);
     let named = thread::Builder::new().name("connection".into()).stack_size(STACK_BYTES);
+    // Where the thread cannot be started, the place is given up as that of the oldest.
     named.spawn(move || {
         // It ends the same way for any reason: the connection closes, and the client says so.
-        let _ = serve(&mut stream, token, service.as_ref());
-        drop(open);
+        let let_in = let_in(&mut stream, token);
+        places.leave(number);
+        let _ = let_in.and_then(|refusal| {
+            let place = places.member();
+            match refusal.or_else(|| place.is_none().then_some(Response::Busy)) {
+                Some(refusal) => frame::write(&mut stream, &refusal),
+                None => serve(&mut stream, service.as_ref()),
+            }
+        });
     })?;
     Ok(())
 }
 
-/// Answers one connection's questions until it ends or breaks the format.
-fn serve(stream: &mut TcpStream, token: Token, service: &dyn Service) -> io::Result<()> {
+/// Waits for a connection to show the token, and says why it is refused, if it is.
+fn let_in(stream: &mut TcpStream, token: Token) -> io::Result<Option<Response>> {
     stream.set_read_timeout(Some(HELLO_TIMEOUT))?;
     let mut timed = frame::timed(stream, HELLO_TIMEOUT);
     let hello: Hello = frame::read_up_to(&mut timed, HELLO_BYTES_MAX)?;
-    drop(timed);
     // Compared in a time that does not depend on where they differ.
     if blake3::Hash::from(hello.token.0) != blake3::Hash::from(token.0) {
-        return frame::write(stream, &Response::NotAllowed);
+        return Ok(Some(Response::NotAllowed));
     }
-    if hello.version != VERSION {
-        return frame::write(stream, &Response::OtherVersion(VERSION));
-    }
+    Ok((hello.version != VERSION).then_some(Response::OtherVersion(VERSION)))
+}
+
+/// Answers one connection's questions until it ends or breaks the format.
+fn serve(stream: &mut TcpStream, service: &dyn Service) -> io::Result<()> {
     stream.set_read_timeout(Some(IDLE_TIMEOUT))?;
+    // The client is let in, and may ask.
+    frame::write(stream, &Response::Done)?;
     loop {
         let request = frame::read(stream)?;
         if request == Request::Subscribe {
@@ -189,8 +237,8 @@ mod tests {
     #[test]
     fn another_networks_token_is_refused() {
         let (_guard, addr, _) = start();
-        let mut client = Client::connect(addr, &Token::of(&Key([2; 32])), TIMEOUT).unwrap();
-        assert!(matches!(client.ask(&Request::Stop), Err(Error::NotAllowed(_))));
+        let refused = Client::connect(addr, &Token::of(&Key([2; 32])), TIMEOUT);
+        assert!(matches!(refused, Err(Error::NotAllowed(_))), "{refused:?}");
     }
 
     #[test]
@@ -222,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn one_connection_too_many_is_told_to_try_again() {
+    fn one_connection_too_many_tries_again_until_there_is_a_place() {
         let (_guard, addr, token) = start();
         let mut clients: Vec<Client> = (0..CONNECTIONS_MAX)
             .map(|_| {
@@ -231,9 +279,41 @@ mod tests {
                 client
             })
             .collect();
-        let mut extra = Client::connect(addr, &token, TIMEOUT).unwrap();
-        assert!(matches!(extra.ask(&Request::Peers), Err(Error::Busy(_) | Error::Closed(_))));
+        let extra = || Client::connect(addr, &token, Duration::from_millis(100));
+        assert!(matches!(extra(), Err(Error::Busy(_))));
         assert_eq!(clients[0].ask(&Request::Peers).unwrap(), Response::Done);
+        thread::scope(|scope| {
+            let waiting = scope.spawn(|| Client::connect(addr, &token, TIMEOUT).map(drop));
+            clients.pop();
+            waiting.join().unwrap().unwrap();
+        });
+    }
+
+    #[test]
+    fn strangers_that_connect_again_and_again_keep_nobody_out() {
+        let (_guard, addr, token) = start();
+        let is_over = AtomicBool::new(false);
+        let connect_again_and_again = || {
+            let mut open = VecDeque::new();
+            while !is_over.load(Ordering::Relaxed) {
+                open.extend(TcpStream::connect(addr));
+                if open.len() > 2 * STRANGERS_MAX {
+                    open.pop_front();
+                }
+            }
+        };
+        thread::scope(|scope| {
+            scope.spawn(connect_again_and_again);
+            scope.spawn(connect_again_and_again);
+            for _ in 0..20 {
+                let asked = Client::connect(addr, &token, TIMEOUT)
+                    .and_then(|mut client| client.ask(&Request::Peers));
+                // Before anything that can fail, or the others would go on for ever.
+                is_over.fetch_or(asked.is_err(), Ordering::Relaxed);
+                assert_eq!(asked.unwrap(), Response::Done);
+            }
+            is_over.store(true, Ordering::Relaxed);
+        });
     }
 
     #[test]
