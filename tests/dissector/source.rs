@@ -56,15 +56,54 @@ fn every_frame_of_the_wire_format_is_in_the_dissector() {
     assert_eq!(in_lua(), frames, "scripts/gossip.lua and protocol/src/datagram/wire.rs differ");
 }
 
+/// The constants of the dissector: names in capitals, each with what stands behind the equals sign.
+fn constants() -> Vec<(String, String)> {
+    let source = read("scripts/gossip.lua");
+    let mut constants = Vec::new();
+    for line in source.lines().filter_map(|line| line.strip_prefix("local ")) {
+        let Some((names, values)) = line.split_once(" = ") else { continue };
+        if !names.chars().all(|c| c.is_ascii_uppercase() || "_, ".contains(c)) {
+            continue;
+        }
+        // A comma within brackets ends no value.
+        let (mut depth, mut all) = (0, vec![String::new()]);
+        for c in values.chars() {
+            depth += i32::from("({".contains(c)) - i32::from(")}".contains(c));
+            match c {
+                ',' if depth == 0 => all.push(String::new()),
+                c => all.last_mut().unwrap().push(c),
+            }
+        }
+        let names: Vec<&str> = names.split(", ").collect();
+        assert_eq!(names.len(), all.len(), "{line}");
+        let named = names.into_iter().zip(all);
+        constants.extend(named.map(|(name, value)| (name.to_owned(), value.trim().to_owned())));
+    }
+    constants
+}
+
+/// The first byte of a number that takes this many bytes beside it, in hexadecimal digits.
+fn mark(number: u64, width: usize) -> String {
+    let bytes = gossip::protocol::codec::encode(&number);
+    assert_eq!(bytes.len(), 1 + width);
+    format!("[0x{:02x}] = {width}", bytes[0])
+}
+
 #[test]
 fn its_constants_are_those_of_the_code() {
-    let source = read("scripts/gossip.lua");
-    let [first, second] = gossip::protocol::MAGIC;
-    let header = format!(
-        "= string.char(0x{first:02x}, 0x{second:02x}), {}, {}",
-        gossip::protocol::VERSION,
-        gossip::protocol::TAG_BYTES
-    );
-    assert!(source.contains(&header), "{header}");
-    assert!(source.contains(&format!("local RELAYS_MAX = {}\n", gossip::protocol::RELAYS_MAX)));
+    use gossip::protocol::{MAGIC, RELAYS_MAX, TAG_BYTES, VERSION};
+    let [first, second] = MAGIC;
+    let widths = [mark(251, 2), mark(1 << 16, 4), mark(1 << 32, 8)].join(", ");
+    let expected = [
+        ("MAGIC", format!("string.char(0x{first:02x}, 0x{second:02x})")),
+        ("VERSION", VERSION.to_string()),
+        ("TAG_BYTES", TAG_BYTES.to_string()),
+        ("RELAYS_MAX", RELAYS_MAX.to_string()),
+        ("WIDTHS", format!("{{ {widths} }}")),
+    ];
+    // How much is shown in one line is the dissector's own affair.
+    let of_its_own = ["SHOWN_CHARACTERS", "SHOWN_ELEMENTS", "INFO_BYTES"];
+    let shared = constants().into_iter().filter(|(name, _)| !of_its_own.contains(&&**name));
+    let expected: Vec<_> = expected.map(|(name, value)| (name.to_owned(), value)).into();
+    assert_eq!(shared.collect::<Vec<_>>(), expected);
 }
