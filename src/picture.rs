@@ -2,16 +2,15 @@
 //!
 //! Values only: nothing here writes a file, asks a node or reads a clock. [`topology`] draws a
 //! graph as it was generated, [`overlay()`] the links in use now, [`tree()`] how a message spread, and
-//! [`page()`] replays that in a browser. [`layout`] says where nodes lie, [`look`] what stands for
+//! [`page()`] replays that in a browser. `layout` says where nodes lie, [`look`] what stands for
 //! what, and [`dot`] writes it all for Graphviz.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 
 use crate::topology::{Graph, Kind};
 
 pub mod dot;
-pub mod layout;
+mod layout;
 pub mod look;
 mod overlay_picture;
 mod page;
@@ -31,7 +30,7 @@ const HUB_SCALE_MAX: f64 = 2.0;
 const HUB_SCALE_MIN: f64 = 1.2;
 
 /// A picture, ready to be written down.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Picture {
     /// Whose picture it is.
     pub title: String,
@@ -83,17 +82,20 @@ pub struct Link {
 
 /// How large nodes are, and where they lie, in diameters of a usual node.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Arrangement {
+struct Arrangement {
     /// The diameter of each node.
-    pub diameters: Vec<f64>,
+    diameters: Vec<f64>,
     /// The middle of each node.
-    pub places: Vec<Place>,
+    places: Vec<Place>,
 }
 
 impl Arrangement {
-    /// Arranges nodes, given by number, for these links between them.
-    #[must_use]
-    pub fn of(ring: bool, nodes: &[u32], links: &[(u32, u32)]) -> Self {
+    /// Arranges nodes, given by number: for the links of the frame, or else for those drawn.
+    fn of(ring: bool, nodes: &[u32], frame: &[(u32, u32)], drawn: &[Link]) -> Self {
+        let mut links = frame.to_vec();
+        if links.is_empty() {
+            links.extend(drawn.iter().map(|link| (link.from, link.to)));
+        }
         let index: BTreeMap<u32, usize> = nodes.iter().copied().zip(0..).collect();
         let ends = |(a, b): &(u32, u32)| Some((*index.get(a)?, *index.get(b)?));
         let mut links: Vec<(usize, usize)> =
@@ -122,15 +124,10 @@ fn diameters(nodes: usize, links: &[(usize, usize)]) -> Vec<f64> {
 
 impl Picture {
     /// Where its nodes lie, and how large they are.
-    #[must_use]
-    pub fn arrangement(&self) -> Arrangement {
+    fn arrangement(&self) -> Arrangement {
         let numbers: Vec<u32> = self.nodes.iter().map(|node| node.number).collect();
-        let mut links = self.frame.clone();
-        if links.is_empty() {
-            links.extend(self.links.iter().map(|link| (link.from, link.to)));
-        }
+        let mut arrangement = Arrangement::of(self.ring, &numbers, &self.frame, &self.links);
         // On a ring hubs would touch their neighbours.
-        let mut arrangement = Arrangement::of(self.ring, &numbers, &links);
         if self.ring {
             arrangement.diameters.fill(1.0);
         }
@@ -144,18 +141,13 @@ pub fn topology(graph: &Graph, kind: Kind, title: &str) -> Picture {
     let node = |&number: &u32| Node { number, look: NodeLook::Plain };
     let ends = graph.edge_indices().filter_map(|link| graph.edge_endpoints(link));
     let link = |(a, b)| Link { from: graph[a], to: graph[b], look: LinkLook::Plain };
-    let mut title = format!("{title}: {kind}");
-    for (count, unit) in [(graph.node_count(), "node"), (graph.edge_count(), "link")] {
-        let _ = write!(title, ", {}", counted(count, unit));
-    }
+    let (count, links) = (graph.node_count(), graph.edge_count());
     Picture {
-        title,
-        remarks: Vec::new(),
-        legend: Vec::new(),
+        title: format!("{title}: {kind}, {}, {}", counted(count, "node"), counted(links, "link")),
         ring: kind == Kind::Circular,
         nodes: graph.node_weights().map(node).collect(),
         links: ends.map(link).collect(),
-        frame: Vec::new(),
+        ..Picture::default()
     }
 }
 
@@ -183,7 +175,7 @@ mod tests {
 
     #[test]
     fn links_to_nowhere_are_no_reason_to_fall_over() {
-        let arrangement = Arrangement::of(false, &[3, 7], &[(3, 7), (3, 9)]);
+        let arrangement = Arrangement::of(false, &[3, 7], &[(3, 7), (3, 9)], &[]);
         assert_eq!(arrangement.places.len(), 2);
     }
 }

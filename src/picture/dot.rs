@@ -2,12 +2,10 @@
 //!
 //! Every node gets its place here, pinned, so that any number of nodes is drawn at once and the
 //! same way everywhere: Graphviz' own engines take seconds for a few hundred nodes, and draw a
-//! ring as it likes. (`layout=neato` is what understands pinned places.)
+//! ring as it likes. (Only `layout=neato` understands pinned places.)
 //!
 //! Links are thin and pale, and lie below the nodes, so that a number can always be read. Up to
 //! a hundred links also go round the nodes that they don't belong to.
-
-use dot_writer::{Attributes, DotWriter, Scope, Shape, Style};
 
 use super::look::{Colour, Line, LinkLook, NodeLook, Sample};
 use super::{Arrangement, Link, Node, Picture, layout};
@@ -15,7 +13,14 @@ use super::{Arrangement, Link, Node, Picture, layout};
 /// The picture as DOT.
 #[must_use]
 pub fn to_dot(picture: &Picture) -> String {
-    Drawing::of(picture).to_dot()
+    let drawing = Drawing::of(picture);
+    let defaults = drawing.defaults();
+    let nodes = picture.nodes.iter().enumerate();
+    let nodes: String = nodes.map(|(index, node)| drawing.node(index, node)).collect();
+    let links: String = picture.links.iter().map(link_line).collect();
+    format!(
+        "// To see it: dot -Tsvg THIS_FILE > picture.svg\ngraph {{\n{defaults}{nodes}{links}}}\n"
+    )
 }
 
 /// The most links that are led round nodes. 96 take 2 s, and 400 would take 100.
@@ -46,123 +51,100 @@ struct Drawing<'a> {
 impl<'a> Drawing<'a> {
     fn of(picture: &'a Picture) -> Self {
         let arrangement = picture.arrangement();
-        let inches = diameter_inches(picture.nodes.iter().map(|node| node.number).max());
+        // Wide enough for the highest number in 11 point.
+        let highest = picture.nodes.iter().map(|node| node.number).max().unwrap_or(1);
+        let inches = 0.2 + 0.09 * highest.to_string().len() as f64;
         let ((left, top), (right, bottom)) = layout::extent(&arrangement.places);
         let longest = (right - left).max(bottom - top) * inches;
         let points = TITLE_POINTS * (longest / TITLE_INCHES).max(1.0);
         Self { picture, arrangement, inches, points }
     }
 
-    fn to_dot(&self) -> String {
-        let mut bytes = b"// To see it: dot -Tsvg THIS_FILE > picture.svg\n".to_vec();
-        {
-            let mut writer = DotWriter::from(&mut bytes);
-            let mut scope = writer.graph();
-            self.write_defaults(&mut scope);
-            for (index, node) in self.picture.nodes.iter().enumerate() {
-                self.write_node(&mut scope, index, node);
-            }
-            for link in &self.picture.links {
-                write_link(&mut scope, link);
-            }
-        }
-        String::from_utf8(bytes).expect("the writer is given strings and adds ASCII")
-    }
-
-    fn write_defaults(&self, scope: &mut Scope<'_, '_>) {
+    /// What holds for the whole picture, and for nodes and links that do not say otherwise.
+    fn defaults(&self) -> String {
         let routed = self.picture.links.len() <= ROUTED_LINKS_MAX && !self.picture.ring;
-        scope.set("layout", "neato", false);
-        if self.picture.remarks.is_empty() && self.picture.legend.is_empty() {
-            scope.set_label(&quoted(&self.picture.title));
-        } else {
-            scope.set_html(&self.html_label());
-        }
-        scope
-            .set("labelloc", "t", false)
-            .set_font("Helvetica")
-            .set("fontsize", &decimal(self.points), false)
-            // Links first, so that they lie below the nodes.
-            .set("outputorder", "edgesfirst", false)
-            .set("splines", if routed { "true" } else { "line" }, false)
-            .set("pad", "0.2", false)
-            .set("size", &decimal(PICTURE_INCHES_MAX), true);
-        let plain = NodeLook::Plain.style();
-        scope
-            .node_attributes()
-            .set_shape(Shape::Circle)
-            .set_style(Style::Filled)
-            // All circles alike, however many digits they hold.
-            .set("fixedsize", "true", false)
-            .set("width", &decimal(self.inches), false)
-            .set("color", &plain.rim.hex(), true)
-            .set("fillcolor", &plain.fill.hex(), true)
-            .set_font("Helvetica")
-            .set_font_size(NUMBER_POINTS as f32);
-        let plain = LinkLook::Plain.style();
-        scope.edge_attributes().set("color", &plain.colour.hex(), true).set(
-            "penwidth",
-            &tenths(plain.tenths),
-            false,
-        );
+        let is_titled_only = self.picture.remarks.is_empty() && self.picture.legend.is_empty();
+        let title = || format!("\"{}\"", quoted(&self.picture.title));
+        let (node, link) = (NodeLook::Plain.style(), LinkLook::Plain.style());
+        // Links come first, so that they lie below the nodes. All circles are alike, however many
+        // digits they hold.
+        format!(
+            r#"  layout=neato;
+  label={label};
+  labelloc=t;
+  fontname="Helvetica";
+  fontsize={points};
+  outputorder=edgesfirst;
+  splines={splines};
+  pad=0.2;
+  size="{PICTURE_INCHES_MAX}";
+  node [shape=circle, style=filled, fixedsize=true, width={inches}];
+  node [color="{rim}", fillcolor="{fill}", fontname="Helvetica", fontsize={NUMBER_POINTS}];
+  edge [color="{colour}", penwidth={width}];
+"#,
+            label = if is_titled_only { title() } else { self.html_label() },
+            points = decimal(self.points),
+            splines = if routed { "true" } else { "line" },
+            inches = decimal(self.inches),
+            rim = node.rim.hex(),
+            fill = node.fill.hex(),
+            colour = link.colour.hex(),
+            width = decimal(link.width),
+        )
     }
 
-    fn write_node(&self, scope: &mut Scope<'_, '_>, index: usize, node: &Node) {
+    /// `7 [pos="1,2!"];`, with what sets this node apart from others.
+    fn node(&self, index: usize, node: &Node) -> String {
         let (style, plain) = (node.look.style(), NodeLook::Plain.style());
-        let mut written = scope.node_named(node.number.to_string());
-        let diameter = self.arrangement.diameters[index];
-        if diameter > 1.0 {
-            written.set("width", &decimal(diameter * self.inches), false);
-            written.set("fontsize", &decimal(diameter * NUMBER_POINTS), false);
-        }
         let (x, y) = self.arrangement.places[index];
         // The exclamation mark pins the node there. Up is up in Graphviz.
-        let place = format!("{},{}!", decimal(x * self.inches), decimal(-y * self.inches));
-        written.set("pos", &place, true);
-        if style.fill != plain.fill {
-            written.set("fillcolor", &style.fill.hex(), true);
+        let place = format!("pos=\"{},{}!\"", decimal(x * self.inches), decimal(-y * self.inches));
+        let mut attributes = vec![place];
+        let diameter = self.arrangement.diameters[index];
+        if diameter > 1.0 {
+            attributes.push(format!("width={}", decimal(diameter * self.inches)));
+            attributes.push(format!("fontsize={}", decimal(diameter * NUMBER_POINTS)));
         }
-        if style.rim != plain.rim {
-            written.set("color", &style.rim.hex(), true);
-        }
-        if style.text != plain.text {
-            written.set("fontcolor", &style.text.hex(), true);
+        for (name, colour, usual) in [
+            ("fillcolor", style.fill, plain.fill),
+            ("color", style.rim, plain.rim),
+            ("fontcolor", style.text, plain.text),
+        ] {
+            if colour != usual {
+                attributes.push(format!("{name}=\"{}\"", colour.hex()));
+            }
         }
         if style.line != Line::Solid {
-            written.set("style", &format!("filled,{}", line(style.line)), true);
-            written.set("penwidth", "1.8", false);
+            attributes.push(format!("style=\"filled,{}\", penwidth=1.8", line(style.line)));
         }
         if style.double {
-            written.set("peripheries", "2", false).set("penwidth", "2", false);
+            attributes.push("peripheries=2, penwidth=2".into());
         }
+        format!("  {} [{}];\n", node.number, attributes.join(", "))
     }
 
     /// The title, the remarks and the legend, one below the other.
     fn html_label(&self) -> String {
-        let mut html = String::from("<<TABLE BORDER=\"0\" CELLSPACING=\"0\" CELLPADDING=\"2\">");
-        html.push_str(&format!("<TR><TD>{}</TD></TR>", html_escaped(&self.picture.title)));
-        let small = decimal(self.points * 0.8);
-        for remark in &self.picture.remarks {
-            let remark = html_escaped(remark);
-            html.push_str(&format!(
-                "<TR><TD><FONT POINT-SIZE=\"{small}\">{remark}</FONT></TD></TR>"
-            ));
-        }
+        let mut rows = vec![html_escaped(&self.picture.title)];
+        rows.extend(self.picture.remarks.iter().map(|remark| self.small(&html_escaped(remark))));
         for row in &self.picture.legend {
             let row: Vec<String> = row.iter().map(|sample| self.sample(sample)).collect();
-            html.push_str(&format!("<TR><TD>{}</TD></TR>", row.join("&#160;&#160;&#160; ")));
+            rows.push(row.join("&#160;&#160;&#160; "));
         }
-        html + "</TABLE>>"
+        let rows: String = rows.iter().map(|row| format!("<TR><TD>{row}</TD></TR>")).collect();
+        format!("<<TABLE BORDER=\"0\" CELLSPACING=\"0\" CELLPADDING=\"2\">{rows}</TABLE>>")
+    }
+
+    /// Text below the title is smaller than the title.
+    fn small(&self, html: &str) -> String {
+        format!("<FONT POINT-SIZE=\"{}\">{html}</FONT>", decimal(self.points * 0.8))
     }
 
     /// One thing in the legend. Signs in a line of text, since Graphviz draws tables apart.
     fn sample(&self, sample: &Sample) -> String {
-        let size = decimal(self.points * 0.8);
         let line = |colour: Colour, sign: &str, words: &str| {
-            format!(
-                "<FONT POINT-SIZE=\"{size}\"><FONT COLOR=\"{}\">{sign}</FONT>&#160;{}</FONT>",
-                colour.hex(),
-                html_escaped(words)
-            )
+            let (colour, words) = (colour.hex(), html_escaped(words));
+            self.small(&format!("<FONT COLOR=\"{colour}\">{sign}</FONT>&#160;{words}"))
         };
         match sample {
             Sample::Node(look, words) => {
@@ -184,48 +166,43 @@ impl<'a> Drawing<'a> {
                 line(style.colour, sign, words)
             }
             Sample::Shades(words, shades) => {
-                let cells: Vec<String> =
-                    shades.iter().map(|(on, text)| self.shade(*on, text)).collect();
+                let cells = shades.iter().map(|(on, text)| self.shade(*on, text));
                 // Graphviz widens all cells alike: empty ones keep few shades from growing.
-                let beside = "<TD></TD>".repeat(LEGEND_CELLS.saturating_sub(cells.len()) / 2);
+                let beside = "<TD></TD>".repeat(LEGEND_CELLS.saturating_sub(shades.len()) / 2);
                 format!(
                     "<TABLE BORDER=\"0\" CELLSPACING=\"2\" CELLPADDING=\"2\"><TR>\
-                     {beside}<TD><FONT POINT-SIZE=\"{size}\">{}</FONT></TD>{}{beside}</TR></TABLE>",
-                    html_escaped(words),
-                    cells.concat()
+                     {beside}<TD>{}</TD>{}{beside}</TR></TABLE>",
+                    self.small(&html_escaped(words)),
+                    cells.collect::<String>()
                 )
             }
         }
     }
 
     fn shade(&self, on: Colour, text: &str) -> String {
-        format!(
-            "<TD BORDER=\"1\" COLOR=\"#333a41\" BGCOLOR=\"{}\"><FONT COLOR=\"{}\" \
-             POINT-SIZE=\"{}\"> {} </FONT></TD>",
-            on.hex(),
-            on.text().hex(),
-            decimal(self.points * 0.8),
-            html_escaped(text)
-        )
+        let (ground, letters, text) = (on.hex(), on.text().hex(), html_escaped(text));
+        let text = self.small(&format!("<FONT COLOR=\"{letters}\"> {text} </FONT>"));
+        format!("<TD BORDER=\"1\" COLOR=\"#333a41\" BGCOLOR=\"{ground}\">{text}</TD>")
     }
 }
 
-fn write_link(scope: &mut Scope<'_, '_>, link: &Link) {
-    let edges = scope.edge(link.from.to_string(), link.to.to_string());
-    let (style, plain) = (link.look.style(), LinkLook::Plain.style());
-    if style == plain {
-        return;
+/// `1 -- 2;`, with what sets this link apart from others.
+fn link_line(link: &Link) -> String {
+    let ends = format!("{} -- {}", link.from, link.to);
+    if link.look == LinkLook::Plain {
+        return format!("  {ends};\n");
     }
-    let mut written = edges.attributes();
-    written.set("color", &style.colour.hex(), true);
-    written.set("penwidth", &tenths(style.tenths), false);
+    let style = link.look.style();
+    let width = decimal(style.width);
+    let mut attributes = format!("color=\"{}\", penwidth={width}", style.colour.hex());
     if style.line != Line::Solid {
-        written.set("style", line(style.line), false);
+        attributes += &format!(", style={}", line(style.line));
     }
     if style.arrow {
         // The other links have no direction.
-        written.set("dir", "forward", false).set("arrowsize", "0.7", false);
+        attributes += ", dir=forward, arrowsize=0.7";
     }
+    format!("  {ends} [{attributes}];\n")
 }
 
 fn line(line: Line) -> &'static str {
@@ -236,20 +213,10 @@ fn line(line: Line) -> &'static str {
     }
 }
 
-/// Wide enough for the highest number in 11 point.
-fn diameter_inches(highest: Option<u32>) -> f64 {
-    let digits = highest.unwrap_or(1).to_string().len();
-    0.2 + 0.09 * digits as f64
-}
-
 /// Three digits after the point, and never `-0.000`.
 fn decimal(value: f64) -> String {
     let rounded = (value * 1000.0).round() / 1000.0 + 0.0;
     rounded.to_string()
-}
-
-fn tenths(tenths: u32) -> String {
-    decimal(f64::from(tenths) / 10.0)
 }
 
 /// For a quoted DOT string that is a label: neither the quotes, nor Graphviz' own escapes
@@ -258,8 +225,8 @@ fn quoted(text: &str) -> String {
     visible(text).replace('\\', "\\\\").replace('"', "\\\"").replace('&', "&amp;")
 }
 
-/// For a DOT label between angle brackets.
-fn html_escaped(text: &str) -> String {
+/// For a DOT label between angle brackets, or a page.
+pub(super) fn html_escaped(text: &str) -> String {
     let text = visible(text).replace('&', "&amp;").replace('"', "&quot;");
     text.replace('<', "&lt;").replace('>', "&gt;")
 }

@@ -19,7 +19,7 @@ use rand::{RngExt, SeedableRng};
 use crate::topology::measure::hops;
 
 /// A place: to the right, and down.
-pub type Place = (f64, f64);
+pub(super) type Place = (f64, f64);
 
 /// The most pairs of nodes that are looked at, which takes a second. Where there are more, each
 /// node is paired with as many others as that allows, drawn at random.
@@ -34,15 +34,14 @@ const LAST_STEP: f64 = 0.1;
 /// The gap that is left between two nodes.
 const GAP: f64 = 0.35;
 
-/// So much room a node has on average, in diameters each way: what makes links be seen.
+/// The room that a node has on average, in diameters each way: enough for links to be seen.
 const ROOM: f64 = 2.3;
 
 /// Nodes in pieces that no link joins are drawn as if this many hops lay between them.
 const HOPS_APART: u32 = 2;
 
 /// Places in a circle: the first at the top, then clockwise.
-#[must_use]
-pub fn ring(count: usize) -> Vec<Place> {
+pub(super) fn ring(count: usize) -> Vec<Place> {
     if count < 2 {
         return vec![(0.0, 0.0); count];
     }
@@ -57,11 +56,10 @@ pub fn ring(count: usize) -> Vec<Place> {
     (0..count).map(place).collect()
 }
 
-/// Places for nodes with these diameters and links, both by index from 0.
+/// Places for nodes with these diameters and links, both by index from 0, each link once.
 ///
 /// Where the links make up a single ring, that is how it is drawn.
-#[must_use]
-pub fn spread(diameters: &[f64], links: &[(usize, usize)]) -> Vec<Place> {
+pub(super) fn spread(diameters: &[f64], links: &[(usize, usize)]) -> Vec<Place> {
     let neighbours = neighbours(diameters.len(), links);
     if let Some(order) = around(&neighbours) {
         let mut places = vec![(0.0, 0.0); order.len()];
@@ -73,7 +71,9 @@ pub fn spread(diameters: &[f64], links: &[(usize, usize)]) -> Vec<Place> {
     // Not the network's seed: a picture says nothing about chance.
     let mut rng = Xoshiro256PlusPlus::seed_from_u64(1);
     let mut pairs = pairs(&neighbours, &mut rng);
-    let mut places = begin(diameters.len(), &mut rng);
+    // At first anywhere in a square; no two in the same place.
+    let mut anywhere = || (rng.random_range(-1.0..1.0), rng.random_range(-1.0..1.0));
+    let mut places: Vec<Place> = diameters.iter().map(|_| anywhere()).collect();
     descend(&mut places, &mut pairs, &mut rng);
     enlarge(&mut places, diameters);
     turn(&mut places);
@@ -83,17 +83,13 @@ pub fn spread(diameters: &[f64], links: &[(usize, usize)]) -> Vec<Place> {
 }
 
 /// Two nodes, and how many hops they are apart.
-type Pair = (u32, u32, f64);
+type Pair = (usize, usize, f64);
 
 fn neighbours(count: usize, links: &[(usize, usize)]) -> Vec<Vec<usize>> {
     let mut neighbours = vec![Vec::new(); count];
     for &(a, b) in links {
         neighbours[a].push(b);
         neighbours[b].push(a);
-    }
-    for list in &mut neighbours {
-        list.sort_unstable();
-        list.dedup();
     }
     neighbours
 }
@@ -122,7 +118,7 @@ fn pairs(neighbours: &[Vec<usize>], rng: &mut Xoshiro256PlusPlus) -> Vec<Pair> {
         let hops = hops(neighbours, [node]);
         let apart = hops.iter().flatten().max().unwrap_or(&0) + HOPS_APART;
         let mut add = |other: usize| {
-            pairs.push(pair(node, other, f64::from(hops[other].unwrap_or(apart))));
+            pairs.push((node, other, f64::from(hops[other].unwrap_or(apart))));
         };
         if all <= PAIRS_MAX {
             (node + 1..count).for_each(add);
@@ -136,16 +132,6 @@ fn pairs(neighbours: &[Vec<usize>], rng: &mut Xoshiro256PlusPlus) -> Vec<Pair> {
     pairs
 }
 
-fn pair(a: usize, b: usize, hops: f64) -> Pair {
-    let narrow = |index| u32::try_from(index).expect("nodes are numbered with u32");
-    (narrow(a), narrow(b), hops)
-}
-
-/// Anywhere in a square; no two in the same place.
-fn begin(count: usize, rng: &mut Xoshiro256PlusPlus) -> Vec<Place> {
-    (0..count).map(|_| (rng.random_range(-1.0..1.0), rng.random_range(-1.0..1.0))).collect()
-}
-
 fn descend(places: &mut [Place], pairs: &mut [Pair], rng: &mut Xoshiro256PlusPlus) {
     let farthest = pairs.iter().map(|pair| pair.2).fold(1.0, f64::max);
     let first_step = farthest * farthest;
@@ -154,7 +140,6 @@ fn descend(places: &mut [Place], pairs: &mut [Pair], rng: &mut Xoshiro256PlusPlu
         let step = first_step * (shrink * f64::from(round)).exp();
         pairs.shuffle(rng);
         for &(a, b, hops) in &*pairs {
-            let (a, b) = (a as usize, b as usize);
             let (x, y) = (places[a].0 - places[b].0, places[a].1 - places[b].1);
             let length = x.hypot(y).max(1e-9);
             // Near pairs count more: the weight of a pair is 1 / hops².
@@ -231,8 +216,7 @@ fn centre(places: &mut [Place]) {
 }
 
 /// The corners of the smallest upright rectangle around places: top left, bottom right.
-#[must_use]
-pub fn extent(places: &[Place]) -> (Place, Place) {
+pub(super) fn extent(places: &[Place]) -> (Place, Place) {
     let Some(&first) = places.first() else { return ((0.0, 0.0), (0.0, 0.0)) };
     places.iter().fold((first, first), |(low, high), place| {
         let low = (low.0.min(place.0), low.1.min(place.1));

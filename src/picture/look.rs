@@ -30,8 +30,8 @@ pub enum LinkLook {
     Plain,
     /// Made by the nodes themselves.
     Made,
-    /// One of its ends has doubts about the other.
-    Doubted,
+    /// One of its ends suspects the other, or takes it for dead.
+    Suspected,
     /// It was planned, and is not in use.
     Gone,
     /// A fault mistreats what crosses it.
@@ -61,7 +61,7 @@ pub struct Colour(pub u32);
 
 /// Whether a line is whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Line {
+pub(super) enum Line {
     /// It is.
     Solid,
     /// It has short gaps.
@@ -72,30 +72,30 @@ pub enum Line {
 
 /// How to draw a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct NodeStyle {
+pub(super) struct NodeStyle {
     /// Its face.
-    pub fill: Colour,
+    pub(super) fill: Colour,
     /// Its rim.
-    pub rim: Colour,
+    pub(super) rim: Colour,
     /// Its number.
-    pub text: Colour,
+    pub(super) text: Colour,
     /// How the rim is drawn.
-    pub line: Line,
+    pub(super) line: Line,
     /// Whether it has two rims.
-    pub double: bool,
+    pub(super) double: bool,
 }
 
 /// How to draw a link.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct LinkStyle {
+#[derive(Clone, Copy, Debug)]
+pub(super) struct LinkStyle {
     /// Its colour.
-    pub colour: Colour,
-    /// Its width in tenths of a point.
-    pub tenths: u32,
+    pub(super) colour: Colour,
+    /// Its width in points.
+    pub(super) width: f64,
     /// How it is drawn.
-    pub line: Line,
+    pub(super) line: Line,
     /// Whether it points to its second end.
-    pub arrow: bool,
+    pub(super) arrow: bool,
 }
 
 const WHITE: Colour = Colour(0xffffff);
@@ -113,14 +113,12 @@ const SHADES: [u32; 11] = [
 
 impl Colour {
     /// `#0a1b2c`.
-    #[must_use]
-    pub fn hex(self) -> String {
+    pub(super) fn hex(self) -> String {
         format!("#{:06x}", self.0)
     }
 
     /// The shade of `step` steps of `steps`: dark for the first, bright for the last.
-    #[must_use]
-    pub fn shade(step: u32, steps: u32) -> Self {
+    pub(super) fn shade(step: u32, steps: u32) -> Self {
         let last = SHADES.len() - 1;
         let at = f64::from(step.min(steps)) / f64::from(steps.max(1)) * last as f64;
         // `at` is from 0 to 10.
@@ -131,16 +129,11 @@ impl Colour {
         Self(mix(0) << 16 | mix(1) << 8 | mix(2))
     }
 
-    /// Black or white, whichever can be read better on it.
-    #[must_use]
-    pub fn text(self) -> Self {
-        if self.contrast(WHITE) >= self.contrast(BLACK) { WHITE } else { BLACK }
-    }
-
-    /// How well two colours stand out against each other, as WCAG 2 defines it: from 1 to 21.
-    fn contrast(self, other: Self) -> f64 {
-        let (a, b) = (self.luminance(), other.luminance());
-        (a.max(b) + 0.05) / (a.min(b) + 0.05)
+    /// Black or white, whichever can be read better on it: black from the luminance on at which
+    /// both stand out alike, as WCAG 2 defines it (0.05 is added to each of two luminances, and
+    /// the larger divided by the smaller).
+    pub(super) fn text(self) -> Self {
+        if self.luminance() <= (1.05_f64 * 0.05).sqrt() - 0.05 { WHITE } else { BLACK }
     }
 
     fn luminance(self) -> f64 {
@@ -161,8 +154,7 @@ impl Colour {
 
 impl NodeLook {
     /// How to draw it.
-    #[must_use]
-    pub fn style(self) -> NodeStyle {
+    pub(super) fn style(self) -> NodeStyle {
         const BLUE: u32 = 0x2b5d9b;
         let look = |fill, rim, text, line| NodeStyle {
             fill: Colour(fill),
@@ -190,19 +182,18 @@ impl NodeLook {
 
 impl LinkLook {
     /// How to draw it.
-    #[must_use]
-    pub fn style(self) -> LinkStyle {
-        let (colour, tenths, line) = match self {
-            Self::Plain => (0xa9b4c0, 8, Line::Solid),
-            Self::Made => (0xd55e00, 22, Line::Solid),
-            Self::Doubted => (0x9a6200, 12, Line::Dashed),
-            Self::Gone => (0xa9b4c0, 7, Line::Dotted),
-            Self::Faulty => (0x883388, 16, Line::Dashed),
-            Self::Cut => (0xc81e1e, 10, Line::Dotted),
-            Self::Tree => (0x333a41, 22, Line::Solid),
-            Self::Pale => (0xc9d0d8, 6, Line::Solid),
+    pub(super) fn style(self) -> LinkStyle {
+        let (colour, width, line) = match self {
+            Self::Plain => (0xa9b4c0, 0.8, Line::Solid),
+            Self::Made => (0xd55e00, 2.2, Line::Solid),
+            Self::Suspected => (0x9a6200, 1.2, Line::Dashed),
+            Self::Gone => (0xa9b4c0, 0.7, Line::Dotted),
+            Self::Faulty => (0x883388, 1.6, Line::Dashed),
+            Self::Cut => (0xc81e1e, 1.0, Line::Dotted),
+            Self::Tree => (0x333a41, 2.2, Line::Solid),
+            Self::Pale => (0xc9d0d8, 0.6, Line::Solid),
         };
-        LinkStyle { colour: Colour(colour), tenths, line, arrow: self == Self::Tree }
+        LinkStyle { colour: Colour(colour), width, line, arrow: self == Self::Tree }
     }
 }
 
@@ -229,6 +220,14 @@ pub(super) fn link_samples(links: &[Link], words: &[(LinkLook, &str)]) -> Vec<Sa
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    impl Colour {
+        /// How well two colours stand out against each other, as WCAG 2 defines it: from 1 to 21.
+        fn contrast(self, other: Self) -> f64 {
+            let (a, b) = (self.luminance(), other.luminance());
+            (a.max(b) + 0.05) / (a.min(b) + 0.05)
+        }
+    }
 
     #[test]
     fn a_number_can_be_read_on_every_shade() {

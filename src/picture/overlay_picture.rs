@@ -29,7 +29,7 @@ pub fn overlay(
     let mut links: Vec<Link> =
         shown.map(|link| Link { from: link.u.0, to: link.v.0, look: look(link) }).collect();
     // Links worth seeing lie above the others.
-    links.sort_by_key(|link| link.look.style().tenths);
+    links.sort_by(|a, b| a.look.style().width.total_cmp(&b.look.style().width));
     Picture {
         title: title(network, scene, overlay),
         remarks,
@@ -55,12 +55,12 @@ fn title(network: &str, scene: &Scene, overlay: &Overlay) -> String {
     format!("{network}: {}, {nodes}, {used}{components}", scene.kind)
 }
 
-/// How a link looks; what matters most comes first.
+/// How a link looks; the most important look comes first.
 fn look(link: &spread::Link) -> LinkLook {
     match () {
         () if link.state == spread::LinkState::Cut => LinkLook::Cut,
         () if !link.used => LinkLook::Gone,
-        () if link.doubted => LinkLook::Doubted,
+        () if link.suspected => LinkLook::Suspected,
         () if link.faulty => LinkLook::Faulty,
         () if !link.planned => LinkLook::Made,
         () => LinkLook::Plain,
@@ -80,7 +80,7 @@ fn legend(nodes: &[Node], links: &[Link]) -> Vec<Vec<Sample>> {
     let words = [
         (LinkLook::Plain, "link"),
         (LinkLook::Made, "made by the nodes themselves"),
-        (LinkLook::Doubted, "in doubt"),
+        (LinkLook::Suspected, "suspected"),
         (LinkLook::Faulty, "mistreated by a fault"),
         (LinkLook::Cut, "cut by a fault"),
         (LinkLook::Gone, "no longer in use"),
@@ -154,11 +154,11 @@ mod tests {
     }
 
     #[test]
-    fn a_link_that_one_end_has_given_up_is_in_doubt() {
+    fn a_link_that_one_end_has_given_up_is_suspected() {
         for state in [PeerState::Suspected, PeerState::Dead] {
             let mut ring = Ring::new();
             ring.peer(0, 0).state = state;
-            assert_eq!(look_of(&ring.picture(), (1, 2)), LinkLook::Doubted);
+            assert_eq!(look_of(&ring.picture(), (1, 2)), LinkLook::Suspected);
         }
     }
 

@@ -7,8 +7,9 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
+use super::dot::html_escaped;
 use super::look::Colour;
-use super::{Arrangement, Scene, tree_picture};
+use super::{Arrangement, Link, Scene, tree_picture};
 use crate::spread::{LinkState, Trace, TraceNode};
 
 const DOCUMENT: &str = include_str!("page/page.html");
@@ -54,11 +55,6 @@ fn filled(document: &str, parts: &[(&str, &str)]) -> String {
     page + rest
 }
 
-/// Text between tags.
-fn html_escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
-}
-
 /// JSON inside a script element: without `<` there is nothing that could end it, nor begin a
 /// comment. U+2028 and U+2029 are line ends to older scripts.
 fn script_escaped(data: &Value) -> String {
@@ -71,7 +67,8 @@ fn script_escaped(data: &Value) -> String {
 fn data(first: &Trace, traces: &[Trace], scene: &Scene) -> Value {
     let numbers: Vec<u32> = first.nodes.iter().map(|node| node.node.0).collect();
     let index: BTreeMap<u32, usize> = numbers.iter().copied().zip(0..).collect();
-    let arrangement = arrangement(&numbers, traces, scene);
+    let drawn: Vec<Link> = traces.iter().flat_map(tree_picture::links).collect();
+    let arrangement = Arrangement::of(scene.ring, &numbers, &scene.planned, &drawn);
     let node = |at: usize| {
         let (x, y) = arrangement.places[at];
         let [x, y, d] = [x, y, arrangement.diameters[at]].map(|value| (value * 1e3).round() / 1e3);
@@ -88,15 +85,6 @@ fn data(first: &Trace, traces: &[Trace], scene: &Scene) -> Value {
         "nodes": (0..numbers.len()).map(node).collect::<Vec<_>>(),
         "messages": traces.iter().map(|trace| message(trace, &index)).collect::<Vec<_>>(),
     })
-}
-
-/// As in drawings: by the links that were planned, or else by those that any message shows.
-fn arrangement(numbers: &[u32], traces: &[Trace], scene: &Scene) -> Arrangement {
-    let mut links = scene.planned.clone();
-    if links.is_empty() {
-        links.extend(traces.iter().flat_map(tree_picture::links).map(|link| (link.from, link.to)));
-    }
-    Arrangement::of(scene.ring, numbers, &links)
 }
 
 fn message(trace: &Trace, index: &BTreeMap<u32, usize>) -> Value {
