@@ -3,7 +3,7 @@
 //! A [`Trace`] is made from what nodes say, real ones or simulated ones, by plain arithmetic;
 //! nothing is asked, printed or drawn here. `links` holds the links in use, `figures`
 //! holds what was measured against what theory says, `expect` the theory of the flood, and `tree`
-//! the infection tree. What of a trace is written as JSON is written by deriving it from these
+//! the infection tree. The JSON of a trace is derived from these
 //! types, so that they are the description of the format.
 
 use std::collections::BTreeMap;
@@ -131,8 +131,7 @@ pub enum Lacks {
 
 impl Lacks {
     /// In a few words.
-    #[must_use]
-    pub fn words(self) -> &'static str {
+    pub(crate) fn words(self) -> &'static str {
         match self {
             Self::Evicted => "evicted: had it, or was not allowed to take it, by one of its limits",
             Self::CutOff => "cut off by a fault",
@@ -164,27 +163,17 @@ impl Trace {
         let node = |(at, said): (usize, &Said)| {
             let receipt = held(said).map(|info| Receipt::of(info, sent_at));
             let lacks = receipt.is_none().then(|| lacks(said, reached[at], faults, &holders));
-            TraceNode {
-                node: said.node,
-                state: said.state,
-                distance: distances[at],
-                receipt,
-                lacks,
-            }
+            let (node, state, distance) = (said.node, said.state, distances[at]);
+            TraceNode { node, state, distance, receipt, lacks }
         };
         let nodes: Vec<TraceNode> = said.iter().enumerate().map(node).collect();
-        let text_bytes = text.len();
-        let paths: Vec<&Path> = said
-            .iter()
-            .filter_map(held)
-            .flat_map(|info| &info.paths)
-            .map(|kept| &kept.path)
-            .collect();
-        let figures = figures::figures(id, (relays, text_bytes), &nodes, &paths, &overlay);
+        let paths = said.iter().filter_map(held).flat_map(|info| &info.paths);
+        let paths: Vec<&Path> = paths.map(|kept| &kept.path).collect();
+        let figures = figures::figures(id, (relays, text.len()), &nodes, &paths, &overlay);
         // Nodes on other machines belong to another record, and are not shown here.
         let known = |node| nodes.binary_search_by_key(&node, |node: &TraceNode| node.node).is_ok();
-        let links = overlay.links.into_iter().filter(|link| known(link.u) && known(link.v));
-        let links = links.collect();
+        let links = overlay.links.into_iter();
+        let links = links.filter(|link| known(link.u) && known(link.v)).collect();
         Some(Self {
             network: network.to_owned(),
             id,
@@ -257,21 +246,16 @@ fn held(said: &Said) -> Option<&MessageInfo> {
 
 /// Why a node does not have what others have; `reached` says whether a link leads to one of them.
 fn lacks(said: &Said, reached: Option<u32>, faults: &Faults, holders: &[NodeId]) -> Lacks {
-    match said.state {
-        NodeState::Removed => return Lacks::Removed,
-        NodeState::Down => return Lacks::Down,
-        NodeState::Paused => return Lacks::Paused,
-        NodeState::Silent => return Lacks::Silent,
-        NodeState::Up => {}
-    }
-    match said.holding {
-        None => Lacks::Silent,
-        Some(Holding::Gone) => Lacks::Evicted,
-        Some(_) if reached.is_some() => Lacks::NotYet,
-        Some(_) => {
-            let cut = |holder: &NodeId| faults.cut(said.node.0, holder.0);
-            if holders.iter().any(cut) { Lacks::CutOff } else { Lacks::Unlinked }
-        }
+    let cut = |holder: &NodeId| faults.cut(said.node.0, holder.0);
+    match (said.state, &said.holding) {
+        (NodeState::Removed, _) => Lacks::Removed,
+        (NodeState::Down, _) => Lacks::Down,
+        (NodeState::Paused, _) => Lacks::Paused,
+        (NodeState::Silent, _) | (NodeState::Up, None) => Lacks::Silent,
+        (NodeState::Up, Some(Holding::Gone)) => Lacks::Evicted,
+        (NodeState::Up, Some(_)) if reached.is_some() => Lacks::NotYet,
+        (NodeState::Up, Some(_)) if holders.iter().any(cut) => Lacks::CutOff,
+        (NodeState::Up, Some(_)) => Lacks::Unlinked,
     }
 }
 

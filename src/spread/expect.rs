@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 /// `relays` copies on each link in each direction. Exact, leaves and bridges included; where
 /// every node has two neighbours or more, it is 2·|E|·R.
 ///
-/// Which copy comes first makes no difference. What goes out over a link depends only on how
+/// Which copy comes first makes no difference. The copies that go out over a link depend only on how
 /// many copies came in over each of the others, never on their order, and never shrinks as more
 /// come in: so every order ends with the same numbers.
 pub(super) fn copies(adjacent: &[Vec<usize>], origin: usize, relays: u8) -> u64 {

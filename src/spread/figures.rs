@@ -136,6 +136,8 @@ pub(super) fn figures(
     // An origin that was started again gets its message back like anybody else.
     let starts_here = receipts.get(&origin).is_some_and(|receipt| receipt.hops == 0);
     let reached = |node: &TraceNode| receipts.get(&node.node).filter(|got| got.hops > 0).copied();
+    let span = |us: f64| Duration::from_nanos((us * 1e3).round() as u64);
+    let delivery = |got: &Receipt| Delivery { after: span(got.after_us), hops: got.hops };
     let deliveries: Vec<Delivery> = nodes.iter().filter_map(reached).map(delivery).collect();
     let complete = starts_here && is_complete(nodes, &receipts, paths);
     let repairs: u64 = all().map(|receipt| u64::from(receipt.repairs_sent)).sum();
@@ -146,7 +148,8 @@ pub(super) fn figures(
     let spread = Spread::new(1, living, copies, deliveries);
     let hop = hop_latency_us(&receipts);
     let only = |value: Option<f64>| value.filter(|_| complete);
-    let expected = only(expected_copies(overlay, origin, relays));
+    let flood = |at| expect::copies(&overlay.adjacent, at, relays) as f64;
+    let expected = only(overlay.place(origin).map(flood));
     let least = only(Some(delivered));
     let mut distances = nodes.iter().filter(|node| reached(node).is_some());
     let farthest = distances.try_fold(0, |most, node| Some(node.distance?.max(most)));
@@ -177,11 +180,6 @@ pub(super) fn figures(
     }
 }
 
-fn delivery(receipt: &Receipt) -> Delivery {
-    let after = Duration::from_nanos((receipt.after_us * 1e3).round() as u64);
-    Delivery { after, hops: receipt.hops }
-}
-
 /// Whether a node lives, and has not been started again since it sent a message, as far as known.
 fn is_as_it_was(nodes: &[TraceNode], origin: NodeId) -> bool {
     let Some(node) = nodes.iter().find(|node| node.node == origin) else { return false };
@@ -193,7 +191,7 @@ fn is_as_it_was(nodes: &[TraceNode], origin: NodeId) -> bool {
     }
 }
 
-/// Whether all who may have sent copies told how many.
+/// Whether all nodes that may have sent copies told how many.
 fn is_complete(
     nodes: &[TraceNode],
     receipts: &BTreeMap<NodeId, &Receipt>,
@@ -204,7 +202,7 @@ fn is_complete(
     if nodes.iter().filter_map(|node| node.lacks).any(untold) {
         return false;
     }
-    // Who ended counts only if it passed the message on: then it stands on a path of somebody who
+    // A node that ended counts only if it passed the message on: then it stands on a path of somebody who
     // got that copy, though maybe not in the part that a long path keeps.
     let ended = nodes.iter().any(|node| !node.state.lives());
     let told = |node: &Option<NodeId>| node.map_or(!ended, |node| receipts.contains_key(&node));
@@ -229,18 +227,13 @@ fn times(spread: &Spread, nodes: &[TraceNode], hop: Option<f64>) -> Times {
     let mut distances: Vec<u32> = living.filter_map(|node| node.distance).collect();
     distances.sort_unstable();
     let to = |share: f64| {
-        let value = spread.time_to(share)?.as_nanos() as f64 / 1e3;
+        let value = micros(spread.time_to(share)?);
         let rank = ((spread.nodes as f64 * share).ceil() as usize).max(1) - 1;
         let hops = distances.get(rank).copied();
         let theory = hops.zip(hop).map(|(hops, hop)| f64::from(hops) * hop);
         Some(Figure::of(value).theory(theory))
     };
     Times { p50: to(0.5), p90: to(0.9), p99: to(0.99), p100: to(1.0) }
-}
-
-fn expected_copies(overlay: &Overlay, origin: NodeId, relays: u8) -> Option<f64> {
-    let at = overlay.place(origin)?;
-    Some(expect::copies(&overlay.adjacent, at, relays) as f64)
 }
 
 /// The links in use that the origin can be reached over.
@@ -250,11 +243,13 @@ fn component_links(overlay: &Overlay, origin: NodeId) -> u64 {
     reached.map(|(links, _)| links.len() as u64).sum::<u64>() / 2
 }
 
+fn micros(span: Duration) -> f64 {
+    span.as_nanos() as f64 / 1e3
+}
+
 fn curve(spread: &Spread) -> Vec<Point> {
-    let points = spread.coverage_over_time(POINTS).into_iter();
-    points
-        .map(|(after, coverage)| Point { after_us: after.as_nanos() as f64 / 1e3, coverage })
-        .collect()
+    let point = |(after, coverage)| Point { after_us: micros(after), coverage };
+    spread.coverage_over_time(POINTS).into_iter().map(point).collect()
 }
 
 /// A number without a fraction is written without one.

@@ -26,21 +26,8 @@ pub enum NodeState {
 }
 
 impl NodeState {
-    /// The one word for it.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Up => "up",
-            Self::Silent => "silent",
-            Self::Paused => "paused",
-            Self::Down => "down",
-            Self::Removed => "removed",
-        }
-    }
-
     /// Whether it belongs to the network still, though it may not answer.
-    #[must_use]
-    pub fn lives(self) -> bool {
+    pub(crate) fn lives(self) -> bool {
         matches!(self, Self::Up | Self::Silent | Self::Paused)
     }
 }
@@ -61,8 +48,7 @@ pub enum LinkState {
 
 impl LinkState {
     /// Whether messages pass.
-    #[must_use]
-    pub fn is_in_use(self) -> bool {
+    fn is_in_use(self) -> bool {
         matches!(self, Self::Alive | Self::Suspected)
     }
 }
@@ -82,9 +68,9 @@ pub struct Link {
     /// Whether both ends live and one of them at least uses it; it may be cut all the same.
     #[serde(skip)]
     pub used: bool,
-    /// Whether it is in use, and one end has doubts about the other.
+    /// Whether it is in use, and one end suspects the other, or takes it for dead.
     #[serde(skip)]
-    pub doubted: bool,
+    pub suspected: bool,
     /// Whether a fault mistreats what crosses it, in one direction at least.
     #[serde(skip)]
     pub faulty: bool,
@@ -145,9 +131,9 @@ impl Overlay {
             () if used => LinkState::Suspected,
             () => LinkState::Lost,
         };
-        let doubted = used && any(&[Suspected, Dead]);
+        let suspected = used && any(&[Suspected, Dead]);
         let faulty = faults.mistreat(u.0, v.0);
-        self.links.push(Link { u, v, state, planned, used, doubted, faulty });
+        self.links.push(Link { u, v, state, planned, used, suspected, faulty });
         if let (true, (Some(u), Some(v))) = (state.is_in_use(), places) {
             self.adjacent[u].push(v);
             self.adjacent[v].push(u);
@@ -155,21 +141,18 @@ impl Overlay {
     }
 
     /// Where a node stands in `nodes`.
-    #[must_use]
-    pub fn place(&self, node: NodeId) -> Option<usize> {
+    pub(crate) fn place(&self, node: NodeId) -> Option<usize> {
         self.nodes.binary_search_by_key(&node, |(node, _)| *node).ok()
     }
 
     /// The fewest links in use from one of these nodes to each node, in the order of `nodes`;
     /// `None` where there is no way.
-    #[must_use]
-    pub fn distances(&self, from: &[NodeId]) -> Vec<Option<u32>> {
+    pub(crate) fn distances(&self, from: &[NodeId]) -> Vec<Option<u32>> {
         hops(&self.adjacent, from.iter().filter_map(|node| self.place(*node)))
     }
 
     /// How many components the nodes that answer are in, over links in use.
-    #[must_use]
-    pub fn components(&self) -> usize {
+    pub(crate) fn components(&self) -> usize {
         let is_up = |at: &usize| self.nodes[*at].1 == NodeState::Up;
         let mut joined = UnionFind::<usize>::new(self.nodes.len());
         let mut components = (0..self.nodes.len()).filter(is_up).count();
@@ -194,13 +177,12 @@ pub struct Faults {
 
 impl Faults {
     /// Whether nothing passes between two nodes, either way.
-    #[must_use]
-    pub fn cut(&self, a: u32, b: u32) -> bool {
+    pub(crate) fn cut(&self, a: u32, b: u32) -> bool {
         let between = |groups: &Vec<NodeRanges>| {
             // A node in no group is cut off from nobody.
             matches!((group(groups, a), group(groups, b)), (Some(a), Some(b)) if a != b)
         };
-        // What a partition does can be asked for rule by rule as well.
+        // Rules can do the same as a partition.
         let lost = |from, to| {
             let lost = |rule: &FaultRule| rule.effect.loss >= 1.0 && applies(rule, from, to);
             self.rules.iter().any(lost)
@@ -214,24 +196,19 @@ impl Faults {
     }
 
     /// The group of a node in the partition that was made last.
-    #[must_use]
-    pub fn group(&self, node: u32) -> Option<usize> {
+    pub(crate) fn group(&self, node: u32) -> Option<usize> {
         self.partitions.last().and_then(|groups| group(groups, node))
     }
 }
 
 fn group(groups: &[NodeRanges], node: u32) -> Option<usize> {
-    groups.iter().position(|group| covers(group, node))
+    let holds = |(first, last): &(u32, u32)| (*first..=*last).contains(&node);
+    groups.iter().position(|ranges| ranges.iter().any(holds))
 }
 
 /// Whether a rule is about what one node sends to another.
 fn applies(rule: &FaultRule, from: u32, to: u32) -> bool {
-    covers(&rule.from, from) && covers(&rule.to, to)
-}
-
-/// Whether these ranges cover this node; no ranges cover all.
-fn covers(ranges: &NodeRanges, node: u32) -> bool {
-    ranges.is_empty() || ranges.iter().any(|(first, last)| (*first..=*last).contains(&node))
+    rule.concerns_sender(NodeId(from)) && rule.concerns_receiver(NodeId(to))
 }
 
 #[cfg(test)]

@@ -28,14 +28,20 @@ pub struct Tree {
     pub branches: Vec<Branch>,
 }
 
+impl Branch {
+    /// A node that is known from the paths of others.
+    fn of_another(node: NodeId, hops: u32) -> Self {
+        Self { node, hops, after_us: None, repaired: false, children: Vec::new() }
+    }
+}
+
 impl Tree {
     /// The tree along which first copies came.
     ///
     /// Nodes tell of the copy that they have now. One that ended, or was started again and got
     /// the message back, no longer stands where its children's paths say: it is put there as
     /// one that does not tell. A node that got it later than another cannot be the parent of that one.
-    #[must_use]
-    pub fn of(origin: NodeId, nodes: &[TraceNode]) -> Self {
+    pub(super) fn of(origin: NodeId, nodes: &[TraceNode]) -> Self {
         let mut receipts: Vec<(NodeId, &Receipt)> =
             nodes.iter().filter_map(|node| Some((node.node, node.receipt.as_ref()?))).collect();
         receipts
@@ -48,10 +54,10 @@ impl Tree {
     }
 }
 
-/// A tree, and where to find who is in it already.
+/// A tree, and where to find the nodes that are in it already.
 struct Growing {
     branches: Vec<Branch>,
-    /// Those who tell of the message themselves.
+    /// The nodes that tell of the message themselves.
     told: BTreeMap<NodeId, usize>,
     /// Those known from paths, by their hops, too: a node may stand on several.
     named: BTreeMap<(NodeId, u32), usize>,
@@ -59,10 +65,17 @@ struct Growing {
 
 impl Growing {
     fn from(origin: NodeId) -> Self {
-        let root =
-            Branch { node: origin, hops: 0, after_us: None, repaired: false, children: vec![] };
+        let root = Branch::of_another(origin, 0);
         let named = BTreeMap::from([((origin, 0), 0)]);
         Self { branches: vec![root], told: BTreeMap::new(), named }
+    }
+
+    /// Hangs a branch below another; gives its place.
+    fn hang(&mut self, branch: Branch, parent: usize) -> usize {
+        let at = self.branches.len();
+        self.branches.push(branch);
+        self.branches[parent].children.push(at);
+        at
     }
 
     /// Adds a node, and those before it on its path of whom nothing is known yet. Nodes come in
@@ -75,20 +88,14 @@ impl Growing {
         }
         let before = receipt.path.split_last().map_or(&[][..], |(_, before)| before);
         let parent = self.parent(before, receipt.hops);
-        let at = self.branches.len();
-        self.branches.push(Branch {
-            node,
-            hops: receipt.hops,
-            after_us: Some(receipt.after_us),
-            repaired: receipt.repaired,
-            children: vec![],
-        });
-        self.branches[parent].children.push(at);
+        let (after_us, repaired) = (Some(receipt.after_us), receipt.repaired);
+        let branch = Branch { after_us, repaired, ..Branch::of_another(node, receipt.hops) };
+        let at = self.hang(branch, parent);
         self.told.insert(node, at);
     }
 
     /// The node before another one on its path, added if need be. Ends at the origin; where a path
-    /// was cut, what is left hangs there, too.
+    /// was cut, the rest hangs there, too.
     fn parent(&mut self, before: &[Option<NodeId>], hops: u32) -> usize {
         let Some((Some(node), rest)) = before.split_last() else { return 0 };
         let own_hops = hops.saturating_sub(1);
@@ -100,16 +107,7 @@ impl Growing {
             return 0;
         }
         let parent = self.parent(rest, own_hops);
-        let at = self.branches.len();
-        let branch = Branch {
-            node: *node,
-            hops: own_hops,
-            after_us: None,
-            repaired: false,
-            children: vec![],
-        };
-        self.branches.push(branch);
-        self.branches[parent].children.push(at);
+        let at = self.hang(Branch::of_another(*node, own_hops), parent);
         self.named.insert((*node, own_hops), at);
         at
     }
