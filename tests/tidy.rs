@@ -76,7 +76,7 @@ const IMPURE: [&str; 37] = [
     "Instant",
     "SystemTime",
     "clock",
-    "tz",
+    "jiff",
     "print",
     "println",
     "eprint",
@@ -374,7 +374,8 @@ fn one_spelling_one_word() {
         }
     }
     let in_docs = fs::read_dir(root().join("docs")).unwrap().map(|entry| entry.unwrap().path());
-    let others = ["README.md", "CHANGELOG.md", "CONTRIBUTING.md", "scripts/README.md"];
+    let others =
+        ["README.md", "CHANGELOG.md", "CONTRIBUTING.md", "protocol/README.md", "scripts/README.md"];
     let documents = in_docs.chain(others.map(|name| root().join(name)));
     for document in documents.filter(|path| path.extension().is_some_and(|end| end == "md")) {
         if fs::read_to_string(&document).unwrap().to_lowercase().contains(american) {

@@ -118,7 +118,7 @@ fn file_of(own: &[String], path: &str, modules: &BTreeSet<Vec<String>>) -> Vec<S
 }
 
 /// A file may use its own parents: what these hold is shared by all of their children. But for
-/// those, whoever reads one file needs none that needs this one.
+/// those, a reader of one file needs none that needs this one.
 #[test]
 fn no_files_use_each_other_in_a_circle() {
     let files = sources("src");

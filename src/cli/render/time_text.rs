@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use tz::{DateTime, LocalTimeType, UtcDateTime};
+use jiff::Timestamp;
+pub(crate) use jiff::tz::TimeZone;
 
 use crate::protocol::Wall;
 
 /// How much of a point in time to show: how often `-t` was given.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd)]
 pub(crate) enum Detail {
     /// Nothing.
     None,
@@ -28,67 +29,27 @@ impl Detail {
             _ => Self::DateFirst,
         }
     }
-
-    /// Whether to tell how long a message was under way, too.
-    pub(crate) fn shows_latency(self) -> bool {
-        matches!(self, Self::TimeAndDate | Self::DateFirst)
-    }
-}
-
-/// Where clocks show what.
-#[derive(Clone, Debug)]
-pub(crate) struct TimeZone(Option<tz::TimeZone>);
-
-impl TimeZone {
-    pub(crate) const UTC: Self = Self(None);
-
-    /// That of the user, as `TZ` has it, or else of the machine; UTC where neither can be read.
-    pub(crate) fn system() -> Self {
-        let zone = match std::env::var("TZ") {
-            Ok(name) => tz::TimeZone::from_posix_tz(&name),
-            Err(_) => tz::TimeZone::local(),
-        };
-        Self(zone.ok())
-    }
-
-    fn at(&self, unix_seconds: i64) -> LocalTimeType {
-        let known = self.0.as_ref().and_then(|zone| zone.find_local_time_type(unix_seconds).ok());
-        known.copied().unwrap_or(LocalTimeType::utc())
-    }
 }
 
 /// A point in time, in a time zone.
 pub(crate) fn local(at: Wall, zone: &TimeZone, detail: Detail) -> String {
-    let (seconds, nanoseconds) = unix(at);
-    let at = DateTime::from_timespec_and_local(seconds, nanoseconds, zone.at(seconds))
-        .expect("every `Wall` lies between the years 1970 and 2554");
-    let time = format!("{:02}:{:02}:{:02}", at.hour(), at.minute(), at.second());
-    let date = format!("{}-{:02}-{:02}", at.year(), at.month(), at.month_day());
-    match detail {
-        Detail::None => String::new(),
-        Detail::Time => time,
-        Detail::TimeAndDate => format!("{time} {date}"),
-        Detail::DateFirst => {
-            let offset = at.local_time_type().ut_offset();
-            let sign = if offset < 0 { '-' } else { '+' };
-            let minutes = offset.unsigned_abs() / 60;
-            format!("{date} {time} {sign}{:02}:{:02}", minutes / 60, minutes % 60)
-        }
-    }
+    let form = match detail {
+        Detail::None => "",
+        Detail::Time => "%H:%M:%S",
+        Detail::TimeAndDate => "%H:%M:%S %Y-%m-%d",
+        Detail::DateFirst => "%Y-%m-%d %H:%M:%S %:z",
+    };
+    moment(at).to_zoned(zone.clone()).strftime(form).to_string()
 }
 
 /// RFC 3339 in UTC, with nanoseconds.
 pub(crate) fn rfc3339(at: Wall) -> String {
-    let (seconds, nanoseconds) = unix(at);
-    UtcDateTime::from_timespec(seconds, nanoseconds)
-        .expect("every `Wall` lies between the years 1970 and 2554")
-        .to_string()
+    format!("{:.9}", moment(at))
 }
 
-/// Seconds and nanoseconds since 1970.
-fn unix(at: Wall) -> (i64, u32) {
-    let since = Duration::from_nanos(at.0);
-    (since.as_secs().cast_signed(), since.subsec_nanos())
+fn moment(at: Wall) -> Timestamp {
+    let moment = Timestamp::from_nanosecond(at.0.into());
+    moment.expect("every `Wall` lies between the years 1970 and 2554")
 }
 
 /// A short span as people say it: `412 µs`, `3.1 ms`, `2.4 s`, `5 min 10 s`.
@@ -119,6 +80,11 @@ pub(crate) fn exact(span: Duration) -> String {
     }
 }
 
+/// A span measured in microseconds, as people say it.
+pub(crate) fn span_of_us(us: f64) -> String {
+    span(Duration::from_nanos((us * 1e3).round() as u64))
+}
+
 /// A span for programs: whole microseconds.
 pub(crate) fn micros(span: Duration) -> u64 {
     u64::try_from(span.as_micros()).unwrap_or(u64::MAX)
@@ -132,7 +98,7 @@ mod tests {
     const AT: Wall = Wall(1_785_499_402_000_000_412);
 
     fn zone(posix: &str) -> TimeZone {
-        TimeZone(Some(tz::TimeZone::from_posix_tz(posix).unwrap()))
+        TimeZone::posix(posix).unwrap()
     }
 
     #[test]
