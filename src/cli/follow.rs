@@ -1,34 +1,21 @@
-//! What happens at every node, as it happens, for those who show it.
+//! Following one node: a thread waits for what the node pushes, and hands it on.
 //!
-//! One thread per node waits for what that node pushes; a channel brings all together, so that
-//! one thread writes it, whole lines in the order of arrival. No node ever waits for any of
-//! them: what is too fast is lost and counted, here or there.
+//! One channel brings together what the followers of all nodes tell, so that one thread writes it,
+//! whole lines in the order of arrival. No node ever waits for any of them: events that come
+//! too fast are lost and counted, here or there.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::thread;
-use std::time::Duration;
 
-use crossbeam_channel::{Receiver, Sender, bounded};
-use serde_json::json;
+use crossbeam_channel::Sender;
 
 use crate::cli::Error;
-use crate::cli::render::time_text::TimeZone;
-use crate::cli::render::{count, escape, event_text, time_text};
 use crate::control::Response;
-use crate::control::client::Subscription;
-use crate::network::{ProcessId, Record};
+use crate::network::{NodeRecord, ProcessId, Record};
 use crate::protocol::{Event, NodeId, Wall};
-use crate::runtime::clock;
 
-/// How many events may wait to be written. Further ones are lost, and counted.
-const WAITING_MAX: usize = 16_384;
 /// A follower does little: small stacks let a thousand of them be.
 const STACK_BYTES: usize = 128 << 10;
-/// About how many bytes are written at once.
-const BATCH_BYTES: usize = 512 << 10;
-/// How long to let lines gather before the next are written.
-pub(crate) const PAUSE: Duration = Duration::from_millis(100);
 
 /// What is told of one node.
 #[derive(Debug)]
@@ -46,106 +33,33 @@ pub(crate) enum Told {
     Gone(ProcessId),
 }
 
-/// One follower per node.
-pub(crate) struct Followers {
-    tell: Sender<(NodeId, Told)>,
-    /// What they tell.
-    pub(crate) told: Receiver<(NodeId, Told)>,
-    /// Whom they follow.
-    followed: BTreeMap<NodeId, ProcessId>,
-}
-
-impl Followers {
-    pub(crate) fn new() -> Self {
-        let (tell, told) = bounded(WAITING_MAX);
-        Self { tell, told, followed: BTreeMap::new() }
-    }
-
-    /// Follows each node of this record that runs and is not followed yet.
-    pub(crate) fn follow(&mut self, record: Record) -> Result<(), Error> {
-        let record = Arc::new(record);
-        for node in record.nodes.iter().filter(|node| record.is_running(node)) {
-            if self.followed.get(&node.node) == Some(&node.process) {
-                continue;
-            }
-            let (shared, tell) = (Arc::clone(&record), self.tell.clone());
-            let (number, process) = (node.node, node.process);
-            let named = thread::Builder::new().name(format!("node-{number}"));
-            let followed = named.stack_size(STACK_BYTES).spawn(move || {
-                follow(&shared, number, &tell);
-                let _ = tell.send((number, Told::Gone(process)));
-            });
-            followed.map_err(|error| {
-                Error::failed(
-                    "cannot follow every node",
-                    format!("the system allows no more threads: {error}"),
-                    "raise `ulimit -u`, or look at single nodes with `gossip get-messages N`",
-                )
-            })?;
-            self.followed.insert(number, process);
-        }
-        Ok(())
-    }
-
-    /// How many nodes are followed.
-    pub(crate) fn len(&self) -> usize {
-        self.followed.len()
-    }
-
-    /// Whether this node is followed.
-    pub(crate) fn follows(&self, node: NodeId) -> bool {
-        self.followed.contains_key(&node)
-    }
-
-    /// A node's process is gone. It may have been started again, and be followed anew.
-    pub(crate) fn forget(&mut self, node: NodeId, process: ProcessId) {
-        if self.followed.get(&node) == Some(&process) {
-            self.followed.remove(&node);
-        }
-    }
-
-    /// All that waits, up to about a batch's size, as lines. Events among them come in the order
-    /// of their time: the nodes share a clock.
-    pub(crate) fn batch(
-        &self,
-        first: (NodeId, Told),
-        mut line: impl FnMut(NodeId, Told) -> String,
-    ) -> String {
-        let mut waiting = vec![first];
-        let mut bytes = 0;
-        while bytes < BATCH_BYTES
-            && let Ok((node, told)) = self.told.try_recv()
-        {
-            bytes += told.bytes();
-            waiting.push((node, told));
-        }
-        // News of nodes stay where they are between the events.
-        let mut at = Wall(0);
-        waiting.sort_by_cached_key(|(_, told)| {
-            if let Told::Event { at: time, .. } = told {
-                at = *time;
-            }
-            at
-        });
-        waiting.into_iter().map(|(node, told)| line(node, told)).collect()
-    }
-}
-
-impl Told {
-    /// How long its line is, about.
-    fn bytes(&self) -> usize {
-        const LINE_BYTES: usize = 60;
-        match self {
-            Self::Event { event, .. } => LINE_BYTES + event.payload().len(),
-            _ => LINE_BYTES,
-        }
-    }
+/// Follows a node in a thread of its own until it is gone.
+pub(crate) fn start(
+    record: &Arc<Record>,
+    node: &NodeRecord,
+    tell: &Sender<(NodeId, Told)>,
+) -> Result<(), Error> {
+    let (record, tell) = (Arc::clone(record), tell.clone());
+    let (number, process) = (node.node, node.process);
+    let named = thread::Builder::new().name(format!("node-{number}")).stack_size(STACK_BYTES);
+    let followed = named.spawn(move || {
+        follow(&record, number, &tell);
+        let _ = tell.send((number, Told::Gone(process)));
+    });
+    followed.map(drop).map_err(|error| {
+        Error::failed(
+            "cannot follow every node",
+            format!("the system allows no more threads: {error}"),
+            "raise `ulimit -u`, or look at single nodes with `gossip get-messages N`",
+        )
+    })
 }
 
 /// Hands on a node's events until it is gone.
 fn follow(record: &Record, node: NodeId, tell: &Sender<(NodeId, Told)>) -> Option<()> {
     let mut teller = Teller { node, tell, lost: 0 };
-    let mut events = subscribe(record, node)?;
+    let subscribe = || record.connect(node).ok()?.subscribe().ok();
+    let mut events = subscribe()?;
     tell.send((node, Told::Followed)).ok()?;
     yield_to_nodes();
     loop {
@@ -160,17 +74,12 @@ fn follow(record: &Record, node: NodeId, tell: &Sender<(NodeId, Told)>) -> Optio
             // It is gone, or gave us up, as it does when we were stopped for long.
             Err(_) => {
                 let runs = record.is_running(record.find(node).ok()?);
-                events = runs.then(|| subscribe(record, node))??;
+                events = runs.then(subscribe)??;
                 tell.send((node, Told::Lost(None))).ok()?;
             }
         }
         teller.tell_lost();
     }
-}
-
-fn subscribe(record: &Record, node: NodeId) -> Option<Subscription> {
-    let client = record.connect(node).ok()?;
-    client.subscribe().ok()
 }
 
 /// Tells without ever waiting.
@@ -201,29 +110,4 @@ impl Teller<'_> {
 pub(crate) fn yield_to_nodes() {
     #[cfg(target_os = "linux")]
     let _ = rustix::process::setpriority_process(None, 19);
-}
-
-/// What is told, as a line.
-pub(crate) fn line(json: bool, zone: &TimeZone, node: NodeId, told: &Told) -> String {
-    let (name, words) = match told {
-        Told::Event { at, event } if json => return event_text::json(*at, node, event),
-        Told::Event { at, event } => return event_text::text(zone, *at, node, event),
-        Told::Followed => ("joined", "joined".into()),
-        Told::Lost(Some(lost)) => {
-            ("lost", format!("was too fast: {} not shown", count(*lost, "event")))
-        }
-        Told::Lost(None) => {
-            ("lost", "was too fast for too long: nobody counted what is not shown".into())
-        }
-        Told::Gone(_) => ("gone", "is gone".into()),
-    };
-    let now = clock::now().wall;
-    if !json {
-        return event_text::line(zone, now, node, &words);
-    }
-    let mut document = json!({ "at": time_text::rfc3339(now), "node": node, "event": name });
-    if let Told::Lost(lost) = told {
-        document["count"] = json!(lost);
-    }
-    escape::json(&document)
 }

@@ -1,11 +1,15 @@
-//! Ctrl-C, SIGTERM and SIGHUP: noticed once, for all that wait.
+//! Ctrl-C, SIGTERM and SIGHUP: noticed once, for all that wait; and other news to wait for.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 
-use crossbeam_channel::{Receiver, bounded};
+use crossbeam_channel::{Receiver, bounded, never};
 
 use crate::cli::Error;
+
+/// Enough to wait.
+const STACK_BYTES: usize = 64 << 10;
 
 /// Tells that someone wants this program to end.
 #[derive(Debug)]
@@ -44,4 +48,23 @@ pub(crate) fn call(what: impl FnMut() + Send + 'static) -> Result<(), Error> {
             "see whether the system lets this user start more threads (`ulimit -u`)",
         )
     })
+}
+
+/// A message each time that `wait` returns true. It waits in a thread of its own, for the rest of
+/// this process's life or until it returns false; where there can be no such thread, no message
+/// comes.
+pub(crate) fn notices(name: &str, mut wait: impl FnMut() -> bool + Send + 'static) -> Receiver<()> {
+    let (tell, told) = bounded(1);
+    let run = move || {
+        while wait() {
+            // One that waits tells of all.
+            let _ = tell.try_send(());
+        }
+        // The end of the channel would be taken for a message.
+        std::mem::forget(tell);
+    };
+    match thread::Builder::new().name(name.into()).stack_size(STACK_BYTES).spawn(run) {
+        Ok(_) => told,
+        Err(_) => never(),
+    }
 }

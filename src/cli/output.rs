@@ -2,14 +2,13 @@
 
 use std::io::{self, IsTerminal, Write};
 use std::path::Path;
-use std::thread;
 
-use crossbeam_channel::{Receiver, bounded, never};
+use crossbeam_channel::Receiver;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use serde_json::Value;
 
-use crate::cli::interrupt::Interrupt;
+use crate::cli::interrupt::{self, Interrupt};
 use crate::cli::render::escape;
 use crate::cli::{Error, Global};
 
@@ -68,15 +67,19 @@ pub(crate) fn is_stdout(path: &Path) -> bool {
     path == Path::new("-")
 }
 
-/// Fails where stdout would get a picture and something else: neither could be read then.
-pub(crate) fn alone_on_stdout(what: &str, option: &str, json: bool) -> Result<(), Error> {
-    if !json {
+/// Fails where stdout would get `what`, by an option, and something else by a flag: neither could
+/// be read then.
+pub(crate) fn alone_on_stdout(
+    (what, option, path): (&str, &str, Option<&Path>),
+    (other, flag, given): (&str, &str, bool),
+) -> Result<(), Error> {
+    if !given || !path.is_some_and(is_stdout) {
         return Ok(());
     }
     Err(Error::misused(
-        format!("cannot write both {what} and JSON to stdout"),
-        format!("{option} is -, and --json was given"),
-        "name a file, or leave --json out",
+        format!("cannot write both {what} and {other} to stdout"),
+        format!("{option} is -, and {flag} was given"),
+        format!("name a file, or leave {flag} out"),
     ))
 }
 
@@ -113,25 +116,22 @@ pub(crate) fn width() -> usize {
 /// Tells when nobody reads stdout any more, as after `| head`: a program that has nothing to write for
 /// a while would not notice. Costs a thread that waits for the rest of this process's life.
 pub(crate) fn reader_left() -> Receiver<()> {
-    let (tell, told) = bounded(1);
-    let wait = move || {
-        loop {
+    let mut has_left = false;
+    interrupt::notices("reader", move || {
+        while !has_left {
             let stdout = io::stdout();
             // Of a pipe without a reader the system tells unasked.
             let mut waiting = [PollFd::new(&stdout, PollFlags::empty())];
             match poll(&mut waiting, None) {
                 Err(Errno::INTR) => {}
                 Ok(_) if !waiting[0].revents().is_empty() => {
-                    let _ = tell.send(());
-                    return;
+                    has_left = true;
+                    return true;
                 }
                 // Then a write will tell.
-                _ => return std::mem::forget(tell),
+                _ => return false,
             }
         }
-    };
-    match thread::Builder::new().name("reader".into()).stack_size(64 << 10).spawn(wait) {
-        Ok(_) => told,
-        Err(_) => never(),
-    }
+        false
+    })
 }

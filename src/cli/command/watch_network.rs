@@ -3,17 +3,21 @@
 //! The nodes push their events. Which nodes there are, the network's record says, whose changes
 //! the system tells of; so nothing here asks again and again.
 
-use std::thread;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
 
-use crossbeam_channel::{Receiver, after, bounded, never, select};
+use crossbeam_channel::{Receiver, Sender, after, bounded, select};
+use serde_json::json;
 
-use crate::cli::follow::{self, Followers, Told};
+use crate::cli::follow::{self, Told};
 use crate::cli::interrupt::{self, Interrupt};
-use crate::cli::render::count;
 use crate::cli::render::time_text::TimeZone;
+use crate::cli::render::{count, event_text};
 use crate::cli::{Error, Global, output, survey};
-use crate::network::{self, Changes, Record, StateDir, TooFewFiles};
-use crate::protocol::{Event, NodeId};
+use crate::network::{self, ProcessId, Record, StateDir, TooFewFiles};
+use crate::protocol::{Event, NodeId, Wall};
+use crate::runtime::clock;
 
 pub(crate) const EXAMPLES: &str = "\
 Examples:
@@ -26,11 +30,17 @@ sending), a peer suspected, dead, heard from (again) or gone, a link made or giv
 for the first time. Nodes that are added or started later are watched, too. With --json each line
 is a document: {\"at\": …, \"node\": 9, \"event\": \"delivered\", \"id\": \"8.1\", …}.
 
-Nodes push what happens, and never wait for watchers: on a busy machine watching comes last.
-What comes too fast is not shown, and a line says how much that was. Ctrl-C ends it.";
+Nodes push what happens, and never wait for subscribers: on a busy machine watching comes last.
+Events that come too fast are not shown, and a line says how many they were. Ctrl-C ends it.";
 
-/// Enough to wait.
-const STACK_BYTES: usize = 64 << 10;
+/// How many events may wait to be written. Further ones are lost, and counted.
+const WAITING_MAX: usize = 16_384;
+/// About how many bytes are written at once.
+const BATCH_BYTES: usize = 512 << 10;
+/// How long the line of an event is, about, without the text of a message.
+const LINE_BYTES: usize = 60;
+/// How long to let lines gather before the next are written.
+const PAUSE: Duration = Duration::from_millis(100);
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -62,7 +72,9 @@ pub(crate) fn watch(
 ) -> Result<(), Error> {
     let state = StateDir::from_env()?;
     // First the changes, then the record: so none is missed in between.
-    let changes = told_of(state.changes(&global.network)?);
+    // Without news of it, nodes that come later are met by what others say of them.
+    let mut changes = state.changes(&global.network)?;
+    let changes = interrupt::notices("changes", move || changes.wait());
     let record = state.load(&global.network)?;
     allow(&record)?;
     let reader_left = output::reader_left();
@@ -70,128 +82,172 @@ pub(crate) fn watch(
     if expected == 0 {
         return Err(survey::no_answer(&record));
     }
+    let (tell, told) = bounded(WAITING_MAX);
     let mut watch = Watch {
         global,
         ready,
         zone: TimeZone::system(),
-        followers: Followers::new(),
+        tell,
+        followed: BTreeMap::new(),
         left: enough,
         expected,
-        followed: 0,
+        joined: 0,
         stranger: false,
     };
-    watch.followers.follow(record)?;
+    watch.follow(record)?;
     loop {
         select! {
             recv(interrupt.signals) -> _ => return Ok(()),
             recv(reader_left) -> _ => return Ok(()),
             recv(changes) -> _ => watch.look_for_nodes(&state)?,
-            recv(watch.followers.told) -> told => {
-                let Ok(told) = told else { return Ok(()) };
-                watch.show(told, interrupt)?;
+            recv(told) -> first => {
+                let Ok(first) = first else { return Ok(()) };
+                watch.show(batch(first, &told), interrupt)?;
                 if interrupt.seen() || watch.left == 0 {
                     return Ok(());
                 }
                 if watch.stranger {
                     watch.look_for_nodes(&state)?;
                 }
-                if watch.followers.len() == 0 {
+                if watch.followed.is_empty() {
                     output::note("no node is left");
                     return Ok(());
                 }
                 // Lines gather meanwhile, so that few large writes do.
                 select! {
                     recv(interrupt.signals) -> _ => return Ok(()),
-                    recv(after(follow::PAUSE)) -> _ => {}
+                    recv(after(PAUSE)) -> _ => {}
                 }
             }
         }
     }
+}
+
+/// All that waits behind the first, up to about a batch's size. Events come in the order of their
+/// time: the nodes share a clock.
+fn batch(first: (NodeId, Told), told: &Receiver<(NodeId, Told)>) -> Vec<(NodeId, Told)> {
+    let mut waiting = vec![first];
+    let mut bytes = 0;
+    while bytes < BATCH_BYTES
+        && let Ok((node, told)) = told.try_recv()
+    {
+        bytes += LINE_BYTES;
+        if let Told::Event { event, .. } = &told {
+            bytes += event.payload().len();
+        }
+        waiting.push((node, told));
+    }
+    // News of nodes stay where they are between the events.
+    let mut at = Wall(0);
+    waiting.sort_by_cached_key(|(_, told)| {
+        if let Told::Event { at: time, .. } = told {
+            at = *time;
+        }
+        at
+    });
+    waiting
 }
 
 struct Watch<'a> {
     global: &'a Global,
     ready: &'a dyn Fn(u64) -> String,
     zone: TimeZone,
-    followers: Followers,
+    /// What each follower tells with.
+    tell: Sender<(NodeId, Told)>,
+    /// The nodes that are followed.
+    followed: BTreeMap<NodeId, ProcessId>,
     /// How many more events to show.
     left: u64,
     /// How many nodes are followed from the start, and did not answer yet.
     expected: usize,
     /// How many of them did.
-    followed: u64,
+    joined: u64,
     /// A node was heard of that is not followed.
     stranger: bool,
 }
 
 impl Watch<'_> {
-    /// Writes what was told, and what waits behind it.
-    fn show(&mut self, first: (NodeId, Told), interrupt: &Interrupt) -> Result<(), Error> {
-        let Self { global, ready, zone, followers, left, expected, followed, stranger } = self;
-        let mut gone = Vec::new();
-        let begins = *expected > 0;
-        let text = followers.batch(first, |node, told| {
-            match &told {
-                Told::Followed if *expected > 0 => {
-                    *expected -= 1;
-                    *followed += 1;
-                    return String::new();
-                }
-                Told::Gone(process) => {
-                    gone.push((node, *process));
-                    *expected = expected.saturating_sub(1);
-                }
-                // A node that was paused as we began, for instance.
-                Told::Event {
-                    event: Event::PeerAlive { node } | Event::LinkMade { node }, ..
-                } => {
-                    *stranger |= !followers.follows(*node);
-                }
-                _ => {}
+    /// Follows each node of this record that runs and is not followed yet.
+    fn follow(&mut self, record: Record) -> Result<(), Error> {
+        let record = Arc::new(record);
+        for node in record.nodes.iter().filter(|node| record.is_running(node)) {
+            if self.followed.get(&node.node) != Some(&node.process) {
+                follow::start(&record, node, &self.tell)?;
+                self.followed.insert(node.node, node.process);
             }
-            if *left == 0 {
-                return String::new();
-            }
-            *left -= u64::from(matches!(told, Told::Event { .. }));
-            follow::line(global.json, zone, node, &told)
-        });
+        }
+        Ok(())
+    }
+
+    /// Writes what was told.
+    fn show(&mut self, told: Vec<(NodeId, Told)>, interrupt: &Interrupt) -> Result<(), Error> {
+        let begins = self.expected > 0;
+        let text: String =
+            told.into_iter().filter_map(|(node, told)| self.line(node, &told)).collect();
         if !text.is_empty() {
             output::result_until(&text, interrupt)?;
         }
-        if begins && *expected == 0 && *followed > 0 {
-            output::note(&ready(*followed));
-        }
-        for (node, process) in gone {
-            followers.forget(node, process);
+        if begins && self.expected == 0 && self.joined > 0 {
+            output::note(&(self.ready)(self.joined));
         }
         Ok(())
+    }
+
+    /// Takes note of what was told, and gives the line that shows it.
+    fn line(&mut self, node: NodeId, told: &Told) -> Option<String> {
+        match told {
+            Told::Followed if self.expected > 0 => {
+                self.expected -= 1;
+                self.joined += 1;
+                return None;
+            }
+            Told::Gone(process) => {
+                self.expected = self.expected.saturating_sub(1);
+                // It may have been started again, and be followed anew.
+                self.followed.retain(|other, life| *other != node || life != process);
+            }
+            // A node that was paused as we began, for instance.
+            Told::Event { event: Event::PeerAlive { node } | Event::LinkMade { node }, .. } => {
+                self.stranger |= !self.followed.contains_key(node);
+            }
+            _ => {}
+        }
+        if self.left == 0 {
+            return None;
+        }
+        self.left -= u64::from(matches!(told, Told::Event { .. }));
+        Some(line(self.global.json, &self.zone, node, told))
     }
 
     /// Follows nodes that came, or came back.
     fn look_for_nodes(&mut self, state: &StateDir) -> Result<(), Error> {
         self.stranger = false;
-        // Where it cannot be read, or is gone, those who are followed say the rest.
+        // Where it cannot be read, or is gone, those that are followed say the rest.
         let Ok(record) = state.load(&self.global.network) else { return Ok(()) };
         allow(&record)?;
-        self.followers.follow(record)
+        self.follow(record)
     }
 }
 
-/// A message for each change of the network's record.
-fn told_of(mut changes: Changes) -> Receiver<()> {
-    let (tell, told) = bounded(1);
-    let wait = move || {
-        while changes.wait() {
-            // One that waits tells of all.
-            let _ = tell.try_send(());
+/// What is told, as a line.
+fn line(json: bool, zone: &TimeZone, node: NodeId, told: &Told) -> String {
+    let (name, words) = match told {
+        Told::Event { at, event } if json => return event_text::json(*at, node, event),
+        Told::Event { at, event } => return event_text::text(zone, *at, node, event),
+        Told::Followed => ("joined", "joined".into()),
+        Told::Lost(Some(lost)) => {
+            ("lost", format!("was too fast: {} not shown", count(*lost, "event")))
         }
-        // The end of the channel would be taken for a change.
-        std::mem::forget(tell);
+        Told::Lost(None) => {
+            ("lost", "was too fast for too long: nobody counted what is not shown".into())
+        }
+        Told::Gone(_) => ("gone", "is gone".into()),
     };
-    match thread::Builder::new().name("changes".into()).stack_size(STACK_BYTES).spawn(wait) {
-        Ok(_) => told,
-        // Nodes that come later are met by what others say of them.
-        Err(_) => never(),
+    let now = clock::now().wall;
+    match told {
+        _ if !json => event_text::line(zone, now, node, &words),
+        Told::Lost(lost) => event_text::document(now, node, name, json!({ "count": lost })),
+        _ => event_text::document(now, node, name, json!({})),
     }
 }
 

@@ -60,6 +60,11 @@ pub(crate) fn json(at: Wall, node: NodeId, event: &Event) -> String {
         Event::LinkDropped { node } => ("link_dropped", json!({ "peer": node })),
         Event::LimitHit { limit } => ("limit_hit", json!({ "limit": limit })),
     };
+    document(at, node, name, fields)
+}
+
+/// A document about a node, on a line.
+pub(crate) fn document(at: Wall, node: NodeId, name: &str, fields: Value) -> String {
     let mut document = json!({ "at": time_text::rfc3339(at), "node": node, "event": name });
     if let (Value::Object(document), Value::Object(fields)) = (&mut document, fields) {
         document.extend(fields);
