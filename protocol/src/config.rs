@@ -123,7 +123,7 @@ pub enum ConfigError {
         most: Duration,
     },
     /// A limit is larger than datagrams, or arithmetic, allow.
-    #[error("{limit} is {value}, and {most} is the most")]
+    #[error("{limit} is at most {most}, and not {value}")]
     TooLarge {
         /// The limit.
         limit: &'static str,
@@ -133,7 +133,10 @@ pub enum ConfigError {
         most: u64,
     },
     /// A text that is accepted would not fit what is retained.
-    #[error("text_bytes_max is {text_bytes_max} and retained_bytes_max {retained_bytes_max}")]
+    #[error(
+        "text_bytes_max is {text_bytes_max} and retained_bytes_max {retained_bytes_max}: a message \
+         that is accepted must fit what is retained"
+    )]
     TextNotRetained {
         /// [`Limits::text_bytes_max`].
         text_bytes_max: usize,
@@ -503,7 +506,7 @@ mod tests {
         assert_eq!(refused(|c| c.node = NodeId(0)), "a node's number is 1 or more");
         assert_eq!(refused(|c| c.start.incarnation = 0), "an incarnation is 1 or more");
         assert_eq!(refused(|c| c.limits_mut().paths_max = 0), "paths_max is zero");
-        let most = "text_bytes_max is 60001, and 60000 is the most";
+        let most = "text_bytes_max is at most 60000, and not 60001";
         assert_eq!(refused(|c| c.limits_mut().text_bytes_max += 1), most);
         let retained = "text_bytes_max is 60000 and retained_bytes_max 9";
         assert_eq!(refused(|c| c.limits_mut().retained_bytes_max = 9), retained);

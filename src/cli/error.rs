@@ -24,20 +24,20 @@ pub struct Error {
     next: String,
 }
 
+/// What kind of failure it is; the number is the exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
-    /// The command line itself was wrong.
-    Misused,
-    /// It was right, and yet it did not work.
-    Failed,
     /// The reader of our output has left (`| head`): no failure at all.
-    ReaderLeft,
+    ReaderLeft = 0,
+    /// The command line was right, and yet it did not work.
+    Failed = 1,
+    /// The command line itself was wrong.
+    Misused = 2,
 }
 
 impl Error {
     /// The command was right, and yet it failed.
-    #[must_use]
-    pub fn failed(
+    pub(super) fn failed(
         what: impl Into<String>,
         why: impl Into<String>,
         next: impl Into<String>,
@@ -46,8 +46,7 @@ impl Error {
     }
 
     /// The command line alone shows that this cannot work.
-    #[must_use]
-    pub fn misused(
+    pub(super) fn misused(
         what: impl Into<String>,
         why: impl Into<String>,
         next: impl Into<String>,
@@ -56,7 +55,6 @@ impl Error {
     }
 
     /// Completes what is advised, so that it is about this network when typed as it stands.
-    #[must_use]
     pub(super) fn advising_on(mut self, network: &str) -> Self {
         if network == "default" {
             return self;
@@ -81,11 +79,7 @@ impl Error {
     /// 1 for a failure, 2 for misuse, 0 where only the reader left.
     #[must_use]
     pub fn exit_code(&self) -> ExitCode {
-        match self.kind {
-            Kind::Misused => ExitCode::from(2),
-            Kind::Failed => ExitCode::FAILURE,
-            Kind::ReaderLeft => ExitCode::SUCCESS,
-        }
+        ExitCode::from(self.kind as u8)
     }
 
     /// What happened and why, for a place that has no room for more.
@@ -94,8 +88,7 @@ impl Error {
     }
 
     /// Whether only the reader of our output left.
-    #[must_use]
-    pub fn is_reader_left(&self) -> bool {
+    pub(super) fn is_reader_left(&self) -> bool {
         self.kind == Kind::ReaderLeft
     }
 
@@ -143,12 +136,6 @@ impl Error {
     pub(super) fn no_answer(node: NodeId, error: &client::Error) -> Self {
         use client::Error as E;
         let why = match error {
-            E::TimedOut(addr, after) => {
-                let after = render::time_text::span(*after);
-                format!(
-                    "its control port {addr} was silent for {after}; it may be stopped or overloaded"
-                )
-            }
             E::Io(addr, error) => format!("the connection to {addr} failed: {}", reason(error)),
             error => error.to_string(),
         };
@@ -175,16 +162,26 @@ impl Error {
 
     /// Some nodes did not hear what all of them should have.
     pub(super) fn unless_all_heard(deaf: &[NodeId]) -> Result<(), Self> {
-        let nodes = match deaf {
-            [] => return Ok(()),
-            [node] => format!("node {node}"),
-            nodes => format!("nodes {}", render::listing(nodes)),
-        };
+        if deaf.is_empty() {
+            return Ok(());
+        }
         Err(Self::failed(
-            format!("{nodes} did not hear of it"),
+            format!("{} did not hear of it", render::nodes_text(deaf)),
             "no answer came, though the process is there; all others did what was asked",
             "`gossip show-network` shows how the nodes are",
         ))
+    }
+
+    /// The system refused a thread that a command cannot do without.
+    pub(super) fn no_thread(what: &str, error: &io::Error) -> Self {
+        let why = format!("the system allows no more threads: {error}");
+        Self::failed(what, why, "raise `ulimit -u`")
+    }
+
+    /// The system does not tell of this process and its program.
+    pub(super) fn no_proc(what: &str, error: &io::Error) -> Self {
+        let why = format!("the system does not tell of this process: {error}");
+        Self::failed(what, why, "see whether /proc is mounted")
     }
 
     /// A node answered something that does not belong to the question.
@@ -205,9 +202,10 @@ impl From<runtime::Error> for Error {
             error => error.to_string(),
         };
         let (what, next) = match error {
-            E::PortTaken(_) => {
-                ("cannot start the node", "choose another port; `ss -lunpt` shows who has it")
-            }
+            E::PortTaken(_) => (
+                "cannot start the node",
+                "choose another port; `ss -lunpt` shows the program that has it",
+            ),
             E::NotConfirmed => ("the node ended", "start the network again"),
             E::Io(..) => ("the node cannot run", "see to that, and run it again"),
         };

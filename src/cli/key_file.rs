@@ -34,8 +34,9 @@ pub(crate) struct Args {
 /// Makes a key that nobody can guess, readable only by this user.
 pub(crate) fn run(global: &Global, args: &Args) -> Result<(), Error> {
     let key = Key(args::random_bytes()?);
+    let json = ("JSON", "--json", global.json);
+    output::alone_on_stdout(("the key", "FILE", Some(&args.file)), json)?;
     if output::is_stdout(&args.file) {
-        output::alone_on_stdout("the key", "FILE", global.json)?;
         return output::result(&format!("{}\n", to_hex(&key)));
     }
     write(&args.file, &key).map_err(|error| match error.kind() {
@@ -46,18 +47,13 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<(), Error> {
         ),
         _ => Error::file("write a key to", &args.file, &error),
     })?;
-    if global.json {
-        output::json(&json!({ "file": args.file.to_string_lossy() }))
-    } else {
-        output::result(&format!("{}\n", args.file.display()))
-    }
+    let document = json!({ "file": args.file.to_string_lossy() });
+    output::answer(global, &document, &format!("{}\n", args.file.display()))
 }
 
 fn write(path: &Path, key: &Key) -> io::Result<()> {
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
-    let mut line = to_hex(key);
-    line.push('\n');
-    let written = file.write_all(line.as_bytes());
+    let written = file.write_all(format!("{}\n", to_hex(key)).as_bytes());
     if written.is_err() {
         // Half a key is of no use to anybody, and in the way of a whole one.
         let _ = fs::remove_file(path);
@@ -74,11 +70,10 @@ pub(crate) fn read(path: &Path) -> Result<Key, Error> {
         file.take(KEY_FILE_BYTES_MAX).read_to_string(&mut text)?;
         Ok(mode)
     };
-    let mode = match read() {
-        Ok(mode) => mode,
-        Err(error) if error.kind() == io::ErrorKind::InvalidData => return Err(no_key(path)),
-        Err(error) => return Err(Error::file("read the key in", path, &error)),
-    };
+    let mode = read().map_err(|error| match error.kind() {
+        io::ErrorKind::InvalidData => no_key(path),
+        _ => Error::file("read the key in", path, &error),
+    })?;
     if mode & 0o077 != 0 {
         let path = path.display();
         output::note(&format!("warning: others can read the key in {path}; `chmod 600 {path}`"));

@@ -85,7 +85,7 @@ fn let_go() -> io::Result<()> {
     Ok(())
 }
 
-/// Runs the node. What happens to its neighbours and limits goes to the log; messages do not.
+/// Runs the node. News of its neighbours and limits go to the log; messages do not.
 fn live(node: NodeId, runtime: Runtime) -> Result<(), runtime::Error> {
     let mut log = CappedLog::stderr().ok();
     runtime.run(&mut |at, told| {
@@ -101,13 +101,7 @@ fn live(node: NodeId, runtime: Runtime) -> Result<(), runtime::Error> {
 
 /// What a node's process executes: the same program as this one.
 pub(crate) fn this_program() -> Result<PathBuf, Error> {
-    std::env::current_exe().map_err(|error| {
-        Error::failed(
-            "cannot start any node",
-            format!("the system does not say where this program is: {error}"),
-            "see whether /proc is mounted",
-        )
-    })
+    std::env::current_exe().map_err(|error| Error::no_proc("cannot start any node", &error))
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 use crate::cli::Error;
 use crate::cli::render::time_text::exact;
 use crate::network::Settings;
-use crate::protocol::{ConfigError, Limits, Timing, UDP_PAYLOAD_BYTES_MAX};
+use crate::protocol::{ConfigError, Limits, Timing};
 
 /// The options that change a node's limits and intervals.
 #[derive(Debug, Default, clap::Args)]
@@ -26,8 +26,8 @@ pub(crate) struct Changes {
 }
 
 /// Each limit: its field, the counter of `show-network --json` that says that it was hit, and what
-/// it bounds. Without a counter (`-`) are those at which nothing is lost: what is beyond them
-/// goes a little later, or takes the place of another.
+/// it bounds. Without a counter (`-`) are those at which nothing is lost: anything beyond
+/// them goes a little later, or takes the place of another.
 const LIMITS: [&str; 15] = [
     "text_bytes_max limit_text_refused the longest text of a message, in bytes",
     "packed_datagram_bytes_max - the largest datagram that several frames share, in bytes",
@@ -103,48 +103,34 @@ impl Changes {
 
 /// What the protocol finds wrong with limits or intervals, in the words of the options.
 fn contradiction(error: &ConfigError) -> Error {
-    let limits = |why, next: &str| Error::misused("cannot use these limits", why, next);
-    match *error {
-        ConfigError::TooLarge { limit: "text_bytes_max" | "packed_datagram_bytes_max", .. } => {
-            let most = Limits::default().text_bytes_max;
-            let why = format!(
-                "text-bytes-max is at most {most} and packed-datagram-bytes-max at most \
-                 {UDP_PAYLOAD_BYTES_MAX}: more does not fit a datagram"
-            );
-            limits(why, "choose smaller ones")
-        }
-        ConfigError::TooLarge { limit, value, most } => {
-            let why = format!("{} is at most {most}, and not {value}", hyphened(limit));
-            limits(why, "choose a smaller one")
-        }
-        ConfigError::TextNotRetained { text_bytes_max, retained_bytes_max } => {
-            let why = format!(
-                "text-bytes-max is {text_bytes_max} and retained-bytes-max {retained_bytes_max}: \
-                 a message that is accepted must fit what is retained"
-            );
-            limits(why, "lower text-bytes-max, or raise retained-bytes-max")
-        }
+    let intervals = |why, next| Error::misused("cannot use these intervals", why, next);
+    let mut why = hyphened(&error.to_string());
+    let next = match *error {
         ConfigError::Order { least, low, most, high } => {
             let (least, most) = (hyphened(least), hyphened(most));
             let (low, high) = (exact(low), exact(high));
-            Error::misused(
-                "cannot use these intervals",
-                format!(
-                    "{least} is {low} and {most} {high}: the least must not be longer than the most"
-                ),
-                format!("lower {least}, or raise {most} with another --timing"),
-            )
+            let why = format!(
+                "{least} is {low} and {most} {high}: the least must not be longer than the most"
+            );
+            let next = format!("lower {least}, or raise {most} with another --timing");
+            return intervals(why, next);
         }
-        ConfigError::TooLong { interval, most, .. } => Error::misused(
-            "cannot use these intervals",
-            format!("{} is at most {}", hyphened(interval), exact(most)),
-            "choose a shorter one",
-        ),
+        ConfigError::TooLong { interval, most, .. } => {
+            let why = format!("{} is at most {}", hyphened(interval), exact(most));
+            return intervals(why, "choose a shorter one".into());
+        }
+        ConfigError::TooLarge { limit: "text_bytes_max" | "packed_datagram_bytes_max", .. } => {
+            why.push_str(": more does not fit a datagram");
+            "choose a smaller one"
+        }
+        ConfigError::TooLarge { .. } => "choose a smaller one",
+        ConfigError::TextNotRetained { .. } => "lower text-bytes-max, or raise retained-bytes-max",
         ConfigError::Zero { .. }
         | ConfigError::NodeZero
         | ConfigError::IncarnationZero
-        | ConfigError::Peer { .. } => limits(error.to_string(), "choose 1 or more"),
-    }
+        | ConfigError::Peer { .. } => "choose 1 or more",
+    };
+    Error::misused("cannot use these limits", why, next)
 }
 
 /// The names that may be used, their defaults and what they mean, for the long help.
@@ -165,7 +151,7 @@ pub(crate) fn listing() -> String {
     };
     format!(
         "Limits (--limit NAME=VALUE), their defaults, and which counter of show-network --json says\n\
-         how often a node hit one. At those without a counter nothing is lost: what is beyond them\n\
+         how often a node hit one. At those without a counter nothing is lost: anything beyond them\n\
          goes a little later, or takes the place of another.\n{}\n\
          Intervals (--timing NAME=TIME, such as 250ms or 2s) and their defaults. None that ends with\n\
          -min may be longer than its -max:\n{}",
@@ -224,11 +210,7 @@ fn fields(of: &impl Serialize) -> Map<String, Value> {
 }
 
 fn shown(value: &Value) -> String {
-    as_span(value).map_or_else(|| value.to_string(), exact)
-}
-
-fn as_span(value: &Value) -> Option<Duration> {
-    serde_json::from_value(value.clone()).ok()
+    serde_json::from_value(value.clone()).map_or_else(|_| value.to_string(), exact)
 }
 
 /// `250ms`, `1.5s`, `2min`; nothing else, and not zero.

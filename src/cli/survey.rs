@@ -64,10 +64,11 @@ pub(crate) fn peers(client: &mut Client) -> Said<Vec<PeerInfo>> {
 /// The error for a network of which no node answers.
 pub(crate) fn no_answer(record: &Record) -> Error {
     let paused = record.nodes.iter().filter(|node| record.is_paused(node)).count();
+    let nodes = count(record.nodes.len() as u64, "node");
     let why = match paused {
         0 => "none of those that are up did so in time".to_owned(),
-        1 => format!("1 of {} is paused", count(record.nodes.len() as u64, "node")),
-        paused => format!("{paused} of {} nodes are paused", record.nodes.len()),
+        1 => format!("1 of {nodes} is paused"),
+        paused => format!("{paused} of {nodes} are paused"),
     };
     Error::failed(
         format!("no node of network {} answers", record.name),

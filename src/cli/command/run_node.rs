@@ -1,5 +1,6 @@
 //! `run-node`: one node in the foreground, by hand, across hosts if need be.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::thread::{self, JoinHandle};
@@ -10,9 +11,7 @@ use crate::cli::render::event_text;
 use crate::cli::render::time_text::TimeZone;
 use crate::cli::{Error, Global, args, interrupt, key_file, limit_options, output};
 use crate::network::{NodeRecord, ProcessId, StateDir};
-use crate::protocol::{
-    Config, Event, Incarnation, Key, NodeId, PeerAddr, Start, Wall, incarnation_at,
-};
+use crate::protocol::{Config, Event, Incarnation, NodeId, PeerAddr, Start, Wall, incarnation_at};
 use crate::runtime::{Options, Runtime, Stopper, clock};
 
 pub(crate) const EXAMPLES: &str = "\
@@ -74,21 +73,30 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<(), Error> {
         node: args.node,
         addr: runtime.local_addr(),
         incarnation: config.start.incarnation,
-        process: this_process()?,
+        process: ProcessId::current()
+            .map_err(|error| Error::no_proc("cannot run this node", &error))?,
         removed: false,
         peers: args.peers.iter().map(|peer| peer.node).collect(),
     };
-    let _registered = Registered::new(global, &config.key, record)?;
+    let state = StateDir::from_env()?;
+    state.register(&global.network, &config.key, record)?;
+    let done = live(global, args.node, runtime);
+    // A record that stays behind names a process that is gone, which anybody can see.
+    let _ = state.unregister(&global.network, args.node);
+    done
+}
+
+/// Runs a node that is registered.
+fn live(global: &Global, node: NodeId, runtime: Runtime) -> Result<(), Error> {
     let stopper = runtime.stopper();
     interrupt::call(move || stopper.stop())?;
     output::note(&format!(
-        "node {} listens on {}, with a receive buffer of {} KiB; Ctrl-C has it leave",
-        args.node,
+        "node {node} listens on {}, with a receive buffer of {} KiB; Ctrl-C has it leave",
         runtime.local_addr(),
         runtime.receive_buffer_bytes() / 1024,
     ));
     let (tell, told) = bounded(WAITING_MAX);
-    let printer = print(global.json, args.node, told, runtime.stopper())?;
+    let printer = print(global.json, node, told, runtime.stopper())?;
     runtime.run(&mut |at, event| {
         // A full channel means a slow reader, who must not hold up the node.
         let _ = tell.try_send((at, event.clone()));
@@ -98,13 +106,11 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<(), Error> {
 }
 
 fn config(args: &Args) -> Result<Config, Error> {
-    let mut numbers: Vec<NodeId> = args.peers.iter().map(|peer| peer.node).collect();
-    numbers.push(args.node);
-    numbers.sort_unstable();
-    if let Some(twice) = numbers.windows(2).find(|pair| pair[0] == pair[1]) {
+    let mut numbers = BTreeSet::from([args.node]);
+    if let Some(twice) = args.peers.iter().find(|peer| !numbers.insert(peer.node)) {
         return Err(Error::misused(
             "cannot run this node",
-            format!("number {} is given to two nodes", twice[0]),
+            format!("number {} is given to two nodes", twice.node),
             "give each node of a network a number of its own",
         ));
     }
@@ -118,39 +124,6 @@ fn config(args: &Args) -> Result<Config, Error> {
         timing: settings.timing.into(),
         ..Config::new(args.node, start, key, seed)
     })
-}
-
-fn this_process() -> Result<ProcessId, Error> {
-    ProcessId::current().map_err(|error| {
-        Error::failed(
-            "cannot run this node",
-            format!("the system does not tell of this process: {error}"),
-            "see whether /proc is mounted",
-        )
-    })
-}
-
-/// The node's place in the network's record, for as long as this value lives.
-struct Registered {
-    state: StateDir,
-    network: String,
-    node: NodeId,
-}
-
-impl Registered {
-    fn new(global: &Global, key: &Key, record: NodeRecord) -> Result<Self, Error> {
-        let state = StateDir::from_env()?;
-        let node = record.node;
-        state.register(&global.network, key, record)?;
-        Ok(Self { state, network: global.network.clone(), node })
-    }
-}
-
-impl Drop for Registered {
-    fn drop(&mut self) {
-        // A record that stays behind names a process that is gone, which anybody can see.
-        let _ = self.state.unregister(&self.network, self.node);
-    }
 }
 
 /// Writes events as they come, in a thread of its own: a reader may pause, the node may not.
@@ -172,11 +145,6 @@ fn print(
         }
         Ok(())
     };
-    thread::Builder::new().name("print".into()).spawn(write).map_err(|error| {
-        Error::failed(
-            "cannot run this node",
-            format!("the system allows no more threads: {error}"),
-            "raise `ulimit -u`",
-        )
-    })
+    let thread = thread::Builder::new().name("print".into()).spawn(write);
+    thread.map_err(|error| Error::no_thread("cannot run this node", &error))
 }

@@ -9,7 +9,7 @@ mod stdin_lines;
 use crate::cli::{Error, Global, args, output, survey};
 use crate::control::{Request, Response};
 use crate::network::StateDir;
-use crate::protocol::{NodeId, RELAYS_MAX, Refused};
+use crate::protocol::{NodeId, Refused};
 
 pub(crate) const EXAMPLES: &str = "\
 Examples:
@@ -36,14 +36,19 @@ pub(crate) struct Args {
     #[arg(value_name = "TEXT", allow_hyphen_values = true)]
     text: OsString,
     /// The copies a node may send on each link, 1 to 16
-    #[arg(short, long, value_name = "R", default_value_t = 1)]
-    #[arg(value_parser = clap::value_parser!(u8).range(1..=i64::from(RELAYS_MAX)))]
+    #[arg(short, long, value_name = "R", default_value_t = 1, value_parser = args::relays())]
     relays: u8,
 }
 
 /// Hands the message over, and prints the id that it got.
 pub(crate) fn run(global: &Global, args: &Args) -> Result<(), Error> {
-    let text = args.text.to_str().ok_or_else(not_utf8)?;
+    let text = args.text.to_str().ok_or_else(|| {
+        Error::misused(
+            "cannot send this message",
+            "a message is text in UTF-8, and these bytes are not",
+            "convert it (`iconv -t utf-8`), or encode it as text, with `base64` for instance",
+        )
+    })?;
     if text == "-" {
         return stdin_lines::run(global, args.node, args.relays);
     }
@@ -72,12 +77,4 @@ fn looks_like_an_option(text: &str) -> bool {
     let name = text.strip_prefix("--").and_then(|rest| rest.split('=').next());
     let letter = |c: char| c.is_ascii_alphanumeric() || c == '-';
     name.is_some_and(|name| name.starts_with(char::is_alphabetic) && name.chars().all(letter))
-}
-
-fn not_utf8() -> Error {
-    Error::misused(
-        "cannot send this message",
-        "a message is text in UTF-8, and these bytes are not",
-        "convert it (`iconv -t utf-8`), or encode it as text, with `base64` for instance",
-    )
 }

@@ -48,15 +48,11 @@ fn why(error: &E) -> String {
         }
         E::Locked(_, holder) => format!("another command works on it{}", after(": ", holder)),
         E::Topology(error) => error.to_string(),
-        E::Ports(origin, nodes) => {
-            format!("ports end at 65535, and {origin} + {nodes} is beyond")
-        }
+        E::Ports(origin, nodes) => format!("ports end at 65535, and {origin} + {nodes} is beyond"),
         E::PortTaken { addr, transport, holder } => {
             format!("{transport} port {addr} is taken{}", after(" by ", holder))
         }
-        E::PortRefused(addr, source) => {
-            format!("the system refuses {addr}: {}", reason(source))
-        }
+        E::PortRefused(addr, source) => format!("the system refuses {addr}: {}", reason(source)),
         E::TooManyProcesses(_, None) => "the system allows no more processes".into(),
         E::TooManyProcesses(_, Some(limit)) => limit.to_string(),
         E::TooFewFiles(files) => files.to_string(),
@@ -68,7 +64,7 @@ fn why(error: &E) -> String {
             format!("it was not ready within {}{}", time_text::span(*within), log_end(said))
         }
         E::Control(_, error) => error.to_string(),
-        E::Impostor(_, addr) => format!("what answers on {addr} is not that node"),
+        E::Impostor(_, addr) => format!("the program that answers on {addr} is not that node"),
         E::Interrupted => "a signal came".into(),
         E::NotEnded(_, pid) => {
             format!("process {pid} is still there, or cannot be proven to be that node")
@@ -133,7 +129,9 @@ fn next(error: &E) -> String {
         E::Control(node, error) => Error::no_answer(*node, error).next,
         E::Ports(..) => "lower --ports-origin or --num-nodes".into(),
         E::PortTaken { .. } => {
-            format!("{ports}, or stop who has it; `gossip list-networks` shows our own")
+            format!(
+                "{ports}, or stop the program that has it; `gossip list-networks` shows our own"
+            )
         }
         E::PortRefused(..) => format!("{ports}: those below 1024 are for privileged programs"),
         E::TooManyProcesses(..) => "lower --num-nodes, or raise that limit".into(),
@@ -255,7 +253,7 @@ mod tests {
             error.to_string(),
             "error: cannot use port 7007\n  \
              why:  TCP port 127.0.0.1:7007 is taken by process 9 (nginx)\n  \
-             next: choose other ports with --ports-origin, or stop who has it; \
+             next: choose other ports with --ports-origin, or stop the program that has it; \
              `gossip list-networks` shows our own"
         );
     }

@@ -13,7 +13,7 @@ use serde_json::json;
 use crate::cli::error::reason;
 use crate::cli::interrupt::{self, Interrupt};
 use crate::cli::progress::Progress;
-use crate::cli::{Error, Global, output};
+use crate::cli::{Error, Global, output, render};
 use crate::control::client::{self, Client};
 use crate::control::{Request, Response};
 use crate::network::{self, Record, StateDir};
@@ -31,18 +31,20 @@ const KEEP_ALIVE: Duration = Duration::from_secs(3);
 /// Lines that were there at the same time.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Batch {
-    texts: Vec<String>,
-    /// The number of each of these lines, from 1.
-    numbers: Vec<u64>,
+    /// Each with its number, from 1.
+    lines: Vec<(u64, String)>,
     /// The line behind them that is no message, or cannot be read.
     bad: Option<(u64, Bad)>,
 }
 
 /// Why a line is no message.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
 enum Bad {
+    #[error("a message is text in UTF-8, and these bytes are not")]
     NotUtf8,
+    #[error("it is longer than {LINE_BYTES_MAX} bytes, and no datagram carries more")]
     TooLong,
+    #[error("{0}")]
     Unreadable(String),
 }
 
@@ -81,11 +83,10 @@ pub(super) fn run(global: &Global, node: NodeId, relays: u8) -> Result<(), Error
     let seconds = progress.time().as_secs_f64();
     drop(progress);
     let rate = count as f64 / seconds.max(1e-6);
-    let messages = if count == 1 { "message" } else { "messages" };
-    output::note(&format!("{count} {messages} accepted in {seconds:.1} s: {rate:.0} a second"));
-    let reader_left = result.as_ref().is_err_and(Error::is_reader_left);
-    if reader_left {
-        output::note("nobody reads their ids any more: what is left of stdin was not sent");
+    let messages = render::count(count, "message");
+    output::note(&format!("{messages} accepted in {seconds:.1} s: {rate:.0} a second"));
+    if result.as_ref().is_err_and(Error::is_reader_left) {
+        output::note("nobody reads their ids any more: the rest of stdin was not sent");
     } else if global.json {
         output::json(&json!({
             "node": node,
@@ -110,7 +111,7 @@ impl Sending<'_> {
                 },
                 recv(self.interrupt.signals) -> _ => {}
                 default(KEEP_ALIVE) => {
-                    client.ask(&Request::Confirm).map_err(|error| self.silent(&error))?;
+                    client.ask(&Request::Confirm).map_err(|error| self.unanswered(&error))?;
                 }
             }
             if self.interrupt.seen() {
@@ -124,22 +125,22 @@ impl Sending<'_> {
     }
 
     fn send(&mut self, client: &mut Client, batch: Batch) -> Result<(), Error> {
-        let Batch { mut texts, mut numbers, bad } = batch;
-        while !numbers.is_empty() && !self.interrupt.seen() {
-            let request = Request::Send { texts: texts.clone(), relays: self.relays };
-            let answer = client.ask(&request).map_err(|error| self.silent(&error))?;
+        let Batch { mut lines, bad } = batch;
+        while !lines.is_empty() && !self.interrupt.seen() {
+            let texts = lines.iter().map(|(_, text)| text.clone()).collect();
+            let request = Request::Send { texts, relays: self.relays };
+            let answer = client.ask(&request).map_err(|error| self.unanswered(&error))?;
             let Response::Sent { ids, refused } = answer else {
                 return Err(Error::other_answer(self.node));
             };
-            texts.drain(..ids.len().min(texts.len()));
-            numbers.drain(..ids.len().min(numbers.len()));
+            lines.drain(..ids.len().min(lines.len()));
             self.note(&ids)?;
             if let Some(refused) = refused {
-                let number = numbers.first().copied().unwrap_or(0);
+                let number = lines.first().map_or(0, |(number, _)| *number);
                 return Err(refused_line(self.node, number, &refused));
             }
         }
-        match bad.filter(|_| numbers.is_empty()) {
+        match bad.filter(|_| lines.is_empty()) {
             Some((number, bad)) => Err(bad.at_line(number)),
             None => Ok(()),
         }
@@ -159,7 +160,7 @@ impl Sending<'_> {
     }
 
     /// Why a node that answered before does not now, where its process tells.
-    fn silent(&self, error: &client::Error) -> Error {
+    fn unanswered(&self, error: &client::Error) -> Error {
         // The record is as old as this command: the node may have left meanwhile.
         let now = StateDir::from_env().and_then(|state| state.load(&self.record.name));
         let record = now.as_ref().unwrap_or(self.record);
@@ -184,13 +185,8 @@ fn read_stdin() -> Result<Receiver<Batch>, Error> {
             }
         }
     };
-    thread::Builder::new().name("stdin".into()).spawn(read).map_err(|error| {
-        Error::failed(
-            "cannot read stdin",
-            format!("the system allows no more threads: {error}"),
-            "raise `ulimit -u`",
-        )
-    })?;
+    let thread = thread::Builder::new().name("stdin".into()).spawn(read);
+    thread.map_err(|error| Error::no_thread("cannot read stdin", &error))?;
     Ok(batches)
 }
 
@@ -203,17 +199,16 @@ fn next_batch(input: &mut BufReader<impl Read>, number: &mut u64) -> Option<Batc
         match next_line(input, number) {
             Ok(Some(text)) => {
                 bytes += text.len();
-                batch.texts.push(text);
-                batch.numbers.push(*number);
+                batch.lines.push((*number, text));
             }
-            Ok(None) => return (!batch.texts.is_empty()).then_some(batch),
+            Ok(None) => return (!batch.lines.is_empty()).then_some(batch),
             Err(bad) => {
                 batch.bad = Some((*number, bad));
                 return Some(batch);
             }
         }
         let more_is_there = input.buffer().contains(&b'\n');
-        if !more_is_there || batch.texts.len() >= TEXTS_MAX || bytes >= BYTES_MAX {
+        if !more_is_there || batch.lines.len() >= TEXTS_MAX || bytes >= BYTES_MAX {
             return Some(batch);
         }
     }
@@ -246,24 +241,15 @@ fn next_line(input: &mut impl BufRead, number: &mut u64) -> Result<Option<String
 const GO_ON: &str = "mend it, and send it and the lines after it: those before it were accepted";
 
 impl Bad {
-    fn at_line(self, number: u64) -> Error {
-        match self {
-            Self::NotUtf8 => Error::failed(
-                format!("cannot send line {number}"),
-                "a message is text in UTF-8, and these bytes are not",
-                GO_ON,
-            ),
-            Self::TooLong => Error::failed(
-                format!("cannot send line {number}"),
-                format!("it is longer than {LINE_BYTES_MAX} bytes, and no datagram carries more"),
-                GO_ON,
-            ),
-            Self::Unreadable(why) => Error::failed(
+    fn at_line(&self, number: u64) -> Error {
+        let (what, next) = match self {
+            Self::Unreadable(_) => (
                 format!("cannot read line {number} of stdin"),
-                why,
                 "see where stdin comes from; the lines before it were accepted",
             ),
-        }
+            _ => (format!("cannot send line {number}"), GO_ON),
+        };
+        Error::failed(what, self.to_string(), next)
     }
 }
 
@@ -295,8 +281,8 @@ mod tests {
     }
 
     fn batch(texts: &[&str], numbers: &[u64], bad: Option<(u64, Bad)>) -> Batch {
-        let texts = texts.iter().map(|text| text.to_string()).collect();
-        Batch { texts, numbers: numbers.to_vec(), bad }
+        let lines = numbers.iter().copied().zip(texts.iter().map(ToString::to_string)).collect();
+        Batch { lines, bad }
     }
 
     /// Gives out one piece at a time, as a pipe does.
@@ -330,7 +316,7 @@ mod tests {
     fn a_batch_is_bounded() {
         let many = "x\n".repeat(1_000);
         let sizes: Vec<usize> =
-            batches(many.as_bytes()).iter().map(|batch| batch.texts.len()).collect();
+            batches(many.as_bytes()).iter().map(|batch| batch.lines.len()).collect();
         assert_eq!(sizes.iter().sum::<usize>(), 1_000);
         assert!(sizes.iter().all(|size| *size <= TEXTS_MAX), "{sizes:?}");
     }
