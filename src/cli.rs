@@ -1,7 +1,8 @@
 //! The command line: what may be typed, and which function does it.
 //!
-//! One file per command. What they print is made in `render`, plain functions from data to
-//! text; what goes wrong becomes one [`Error`] with three parts. No sockets in here.
+//! One file per command. Plain functions from data to text make their output: in the command's
+//! file, or in `render` where several commands show the same. Each failure becomes one [`Error`]
+//! with three parts. No sockets in here.
 
 use clap::{Parser, Subcommand};
 
@@ -23,6 +24,8 @@ use command::{
     simulate, start_network, trace_message, watch_network,
 };
 pub use error::Error;
+
+use crate::network::StateDir;
 
 const ABOUT: &str = "Start, watch, break and measure gossip networks on real UDP sockets";
 
@@ -145,7 +148,7 @@ pub fn version() -> String {
 ///
 /// # Errors
 ///
-/// [`Error`], ready to be printed. What a command changed before it failed, it says.
+/// [`Error`], ready to be printed. It tells of changes that the command made before it failed.
 pub fn run(cli: &Cli) -> Result<(), Error> {
     let global = &cli.global;
     let done = match &cli.command {
@@ -156,9 +159,9 @@ pub fn run(cli: &Cli) -> Result<(), Error> {
         Command::RemoveNode(args) => nodes::remove(global, args),
         Command::AddNode(args) => nodes::add(global, args),
         Command::StartNode(args) => nodes::start(global, args),
-        Command::KillNode(args) => nodes::kill(global, args),
-        Command::PauseNode(args) => nodes::pause(global, args),
-        Command::ResumeNode(args) => nodes::resume(global, args),
+        Command::KillNode(args) => nodes::act(global, args, StateDir::kill_node, "killed"),
+        Command::PauseNode(args) => nodes::act(global, args, StateDir::pause_node, "paused"),
+        Command::ResumeNode(args) => nodes::act(global, args, StateDir::resume_node, "resumed"),
         Command::RewireNetwork(args) => networks::rewire(global, args),
         Command::InjectFaults(args) => fault_lab::inject(global, args),
         Command::PartitionNetwork(args) => fault_lab::partition(global, args),
@@ -177,7 +180,7 @@ pub fn run(cli: &Cli) -> Result<(), Error> {
     done.map_err(|error| error.advising_on(&global.network))
 }
 
-/// Has a panic written as one line: whatever it is, a backtrace is of no use to whom it meets.
+/// Has a panic written as one line: a backtrace is of no use to a user.
 pub fn write_panics_on_one_line() {
     std::panic::set_hook(Box::new(|panic| {
         let payload = panic.payload();

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
+use clap::builder::RangedI64ValueParser;
 use rand::TryRng;
 use rand::rngs::SysRng;
 
 use crate::cli::{Error, limit_options};
-use crate::protocol::{NodeId, NodeRanges, PeerAddr};
+use crate::protocol::{NodeId, NodeRanges, PeerAddr, RELAYS_MAX};
 
 /// The longest name a network may have: it becomes a directory.
 const NETWORK_NAME_CHARACTERS_MAX: usize = 64;
@@ -50,28 +51,36 @@ pub(crate) struct Nodes(pub(crate) NodeRanges);
 pub(crate) fn nodes(text: &str) -> Result<Nodes, String> {
     let mut ranges = text.split(',').map(range).collect::<Result<NodeRanges, String>>()?;
     ranges.sort_unstable();
-    let mut joined: NodeRanges = Vec::with_capacity(ranges.len());
+    Ok(Nodes(joined(ranges)))
+}
+
+/// Ranges in ascending order, with those that meet or overlap made one.
+pub(crate) fn joined(ranges: impl IntoIterator<Item = (u32, u32)>) -> NodeRanges {
+    let mut joined = NodeRanges::new();
     for (first, last) in ranges {
         match joined.last_mut() {
             Some((_, end)) if first <= end.saturating_add(1) => *end = last.max(*end),
             _ => joined.push((first, last)),
         }
     }
-    Ok(Nodes(joined))
+    joined
 }
 
 fn range(text: &str) -> Result<(u32, u32), String> {
     let (first, last) = text.split_once('-').unwrap_or((text, text));
-    let number = |text| match node(text) {
-        Ok(node) => Ok(node.0),
-        Err(_) => Err("nodes are meant by numbers and ranges from 1 on: 1-8,12".to_string()),
-    };
+    let why = |_| "nodes are meant by numbers and ranges from 1 on: 1-8,12".to_owned();
+    let number = |text| node(text).map(|node| node.0).map_err(why);
     match (number(first)?, number(last)?) {
         (first, last) if first > last => {
             Err(format!("{first}-{last} runs backwards: did you mean {last}-{first}?"))
         }
         range => Ok(range),
     }
+}
+
+/// A relays limit.
+pub(crate) fn relays() -> RangedI64ValueParser<u8> {
+    clap::value_parser!(u8).range(1..=i64::from(RELAYS_MAX))
 }
 
 /// A share: `20%`, or `0.2`. A bare `1` might mean either 1 % or all, so it means nothing.

@@ -1,18 +1,16 @@
 //! What commands print: plain functions from data to text or JSON. No side effects.
 
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::network::Record;
+use crate::protocol::NodeId;
 use crate::topology::{DEGREE_DEFAULT, Kind};
 
 pub(crate) mod columns;
 pub(crate) mod escape;
 pub(crate) mod event_text;
 pub(crate) mod fault_text;
-pub(crate) mod message_text;
-pub(crate) mod network_text;
-pub(crate) mod peer_text;
-pub(crate) mod simulation_text;
 pub(crate) mod spread_text;
 pub(crate) mod time_text;
 pub(crate) mod tree_text;
@@ -48,9 +46,8 @@ pub(crate) fn kind_text(record: &Record) -> String {
 /// `{"kind": "random", "degree": 3}`; null where nodes were started by hand.
 pub(crate) fn kind_json(record: &Record) -> Value {
     match kind(record) {
-        Some(Kind::Circular) => json!({ "kind": "circular" }),
-        Some(Kind::Powerlaw) => json!({ "kind": "powerlaw" }),
         Some(Kind::Random { degree }) => json!({ "kind": "random", "degree": degree }),
+        Some(kind) => json!({ "kind": kind.to_string() }),
         None => Value::Null,
     }
 }
@@ -74,6 +71,12 @@ pub(crate) fn count(number: impl Into<u64>, noun: &str) -> String {
     }
 }
 
+/// The one word for a state: people are told the same as programs.
+pub(crate) fn word(state: &impl Serialize) -> String {
+    let value = serde_json::to_value(state).unwrap_or_default();
+    value.as_str().unwrap_or_default().to_owned()
+}
+
 /// `3, 4 and 9`.
 pub(crate) fn listing(items: &[impl ToString]) -> String {
     let items: Vec<String> = items.iter().map(ToString::to_string).collect();
@@ -82,6 +85,12 @@ pub(crate) fn listing(items: &[impl ToString]) -> String {
         [only] => only.clone(),
         [first @ .., last] => format!("{} and {last}", first.join(", ")),
     }
+}
+
+/// `node 3`, `nodes 3, 4 and 9`.
+pub(crate) fn nodes_text(nodes: &[NodeId]) -> String {
+    let noun = if nodes.len() == 1 { "node" } else { "nodes" };
+    format!("{noun} {}", listing(nodes))
 }
 
 #[cfg(test)]

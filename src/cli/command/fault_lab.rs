@@ -17,7 +17,7 @@ Examples:
   gossip inject-faults --to 4 --duplicate 5% --reorder 10% --corrupt 1%
 
 The nodes themselves mistreat what they send, so this needs no root, and works at once. It adds
-to the faults in force, and what goes one way says nothing about the way back. Nodes that are
+to the faults in force, and a fault one way says nothing about the way back. Nodes that are
 started later have the same faults. `gossip heal-network` takes them all away.";
 
 pub(crate) const PARTITION_EXAMPLES: &str = "\

@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use crate::cli::render::peer_text::{self as render, Reached};
-use crate::cli::render::{count, listing};
+use serde_json::{Value, json};
+
+use crate::cli::render::columns::table;
+use crate::cli::render::{nodes_text, word};
 use crate::cli::{Error, Global, args, output, survey};
 use crate::network::{Record, StateDir};
 use crate::protocol::{NodeId, PeerInfo, PeerState};
@@ -40,12 +42,39 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<(), Error> {
         return Ok(());
     }
     if args.depth == 1 {
-        let document = render::peers_json(args.node, &peers);
-        return output::answer(global, &document, &render::peers_text(&peers));
+        let peer =
+            |peer: &PeerInfo| [peer.node.to_string(), peer.addr.to_string(), word(&peer.state)];
+        let text = table([">node", "address", "state"], peers.iter().map(peer).collect());
+        let peers: Vec<Value> = peers.iter().map(peer_json).collect();
+        return output::answer(global, &json!({ "node": args.node, "peers": peers }), &text);
     }
     let mut search = Search::new(args.node);
     search.follow(&record, peers, args.depth);
     search.show(global, args.depth)
+}
+
+/// What programs are told of a peer, however it was found.
+fn peer_json(peer: &PeerInfo) -> Value {
+    json!({ "node": peer.node, "addr": peer.addr, "state": peer.state })
+}
+
+/// A node found by following links, and how.
+#[derive(Debug)]
+struct Reached {
+    peer: PeerInfo,
+    /// The fewest links to it.
+    hops: u32,
+    /// The node that told of it, one link nearer.
+    via: NodeId,
+}
+
+impl Reached {
+    fn json(&self) -> Value {
+        let mut document = peer_json(&self.peer);
+        document["hops"] = self.hops.into();
+        document["via"] = self.via.0.into();
+        document
+    }
 }
 
 /// A breadth-first search along the links that nodes tell of.
@@ -56,12 +85,12 @@ struct Search {
     /// Told of as dead or gone, or not yet heard from.
     lost: BTreeMap<NodeId, Reached>,
     /// Could not be asked.
-    silent: Vec<NodeId>,
+    unreached: Vec<NodeId>,
 }
 
 impl Search {
     fn new(from: NodeId) -> Self {
-        Self { from, found: BTreeMap::new(), lost: BTreeMap::new(), silent: Vec::new() }
+        Self { from, found: BTreeMap::new(), lost: BTreeMap::new(), unreached: Vec::new() }
     }
 
     fn follow(&mut self, record: &Record, peers: Vec<PeerInfo>, depth: u32) {
@@ -100,23 +129,44 @@ impl Search {
         let running =
             |node: &NodeId| record.find(*node).ok().filter(|node| record.is_running(node));
         let mut told = record.ask_each(nodes.iter().filter_map(running), survey::peers);
-        self.silent.extend(nodes.iter().filter(|node| !told.contains_key(node)));
+        self.unreached.extend(nodes.iter().filter(|node| !told.contains_key(node)));
         nodes.iter().filter_map(|node| told.remove_entry(node)).collect()
     }
 
     fn show(self, global: &Global, depth: u32) -> Result<(), Error> {
-        let Self { from, found, lost, silent } = self;
+        let Self { from, found, lost, unreached } = self;
         let mut reached: Vec<Reached> = found.into_values().chain(lost.into_values()).collect();
         reached.sort_by_key(|one| (one.hops, one.peer.node));
-        if !silent.is_empty() && !global.json {
-            let nodes = count(silent.len() as u64, "node");
-            let which = listing(&silent);
-            output::note(&format!(
-                "{nodes} did not answer, and what lies behind is not shown: {which}"
-            ));
+        if !unreached.is_empty() && !global.json {
+            let nodes = nodes_text(&unreached);
+            output::note(&format!("{nodes} did not answer, and the nodes behind are not shown"));
         }
-        let document = render::reached_json(from, depth, &reached, &silent);
-        output::answer(global, &document, &render::reached_text(from, &reached))
+        let peers: Vec<Value> = reached.iter().map(Reached::json).collect();
+        let document =
+            json!({ "node": from, "depth": depth, "peers": peers, "unreached": unreached });
+        output::answer(global, &document, &tree_text(from, &reached))
+    }
+}
+
+/// A tree: each node under the one that told of it.
+fn tree_text(from: NodeId, reached: &[Reached]) -> String {
+    let mut told: BTreeMap<NodeId, Vec<&Reached>> = BTreeMap::new();
+    for one in reached {
+        told.entry(one.via).or_default().push(one);
+    }
+    let mut text = format!("{from}\n");
+    branch(from, "", &told, &mut text);
+    text
+}
+
+fn branch(from: NodeId, indent: &str, told: &BTreeMap<NodeId, Vec<&Reached>>, text: &mut String) {
+    let below = told.get(&from).map_or(&[][..], Vec::as_slice);
+    for (index, Reached { peer, .. }) in below.iter().enumerate() {
+        let last = index + 1 == below.len();
+        let (tie, bar) = if last { ("└─ ", "   ") } else { ("├─ ", "│  ") };
+        let PeerInfo { node, addr, state, .. } = peer;
+        text.push_str(&format!("{indent}{tie}{node}  {addr}  {}\n", word(state)));
+        branch(*node, &format!("{indent}{bar}"), told, text);
     }
 }
 
@@ -149,5 +199,28 @@ mod tests {
         assert!(!told(&mut search, 2, 2, 3, PeerState::Alive), "found before");
         // Dead to one and alive to another: it can be followed.
         assert!(told(&mut search, 3, 2, 4, PeerState::Alive));
+    }
+
+    #[test]
+    fn a_tree_shows_each_node_under_the_one_that_told_of_it() {
+        let reached = |node, hops, via, state| Reached { peer: peer(node, state), hops, via };
+        let reached = [
+            reached(2, 1, NodeId(1), PeerState::Alive),
+            reached(3, 1, NodeId(1), PeerState::Alive),
+            reached(4, 2, NodeId(2), PeerState::Alive),
+            reached(5, 2, NodeId(2), PeerState::Removed),
+            reached(6, 3, NodeId(4), PeerState::Alive),
+        ];
+        assert_eq!(
+            tree_text(NodeId(1), &reached),
+            "1\n\
+             ├─ 2  127.0.0.1:7000  alive\n\
+             │  ├─ 4  127.0.0.1:7000  alive\n\
+             │  │  └─ 6  127.0.0.1:7000  alive\n\
+             │  └─ 5  127.0.0.1:7000  removed\n\
+             └─ 3  127.0.0.1:7000  alive\n"
+        );
+        let document = reached[2].json();
+        assert_eq!((&document["node"], &document["via"]), (&json!(4), &json!(2)));
     }
 }

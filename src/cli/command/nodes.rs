@@ -3,7 +3,7 @@
 
 use serde_json::json;
 
-use crate::cli::render::listing;
+use crate::cli::render::nodes_text;
 use crate::cli::{Error, Global, args, launched, output};
 use crate::network::{self, NodeRecord, StateDir};
 use crate::protocol::NodeId;
@@ -69,22 +69,14 @@ pub(crate) struct NodeArgs {
 /// Starts a new node, and returns when it answers.
 pub(crate) fn add(global: &Global, args: &AddArgs) -> Result<(), Error> {
     let peers = (!args.peers.is_empty()).then_some(args.peers.as_slice());
-    show(
-        global,
-        &StateDir::from_env()?.add_node(&global.network, peers, &launched::this_program()?)?,
-    )
+    let program = launched::this_program()?;
+    show(global, &StateDir::from_env()?.add_node(&global.network, peers, &program)?)
 }
 
 /// Starts a node again, and returns when it answers.
 pub(crate) fn start(global: &Global, args: &NodeArgs) -> Result<(), Error> {
-    show(
-        global,
-        &StateDir::from_env()?.start_node(
-            &global.network,
-            args.node,
-            &launched::this_program()?,
-        )?,
-    )
+    let program = launched::this_program()?;
+    show(global, &StateDir::from_env()?.start_node(&global.network, args.node, &program)?)
 }
 
 fn show(global: &Global, started: &NodeRecord) -> Result<(), Error> {
@@ -98,9 +90,7 @@ fn show(global: &Global, started: &NodeRecord) -> Result<(), Error> {
         "peers": peers,
     });
     let again = if *incarnation > 1 { " again" } else { "" };
-    let nodes = if peers.len() == 1 { "node" } else { "nodes" };
-    let peers = listing(peers);
-    let text = format!("node {node} runs{again} at {addr}, linked to {nodes} {peers}\n");
+    let text = format!("node {node} runs{again} at {addr}, linked to {}\n", nodes_text(peers));
     output::answer(global, &document, &text)
 }
 
@@ -117,25 +107,11 @@ pub(crate) fn remove(global: &Global, args: &NodeArgs) -> Result<(), Error> {
     output::answer(global, &document, &text)
 }
 
-/// Ends the node, and returns when it is gone.
-pub(crate) fn kill(global: &Global, args: &NodeArgs) -> Result<(), Error> {
-    done(global, args, StateDir::kill_node, "killed")
-}
-
-/// Stops the node where it is.
-pub(crate) fn pause(global: &Global, args: &NodeArgs) -> Result<(), Error> {
-    done(global, args, StateDir::pause_node, "paused")
-}
-
-/// Lets the node go on.
-pub(crate) fn resume(global: &Global, args: &NodeArgs) -> Result<(), Error> {
-    done(global, args, StateDir::resume_node, "resumed")
-}
-
+/// What can be done to a node's process.
 type Act = fn(&StateDir, &str, NodeId) -> Result<(), network::Error>;
 
-/// Does it, and says so.
-fn done(global: &Global, args: &NodeArgs, act: Act, word: &str) -> Result<(), Error> {
+/// Does it, and says in one word what was done.
+pub(crate) fn act(global: &Global, args: &NodeArgs, act: Act, word: &str) -> Result<(), Error> {
     let (network, node) = (&global.network, args.node);
     act(&StateDir::from_env()?, network, node)?;
     let document = json!({ "network": network, "node": node, word: true });

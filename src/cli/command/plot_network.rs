@@ -3,14 +3,14 @@
 use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
+use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::networks;
-use crate::cli::render::{escape, fault_text, kind_json, kind_text};
+use crate::cli::render::{escape, fault_text, kind_json, kind_text, word};
 use crate::cli::{Error, Global, output, survey};
 use crate::network::{NodeRecord, Record, StateDir};
 use crate::picture::{self, Picture, Scene, dot};
-use crate::protocol::{NodeId, Status};
+use crate::protocol::NodeId;
 use crate::spread::{Link, LinkState, NodeState, Overlay, Said};
 use crate::topology::Kind;
 
@@ -42,7 +42,8 @@ pub(crate) struct Args {
 }
 
 /// What a picture is written as.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub(crate) enum Format {
     /// Graphviz' own language
     Dot,
@@ -59,14 +60,6 @@ impl Format {
         ending.and_then(|ending| Self::from_str(ending, false).ok()).unwrap_or(Self::Dot)
     }
 
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Dot => "dot",
-            Self::Svg => "svg",
-            Self::Png => "png",
-        }
-    }
-
     /// Fails where this machine cannot make such pictures.
     pub(crate) fn check(self) -> Result<(), Error> {
         if self == Self::Dot { Ok(()) } else { graphviz::check(self) }
@@ -81,17 +74,15 @@ impl Format {
 
 /// The file that is written where none is named.
 pub(crate) fn default_file(network: &str, format: Format) -> PathBuf {
-    PathBuf::from(format!("gossip-{network}.{}", format.name()))
+    PathBuf::from(format!("gossip-{network}.{}", word(&format)))
 }
 
 /// Draws the overlay as it is now.
 pub(crate) fn run(global: &Global, args: &Args) -> Result<(), Error> {
-    let to_stdout = args.file.as_deref().is_some_and(output::is_stdout);
-    if to_stdout {
-        output::alone_on_stdout("the picture", "FILE", global.json)?;
-    }
-    let format = args.format.or_else(|| args.file.as_deref().map(Format::of));
-    let format = format.unwrap_or(Format::Dot);
+    let file = args.file.as_deref();
+    output::alone_on_stdout(("the picture", "FILE", file), ("JSON", "--json", global.json))?;
+    let named = file.map_or(Format::Dot, Format::of);
+    let format = args.format.unwrap_or(named);
     let path = args.file.clone().unwrap_or_else(|| default_file(&global.network, format));
     let record = StateDir::from_env()?.load(&global.network)?;
     format.check()?;
@@ -101,7 +92,7 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<(), Error> {
     let remarks = record.faults.iter().map(|fault| format!("in force: {}", fault_text::one(fault)));
     let picture = picture::overlay(&record.name, &scene, &overlay, &faults, remarks.collect());
     file.write(&format.draw(&picture)?)?;
-    if to_stdout {
+    if output::is_stdout(&path) {
         return Ok(());
     }
     let path = path.to_string_lossy();
@@ -111,20 +102,19 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<(), Error> {
 
 /// What the nodes say of their links.
 fn said(record: &Record) -> Vec<Said> {
-    let said = |node: survey::Asked<'_, Status>| Said {
+    let said = |node: survey::Asked<'_, _>| Said {
         node: node.record.node,
         state: node.state,
         holding: None,
-        peers: node.answer.map(|status| status.peers).unwrap_or_default(),
+        peers: node.answer.unwrap_or_default(),
     };
-    networks::ask_status(record).into_iter().map(said).collect()
+    survey::all(record, survey::peers).into_iter().map(said).collect()
 }
 
 /// What every picture of a network needs to know of it.
 fn scene(record: &Record) -> Scene {
-    let planned = |node: &NodeRecord| {
-        let number = node.node.0;
-        node.peers.iter().map(move |peer| (number, peer.0)).collect::<Vec<_>>()
+    let planned = |node: &NodeRecord| -> Vec<(u32, u32)> {
+        node.peers.iter().map(|peer| (node.node.0, peer.0)).collect()
     };
     Scene {
         kind: kind_text(record),
@@ -165,7 +155,7 @@ fn document(record: &Record, overlay: &Overlay, file: &str, format: Format) -> V
             "nodes": [link.u, link.v],
             "in_use": link.used,
             "made_by_nodes": link.used && !link.planned,
-            "doubted": link.doubted,
+            "suspected": link.suspected,
             "faulty": link.faulty,
             "cut": link.state == LinkState::Cut,
         })
@@ -174,7 +164,7 @@ fn document(record: &Record, overlay: &Overlay, file: &str, format: Format) -> V
         "network": record.name,
         "topology": kind_json(record),
         "file": file,
-        "format": format.name(),
+        "format": format,
         "pieces": overlay.components(),
         "faults": fault_text::json(&record.faults),
         "nodes": overlay.nodes.iter().map(node_json).collect::<Vec<_>>(),

@@ -2,13 +2,15 @@
 
 use std::path::{Path, PathBuf};
 
+use serde_json::{Value, json};
+
 use super::plot_network::{self, Format, PlotFile};
 use super::{networks, watch_network};
-use crate::cli::interrupt::{self, Interrupt};
+use crate::cli::interrupt;
 use crate::cli::progress::Progress;
-use crate::cli::render::network_text as render;
+use crate::cli::render::{count, escape, kind_json, kind_text};
 use crate::cli::{Error, Global, args, launched, limit_options, output};
-use crate::network::{Record, StartSpec, StateDir};
+use crate::network::{self, Record, StartSpec, StateDir};
 use crate::picture::{self, Picture};
 use crate::topology::{self, Kind};
 
@@ -57,23 +59,23 @@ pub(crate) struct Args {
 
 /// Starts a network, and returns when every node answers.
 pub(crate) fn run(global: &Global, args: &Args) -> Result<(), Error> {
-    let wanted = Wanted::of(global, args)?;
-    let plot_to_stdout = wanted.plot.as_deref().is_some_and(output::is_stdout);
-    if plot_to_stdout {
-        output::alone_on_stdout("the topology", "the file of --plot", global.json)?;
-        refuse_foreground(args.foreground)?;
-    }
+    let (kind, plot_path) = wanted(global, args)?;
+    let plot_path = plot_path.as_deref();
+    let topology = ("the topology", "the file of --plot", plot_path);
+    output::alone_on_stdout(topology, ("JSON", "--json", global.json))?;
+    // In the foreground, stdout is for what happens at the nodes.
+    output::alone_on_stdout(topology, ("what happens", "--foreground", args.foreground))?;
     let settings = args.changes.settings(args.num_nodes)?;
     let seed = args::seed(args.seed)?;
-    let (graph, adapted) = topology::build(wanted.kind, args.num_nodes, seed)?;
+    let (graph, adapted) = topology::build(kind, args.num_nodes, seed)?;
     for adapted in adapted {
         output::note(&adapted.to_string());
     }
-    let picture = picture::topology(&graph, wanted.kind, &global.network);
-    let plot = wanted.plot.as_deref().map(|path| open_plot(path, &picture)).transpose()?;
+    let picture = picture::topology(&graph, kind, &global.network);
+    let plot = plot_path.map(|path| open_plot(path, &picture)).transpose()?;
     let spec = StartSpec {
         name: global.network.clone(),
-        kind: wanted.kind,
+        kind,
         nodes: args.num_nodes,
         ports_origin: args.ports_origin,
         seed,
@@ -81,7 +83,10 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<(), Error> {
         settings,
     };
     let interrupt = interrupt::watch()?;
-    let record = start(&spec, &interrupt)?;
+    let mut progress = Progress::of_nodes("starting");
+    let mut show = |now: network::Progress| progress.show(now.done, now.total);
+    let record = StateDir::from_env()?.start(&spec, &mut show, &interrupt.seen)?;
+    drop(progress);
     if let Some((plot, picture)) = plot {
         match plot.write(&picture) {
             Err(error) if !error.is_reader_left() => {
@@ -90,13 +95,13 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<(), Error> {
             _ => {}
         }
     }
-    let plot = wanted.plot.map(|path| path.to_string_lossy().into_owned());
-    let said = if plot_to_stdout {
-        output::note(render::started_text(&record, None).trim_end());
+    let said = if plot_path.is_some_and(output::is_stdout) {
+        output::note(started_text(&record, None).trim_end());
         Ok(())
     } else {
-        let document = render::started_json(&record, plot.as_deref());
-        output::answer(global, &document, &render::started_text(&record, plot.as_deref()))
+        let plot = plot_path.map(Path::to_string_lossy);
+        let document = started_json(&record, plot.as_deref());
+        output::answer(global, &document, &started_text(&record, plot.as_deref()))
     };
     if !args.foreground {
         return said;
@@ -108,53 +113,61 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<(), Error> {
     shown.and(stopped)
 }
 
-/// In the foreground, stdout is for what happens at the nodes.
-fn refuse_foreground(foreground: bool) -> Result<(), Error> {
-    if !foreground {
-        return Ok(());
-    }
-    Err(Error::misused(
-        "cannot write both the topology and what happens to stdout",
-        "the file of --plot is -, and --foreground was given",
-        "name a file, or leave --foreground out",
-    ))
-}
-
 /// Opens the file and draws what goes into it, before anything is started.
 fn open_plot(path: &Path, picture: &Picture) -> Result<(PlotFile, Vec<u8>), Error> {
     let file = PlotFile::open(path, "the topology")?;
     Ok((file, Format::of(path).draw(picture)?))
 }
 
-fn start(spec: &StartSpec, interrupt: &Interrupt) -> Result<Record, Error> {
-    let mut progress = Progress::of_nodes("starting");
-    let state = StateDir::from_env()?;
-    Ok(state.start(spec, &mut |now| progress.show(now.done, now.total), &interrupt.seen)?)
-}
-
-/// What the loose words of the command line mean.
-#[derive(Debug, PartialEq, Eq)]
-struct Wanted {
-    kind: Kind,
-    plot: Option<PathBuf>,
-}
-
-impl Wanted {
-    fn of(global: &Global, args: &Args) -> Result<Self, Error> {
-        let mut words = args.topology.clone();
-        let mut plot = args.plot.clone();
-        // `--plot circular`: the word was meant as the topology, and the file was left out.
-        let file = plot.as_ref().and_then(|file| file.as_deref()?.to_str());
-        if let Some(word) = file.filter(|word| is_topology(word))
-            && words.first().is_none_or(|first| !is_topology(first))
-        {
-            words.insert(0, word.into());
-            plot = Some(None);
-        }
-        let by_default = || plot_network::default_file(&global.network, Format::Dot);
-        let plot = plot.map(|file| file.unwrap_or_else(by_default));
-        Ok(Self { kind: kind("start", &words)?, plot })
+/// What `start-network` made.
+fn started_text(record: &Record, plot: Option<&str>) -> String {
+    let mut text = format!(
+        "network {} runs: {}, {}, {}, ports {}, seed {}\n",
+        record.name,
+        kind_text(record),
+        count(record.nodes.len() as u64, "node"),
+        count(links_made(record), "link"),
+        networks::ports_text(record),
+        record.seed
+    );
+    if let Some(plot) = plot {
+        text.push_str(&format!("its topology is drawn in {}\n", escape::lines(plot)));
     }
+    text
+}
+
+/// Links of the topology: each is told of by both of its ends.
+fn links_made(record: &Record) -> u64 {
+    record.nodes.iter().map(|node| node.peers.len() as u64).sum::<u64>() / 2
+}
+
+/// The same for programs.
+fn started_json(record: &Record, plot: Option<&str>) -> Value {
+    json!({
+        "network": record.name,
+        "topology": kind_json(record),
+        "nodes": record.nodes.len(),
+        "links": links_made(record),
+        "ports": networks::ports(record),
+        "seed": record.seed,
+        "plot": plot,
+    })
+}
+
+/// What the loose words of the command line mean: a topology, and the file that it is drawn in.
+fn wanted(global: &Global, args: &Args) -> Result<(Kind, Option<PathBuf>), Error> {
+    let mut words = args.topology.clone();
+    let mut plot = args.plot.clone();
+    // `--plot circular`: the word was meant as the topology, and the file was left out.
+    let file = plot.as_ref().and_then(|file| file.as_deref()?.to_str());
+    if let Some(word) = file.filter(|word| is_topology(word))
+        && words.first().is_none_or(|first| !is_topology(first))
+    {
+        words.insert(0, word.into());
+        plot = Some(None);
+    }
+    let by_default = || plot_network::default_file(&global.network, Format::Dot);
+    Ok((kind("start", &words)?, plot.map(|file| file.unwrap_or_else(by_default))))
 }
 
 fn is_topology(word: &str) -> bool {
@@ -185,22 +198,23 @@ pub(crate) fn kind(verb: &str, words: &[String]) -> Result<Kind, Error> {
 mod tests {
     use clap::Parser;
 
+    use super::networks::tests::record;
     use super::*;
     use crate::cli::{Cli, Command};
 
-    fn parse(line: &str) -> Result<Wanted, Error> {
+    fn parse(line: &str) -> Result<(Kind, Option<PathBuf>), Error> {
         let words = ["gossip", "start-network"].into_iter().chain(line.split_whitespace());
         let cli = Cli::try_parse_from(words).unwrap();
         let Command::StartNetwork(args) = &cli.command else { panic!("another command") };
-        Wanted::of(&cli.global, args)
+        wanted(&cli.global, args)
     }
 
     fn kind_of(line: &str) -> Kind {
-        parse(line).unwrap().kind
+        parse(line).unwrap().0
     }
 
     fn plot_of(line: &str) -> Option<String> {
-        parse(line).unwrap().plot.map(|path| path.to_str().unwrap().into())
+        parse(line).unwrap().1.map(|path| path.to_str().unwrap().into())
     }
 
     #[test]
@@ -249,5 +263,19 @@ mod tests {
             let error = parse(line).unwrap_err().to_string();
             assert!(error.contains(why), "{line}: {error}");
         }
+    }
+
+    #[test]
+    fn a_link_is_counted_once_though_both_ends_tell_of_it() {
+        assert_eq!(
+            started_text(&record(), None),
+            "network default runs: circular, 2 nodes, 1 link, ports 7001 to 7002, seed 42\n"
+        );
+    }
+
+    #[test]
+    fn no_secret_is_ever_shown() {
+        let document = started_json(&record(), None).to_string();
+        assert!(!document.contains("key") && !document.contains("7,7"), "{document}");
     }
 }

@@ -62,13 +62,10 @@ enum Wanted {
 }
 
 fn wanted(text: &str) -> Result<Wanted, String> {
-    match text {
-        "last" => Ok(Wanted::Last),
-        id => match id.parse() {
-            Ok(id) => Ok(Wanted::Id(id)),
-            Err(error) => Err(format!("{error}; `last` is the newest message")),
-        },
+    if text == "last" {
+        return Ok(Wanted::Last);
     }
+    text.parse().map(Wanted::Id).map_err(|error| format!("{error}; `last` is the newest message"))
 }
 
 /// Shows how messages spread.
@@ -149,15 +146,13 @@ fn newest(record: &Record) -> Result<MessageId, Error> {
         return Err(survey::no_answer(record));
     }
     let newest = pages.into_iter().flatten().max_by_key(|info| (info.sent_at, info.id));
-    newest.map(|info| info.id).ok_or_else(|| no_message(record))
-}
-
-fn no_message(record: &Record) -> Error {
-    Error::failed(
-        "there is no message to trace",
-        format!("no live node of network {} holds any", record.name),
-        "`gossip send-message 1 banana` sends one",
-    )
+    newest.map(|info| info.id).ok_or_else(|| {
+        Error::failed(
+            "there is no message to trace",
+            format!("no live node of network {} holds any", record.name),
+            "`gossip send-message 1 banana` sends one",
+        )
+    })
 }
 
 /// Nobody holds the message: it never was, or it is gone.
@@ -165,30 +160,23 @@ fn not_held(record: &Record, id: MessageId, said: &[Said], answered: usize) -> E
     let gone = said.iter().filter(|said| said.holding == Some(Holding::Gone)).count();
     let origin = id.origin.node;
     if gone > 0 {
+        let know = count(gone as u64, "node") + if gone == 1 { " knows" } else { " know" };
         return Error::failed(
             format!("message {id} is no longer held by any node"),
-            format!(
-                "{} of it and let it go, by the limits on what a node keeps",
-                count(gone as u64, "node") + if gone == 1 { " knows" } else { " know" },
-            ),
+            format!("{know} of it and let it go, by the limits on what a node keeps"),
             "start the network with a higher `--limit messages-max=…` or `retained-bytes-max`",
         );
     }
-    Error::failed(
-        format!("there is no message {id}"),
-        format!("none of the {} that answered ever met it", count(answered as u64, "node")),
-        match record.find_up(origin) {
-            Ok(_) => {
-                format!(
-                    "`gossip get-messages {origin}` shows the messages that node {origin} holds"
-                )
-            }
-            // There is nothing to ask: it never was, or is gone.
-            Err(_) => {
-                "`gossip show-network` shows all nodes, and how many messages each holds".into()
-            }
-        },
-    )
+    let next = match record.find_up(origin) {
+        Ok(_) => {
+            format!("`gossip get-messages {origin}` shows the messages that node {origin} holds")
+        }
+        // There is nothing to ask: it never was, or is gone.
+        Err(_) => "`gossip show-network` shows all nodes, and how many messages each holds".into(),
+    };
+    let answered = count(answered as u64, "node");
+    let why = format!("none of the {answered} that answered ever met it");
+    Error::failed(format!("there is no message {id}"), why, next)
 }
 
 #[cfg(test)]

@@ -1,38 +1,24 @@
 //! Columns that line up.
 
-/// Which way a column leans.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Align {
-    Left,
-    Right,
-}
-
-/// Lines up rows under their headings, two spaces between columns.
+/// Lines up rows under their headings, two spaces between columns. A column whose heading begins
+/// with `>` leans to the right.
 ///
 /// Cells hold digits, addresses and words of ours, so a character is a column wide.
-pub(crate) fn table(columns: &[(&str, Align)], rows: &[Vec<String>]) -> String {
-    let headings: Vec<String> = columns.iter().map(|(heading, _)| (*heading).into()).collect();
-    let width = |index: usize| {
-        let cells = rows.iter().chain([&headings]).map(|row| row[index].chars().count());
-        cells.max().unwrap_or(0)
+pub(crate) fn table<const N: usize>(headings: [&str; N], mut rows: Vec<[String; N]>) -> String {
+    let leans_right = headings.map(|heading| heading.starts_with('>'));
+    rows.insert(0, headings.map(|heading| heading.trim_start_matches('>').to_owned()));
+    let widths: [usize; N] = std::array::from_fn(|column| {
+        rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0)
+    });
+    let cell = |(column, cell): (usize, &String)| match (widths[column], leans_right[column]) {
+        (width, true) => format!("{cell:>width$}"),
+        (width, false) => format!("{cell:<width$}"),
     };
-    let widths: Vec<usize> = (0..columns.len()).map(width).collect();
-    let mut text = String::new();
-    for row in [&headings].into_iter().chain(rows) {
-        let mut line = String::new();
-        for ((cell, (_, align)), width) in row.iter().zip(columns).zip(&widths) {
-            if !line.is_empty() {
-                line.push_str("  ");
-            }
-            line.push_str(&match align {
-                Align::Left => format!("{cell:<width$}"),
-                Align::Right => format!("{cell:>width$}"),
-            });
-        }
-        text.push_str(line.trim_end());
-        text.push('\n');
-    }
-    text
+    let line = |row: &[String; N]| {
+        let cells: Vec<String> = row.iter().enumerate().map(cell).collect();
+        format!("{}\n", cells.join("  ").trim_end())
+    };
+    rows.iter().map(line).collect()
 }
 
 #[cfg(test)]
@@ -41,11 +27,11 @@ mod tests {
 
     #[test]
     fn columns_line_up() {
-        let columns = [("node", Align::Right), ("state", Align::Left), ("n", Align::Right)];
-        let rows = [
-            vec!["4".into(), "alive".into(), "12".into()],
-            vec!["10".into(), "dead".into(), "".into()],
-        ];
-        assert_eq!(table(&columns, &rows), "node  state   n\n   4  alive  12\n  10  dead\n");
+        let rows =
+            vec![["4", "alive", "12"].map(String::from), ["10", "dead", ""].map(String::from)];
+        assert_eq!(
+            table([">node", "state", ">n"], rows),
+            "node  state   n\n   4  alive  12\n  10  dead\n"
+        );
     }
 }

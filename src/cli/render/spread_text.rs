@@ -1,13 +1,12 @@
 //! How messages spread, as `trace-message` shows it.
 
-use std::time::Duration;
-
 use serde_json::{Value, json};
 
-use super::columns::{Align, table};
-use super::time_text::{self, Detail};
+use super::columns::table;
+use super::time_text::{self, Detail, span_of_us};
 use super::tree_text::{self, View};
 use super::{count, escape, fault_text};
+use crate::cli::args;
 use crate::protocol::NodeId;
 use crate::spread::{Figure, Figures, Lacks, Point, Trace};
 
@@ -51,15 +50,13 @@ fn one(trace: &Trace, view: &View) -> String {
 
 fn headline(trace: &Trace, view: &View) -> String {
     let sent_at = time_text::local(trace.sent_at, &view.zone, Detail::TimeAndDate);
-    let relays = match trace.relays {
-        1 => "1 copy".to_owned(),
-        relays => format!("{relays} copies"),
-    };
+    let copies = if trace.relays == 1 { "copy" } else { "copies" };
     format!(
-        "{}  {}\nsent by node {} at {sent_at}, at most {relays} a link each way\n",
+        "{}  {}\nsent by node {} at {sent_at}, at most {} {copies} a link each way\n",
         view.style.bold(&trace.id.to_string()),
         escape::text(&trace.text),
         trace.origin,
+        trace.relays,
     )
 }
 
@@ -81,7 +78,7 @@ fn curve(trace: &Trace, view: &View) -> String {
         text.push('\n');
     }
     let last = points.last().map_or(0.0, |point| point.after_us);
-    let (middle, end) = (micros(last / 2.0), micros(last));
+    let (middle, end) = (span_of_us(last / 2.0), span_of_us(last));
     let half = columns / 2;
     let rest = columns.saturating_sub(half + middle.chars().count());
     text.push_str(&format!("       {:<half$}{middle}{end:>rest$}\n", "0"));
@@ -98,21 +95,20 @@ fn level(points: &[Point], column: usize, columns: usize) -> usize {
 
 /// Everything measured, beside floor and theory.
 fn figures(figures: &Figures) -> String {
-    let number = |value: f64| {
-        if value.fract() == 0.0 { format!("{value:.0}") } else { format!("{value:.2}") }
+    let number = |value: f64| match value.fract() {
+        0.0 => format!("{value:.0}"),
+        _ => hundredths(value),
     };
+    let times = figures.time_to_us;
     let mut rows = vec![covered(figures)];
     for (name, figure) in [
-        ("time to 50 % of nodes", figures.time_to_us.p50),
-        ("time to 90 %", figures.time_to_us.p90),
-        ("time to 99 %", figures.time_to_us.p99),
-        ("time to 100 %", figures.time_to_us.p100),
+        ("time to 50 % of nodes", times.p50),
+        ("time to 90 %", times.p90),
+        ("time to 99 %", times.p99),
+        ("time to 100 %", times.p100),
         ("hop latency, median", figures.hop_latency_us),
     ] {
-        match figure {
-            Some(figure) => rows.push(row(name, figure, micros)),
-            None => rows.push(plain(name, "-")),
-        }
+        rows.push(figure.map_or_else(|| plain(name, "-"), |figure| row(name, figure, span_of_us)));
     }
     rows.push(row("last delivery hop", figures.last_delivery_hop, number));
     rows.push(row("deepest path kept", figures.deepest_path, number));
@@ -121,28 +117,19 @@ fn figures(figures: &Figures) -> String {
         rows.push(plain("  of them by repair", &figures.repairs.to_string()));
     }
     if let Some(redundancy) = figures.relative_message_redundancy {
-        rows.push(row("relative message redundancy", redundancy, |value| format!("{value:.2}")));
+        rows.push(row("relative message redundancy", redundancy, hundredths));
     }
     rows.push(row("bytes of the copies", figures.bytes, number));
-    let right = |heading| (heading, Align::Right);
-    let columns = [
-        ("", Align::Left),
-        right("measured"),
-        right("floor"),
-        right("ratio"),
-        right("theory"),
-        right("ratio"),
-    ];
-    let mut text = table(&columns, &rows);
+    let mut text = table(["", ">measured", ">floor", ">ratio", ">theory", ">ratio"], rows);
     if !figures.complete {
         text.push_str(
-            "not all who may have passed it on told of it: copies and bytes are of those who did\n",
+            "not all nodes that may have passed it on told of it: copies and bytes are of those that did\n",
         );
     }
     text
 }
 
-fn covered(figures: &Figures) -> Vec<String> {
+fn covered(figures: &Figures) -> [String; 6] {
     let coverage = figures.coverage;
     let share = coverage.value * 100.0;
     // Rounded down: 100 % is everyone.
@@ -151,16 +138,14 @@ fn covered(figures: &Figures) -> Vec<String> {
     plain("coverage", &format!("{} of {}, {share} %", coverage.have, coverage.nodes))
 }
 
-fn plain(name: &str, value: &str) -> Vec<String> {
-    let mut row = vec![name.to_owned(), value.to_owned()];
-    row.resize(6, String::new());
-    row
+fn plain(name: &str, value: &str) -> [String; 6] {
+    [name, value, "", "", "", ""].map(str::to_owned)
 }
 
-fn row(name: &str, figure: Figure, shown: impl Fn(f64) -> String) -> Vec<String> {
-    let maybe = |value: Option<f64>| value.map(&shown).unwrap_or_default();
-    let ratio = |value: Option<f64>| value.map(|value| format!("{value:.2}")).unwrap_or_default();
-    vec![
+fn row(name: &str, figure: Figure, shown: fn(f64) -> String) -> [String; 6] {
+    let maybe = |value: Option<f64>| value.map(shown).unwrap_or_default();
+    let ratio = |value: Option<f64>| value.map(hundredths).unwrap_or_default();
+    [
         name.to_owned(),
         shown(figure.value),
         maybe(figure.floor),
@@ -173,7 +158,8 @@ fn row(name: &str, figure: Figure, shown: impl Fn(f64) -> String) -> Vec<String>
 /// The nodes that do not have it, a line for each reason.
 fn lacking(trace: &Trace) -> String {
     let line = |(why, nodes): (&Lacks, &Vec<NodeId>)| {
-        format!("  {}: {}\n", why.words(), fault_text::ranges(&ranges(nodes)))
+        let ranges = args::joined(nodes.iter().map(|node| (node.0, node.0)));
+        format!("  {}: {}\n", why.words(), fault_text::ranges(&ranges))
     };
     let lacking = trace.lacking();
     let nodes: usize = lacking.values().map(Vec::len).sum();
@@ -181,20 +167,8 @@ fn lacking(trace: &Trace) -> String {
     format!("not known to have it: {}\n{lines}", count(nodes as u64, "node"))
 }
 
-/// Numbers in ascending order as ranges.
-fn ranges(nodes: &[NodeId]) -> Vec<(u32, u32)> {
-    let mut ranges: Vec<(u32, u32)> = Vec::new();
-    for NodeId(node) in nodes {
-        match ranges.last_mut() {
-            Some((_, last)) if *last + 1 == *node => *last = *node,
-            _ => ranges.push((*node, *node)),
-        }
-    }
-    ranges
-}
-
-fn micros(us: f64) -> String {
-    time_text::span(Duration::from_nanos((us * 1e3).round() as u64))
+fn hundredths(value: f64) -> String {
+    format!("{value:.2}")
 }
 
 #[cfg(test)]
@@ -301,7 +275,7 @@ pub(crate) mod tests {
         let shown = text(&[trace(said)], &view(80));
         assert!(shown.contains("not known to have it: 4 nodes\n  evicted: "), "{shown}");
         assert!(shown.contains(": 3-4,6\n  down: 8\n"), "{shown}");
-        assert!(shown.contains("not all who may have passed it on told of it"), "{shown}");
+        assert!(shown.contains("not all nodes that may have passed it on told of it"), "{shown}");
     }
 
     #[test]

@@ -4,10 +4,8 @@
 //! those that one node infected and that infected nobody. Without `--full`, lines are cut to the
 //! width, and the tree to as many levels as fit a screen.
 
-use std::time::Duration;
-
 use super::Style;
-use super::time_text::{self, TimeZone};
+use super::time_text::{TimeZone, span_of_us};
 use crate::spread::{Branch, Trace, Tree};
 
 /// The most lines that a tree may have. One of 256 nodes fits a page, then.
@@ -55,16 +53,6 @@ struct Drawn<'a> {
     view: &'a View,
 }
 
-/// What stands on one line.
-enum Line {
-    /// Each infected the next, and only that; the last may have infected several.
-    Run(Vec<usize>),
-    /// All infected by the same node, and infected nobody.
-    Leaves(Vec<usize>),
-    /// The rest of a list that is too long.
-    Rest(Vec<usize>),
-}
-
 impl<'a> Drawn<'a> {
     fn of(tree: Tree, view: &'a View) -> Self {
         let own = |branch: &Branch| (1, branch.after_us.unwrap_or(0.0));
@@ -87,23 +75,6 @@ impl<'a> Drawn<'a> {
         (text, is_whole)
     }
 
-    /// The lines below a node. Runs in the order of time, leaves last.
-    fn lines(&self, at: usize, lines_max: usize) -> Vec<Line> {
-        let children = &self.tree.branches[at].children;
-        let is_leaf = |at: &&usize| self.tree.branches[**at].children.is_empty();
-        let leaves: Vec<usize> = children.iter().filter(is_leaf).copied().collect();
-        let mut heads: Vec<usize> = children.iter().filter(|at| !is_leaf(at)).copied().collect();
-        let rest = heads.split_off(heads.len().min(lines_max));
-        let mut lines: Vec<Line> = heads.into_iter().map(|at| Line::Run(self.run(at))).collect();
-        if !rest.is_empty() {
-            lines.push(Line::Rest(rest));
-        }
-        if !leaves.is_empty() {
-            lines.push(Line::Leaves(leaves));
-        }
-        lines
-    }
-
     /// A node and those after it as far as there is no branch.
     fn run(&self, from: usize) -> Vec<usize> {
         let next = |at: &usize| match self.tree.branches[*at].children.as_slice() {
@@ -113,7 +84,8 @@ impl<'a> Drawn<'a> {
         std::iter::successors(Some(from), next).collect()
     }
 
-    /// Writes the lines below a node. Tells whether nothing was left out.
+    /// Writes the lines below a node: one for each run, in the order of time, and one for all of
+    /// its leaves. Tells whether nothing was left out.
     fn write_below(
         &self,
         at: usize,
@@ -122,41 +94,45 @@ impl<'a> Drawn<'a> {
         before: &str,
         text: &mut String,
     ) -> bool {
-        let lines = self.lines(at, lines_max);
-        let last = lines.len().saturating_sub(1);
-        let mut is_whole = true;
-        for (index, line) in lines.iter().enumerate() {
-            let (fork, bar) = if index == last { ("└─ ", "   ") } else { ("├─ ", "│  ") };
-            let room = self.view.width.saturating_sub(before.chars().count() + 3);
-            text.push_str(&format!("{before}{fork}"));
-            let run = match line {
-                Line::Leaves(leaves) => {
-                    text.push_str(&format!("{}\n", self.listed(leaves, ", ", "", room)));
-                    continue;
-                }
-                Line::Rest(rest) => {
-                    text.push_str(&format!("{}\n", self.summary(rest)));
-                    is_whole = false;
-                    continue;
-                }
-                Line::Run(run) => run,
-            };
+        let branches = &self.tree.branches;
+        let is_leaf = |at: &usize| branches[*at].children.is_empty();
+        let (leaves, mut heads): (Vec<usize>, Vec<usize>) =
+            branches[at].children.iter().copied().partition(is_leaf);
+        let rest = heads.split_off(heads.len().min(lines_max));
+        let mut is_whole = rest.is_empty();
+        let mut lines = heads.len() + usize::from(!is_whole) + usize::from(!leaves.is_empty());
+        let mut next_line = || {
+            lines -= 1;
+            if lines == 0 { ("└─ ", "   ") } else { ("├─ ", "│  ") }
+        };
+        let room = self.view.width.saturating_sub(before.chars().count() + 3);
+        for head in heads {
+            let (fork, bar) = next_line();
+            let run = self.run(head);
             let end = run[run.len() - 1];
-            let more = &self.tree.branches[end].children;
+            let more = &branches[end].children;
             let cut = depth <= 1 && !more.is_empty();
             let mut ending = String::new();
             if run.len() >= LONG_RUN {
-                ending = format!("  ({} hops)", self.tree.branches[end].hops);
+                ending = format!("  ({} hops)", branches[end].hops);
             }
             if cut {
                 ending = format!("{ending}  {}", self.summary(more));
                 is_whole = false;
             }
-            text.push_str(&format!("{}\n", self.listed(run, " ➜ ", &ending, room)));
+            let run = self.listed(&run, " ➜ ", &ending, room);
+            text.push_str(&format!("{before}{fork}{run}\n"));
             if !cut && !more.is_empty() {
                 let before = format!("{before}{bar}");
                 is_whole &= self.write_below(end, depth - 1, lines_max, &before, text);
             }
+        }
+        if !rest.is_empty() {
+            text.push_str(&format!("{before}{}{}\n", next_line().0, self.summary(&rest)));
+        }
+        if !leaves.is_empty() {
+            let leaves = self.listed(&leaves, ", ", "", room);
+            text.push_str(&format!("{before}{}{leaves}\n", next_line().0));
         }
         is_whole
     }
@@ -221,7 +197,7 @@ fn node(branch: &Branch, style: Style) -> String {
 }
 
 fn after(us: f64) -> String {
-    format!("+{}", time_text::span(Duration::from_nanos((us * 1e3).round() as u64)))
+    format!("+{}", span_of_us(us))
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use super::Format;
 use crate::cli::Error;
 use crate::cli::error::reason;
+use crate::cli::render::word;
 use crate::network::CONTROL_TIMEOUT;
 
 /// The program, found where programs are.
@@ -26,7 +27,7 @@ pub(crate) fn check(format: Format) -> Result<(), Error> {
 
 /// Has Graphviz draw DOT text.
 pub(crate) fn draw(dot: &str, format: Format) -> Result<Vec<u8>, Error> {
-    ask(PROGRAM, &[&format!("-T{}", format.name())], dot, format, WITHIN)
+    ask(PROGRAM, &[&format!("-T{}", word(&format))], dot, format, WITHIN)
 }
 
 /// Runs the program on a text, and gives what it writes. It does not outlive this.
@@ -37,12 +38,29 @@ fn ask(
     format: Format,
     within: Duration,
 ) -> Result<Vec<u8>, Error> {
-    let answered = exchange(program, arguments, text, within);
-    match answered.map_err(|error| no_program(program, format, &error))? {
-        None => Err(too_slow(format, within)),
-        Some(output) if output.status.success() => Ok(output.stdout),
-        Some(output) => Err(refused(format, &String::from_utf8_lossy(&output.stderr))),
-    }
+    let (why, next) = match exchange(program, arguments, text, within) {
+        Ok(Some(output)) if output.status.success() => return Ok(output.stdout),
+        Ok(Some(output)) => {
+            let said = String::from_utf8_lossy(&output.stderr);
+            let first = said.lines().map(str::trim).find(|line| !line.is_empty());
+            let why = format!("Graphviz failed: {}", first.unwrap_or("it does not say why"));
+            (why, "write dot, and see whether another version of Graphviz draws it")
+        }
+        Ok(None) => {
+            let why = format!("Graphviz did not finish within {} s", within.as_secs());
+            (why, "write dot, and draw it at leisure: dot -Tsvg FILE > picture.svg")
+        }
+        Err(error) => {
+            let why = match error.kind() {
+                io::ErrorKind::NotFound => {
+                    format!("Graphviz is not installed: there is no program called {program}")
+                }
+                _ => format!("Graphviz ({program}) does not run: {}", reason(&error)),
+            };
+            (why, "install Graphviz, or write dot, which needs no Graphviz")
+        }
+    };
+    Err(Error::failed(format!("cannot draw the picture as {}", word(&format)), why, next))
 }
 
 /// How the program ended, and what it wrote; `None` when time was up.
@@ -69,37 +87,6 @@ fn exchange(
     let answered = told.recv_timeout(within);
     let _ = pidfd_send_signal(&process, Signal::KILL); // it has ended, or has had its time
     answered.ok().transpose()
-}
-
-fn cannot(format: Format) -> String {
-    format!("cannot draw the picture as {}", format.name())
-}
-
-fn no_program(program: &str, format: Format, error: &io::Error) -> Error {
-    let why = match error.kind() {
-        io::ErrorKind::NotFound => {
-            format!("Graphviz is not installed: there is no program called {program}")
-        }
-        _ => format!("Graphviz ({program}) does not run: {}", reason(error)),
-    };
-    Error::failed(cannot(format), why, "install Graphviz, or write dot, which needs no Graphviz")
-}
-
-fn refused(format: Format, said: &str) -> Error {
-    let first = said.lines().map(str::trim).find(|line| !line.is_empty());
-    Error::failed(
-        cannot(format),
-        format!("Graphviz failed: {}", first.unwrap_or("it does not say why")),
-        "write dot, and see whether another version of Graphviz draws it",
-    )
-}
-
-fn too_slow(format: Format, within: Duration) -> Error {
-    Error::failed(
-        cannot(format),
-        format!("Graphviz did not finish within {} s", within.as_secs()),
-        "write dot, and draw it at leisure: dot -Tsvg FILE > picture.svg",
-    )
 }
 
 #[cfg(test)]

@@ -27,23 +27,17 @@ impl Pictures {
 
     /// Finds out what cannot work before any node is asked.
     pub(crate) fn check(&self, messages: usize, json: bool) -> Result<(), Error> {
-        for (path, what, option) in
-            [(&self.dot, "the drawing", "--dot"), (&self.html, "the page", "--html")]
-        {
-            if path.as_deref().is_some_and(output::is_stdout) {
-                output::alone_on_stdout(what, option, json)?;
-            }
-        }
-        if let (Some(dot), Some(html)) = (&self.dot, &self.html)
-            && is_same(dot, html)
-        {
+        let json = ("JSON", "--json", json);
+        output::alone_on_stdout(("the drawing", "--dot", self.dot.as_deref()), json)?;
+        output::alone_on_stdout(("the page", "--html", self.html.as_deref()), json)?;
+        let Some(dot) = &self.dot else { return Ok(()) };
+        if self.html.as_ref().is_some_and(|html| is_same(dot, html)) {
             return Err(Error::misused(
                 format!("cannot write both the drawing and the page to {}", dot.display()),
                 "--dot and --html name the same file, and one would take the place of the other",
                 "give each a file of its own",
             ));
         }
-        let Some(dot) = &self.dot else { return Ok(()) };
         if messages > 1 {
             return Err(Error::misused(
                 "cannot draw several messages at once",
