@@ -1,9 +1,9 @@
-//! The documents are true: the transcripts in them really run, what they link to is there, and the
+//! The documents are true: the transcripts in them really run, their links lead somewhere, and the
 //! limits that they list are those of the program.
 //!
 //! A transcript is a block fenced as `console`. Its commands run in order, and must print what
-//! stands there. What differs from run to run is not compared: seeds, times, pids, and the nodes on
-//! a path (its hops are). A line `...` stands for any lines. Ports are the lab's own, shown as if
+//! stands there. Parts that differ from run to run are not compared: seeds, times, pids, and the nodes
+//! on a path (its hops are). A line `...` stands for any lines. Ports are the lab's own, shown as if
 //! from 7000.
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
@@ -39,7 +39,8 @@ fn in_docs() -> Vec<PathBuf> {
 fn documents() -> Vec<String> {
     let is_document = |path: &PathBuf| path.extension().is_some_and(|ending| ending == "md");
     let in_docs = in_docs().into_iter().filter(is_document);
-    let others = ["README.md", "CHANGELOG.md", "CONTRIBUTING.md", "scripts/README.md"];
+    let others =
+        ["README.md", "CHANGELOG.md", "CONTRIBUTING.md", "protocol/README.md", "scripts/README.md"];
     let below = |path: PathBuf| path.strip_prefix(root()).unwrap().to_str().unwrap().to_owned();
     in_docs.map(below).chain(others.map(str::to_owned)).collect()
 }

@@ -47,10 +47,10 @@ pub enum Error {
     #[error("nothing listens on its control port {0}")]
     Refused(SocketAddr),
     /// No answer in time.
-    #[error("its control port {0} gave no answer within {1:?}")]
+    #[error("its control port {0} was silent for {1:?}; it may be stopped or overloaded")]
     TimedOut(SocketAddr, Duration),
     /// It answered something that is not ours.
-    #[error("what listens on {0} does not speak gossip's control protocol")]
+    #[error("the program that listens on {0} does not speak gossip's control protocol")]
     Rubbish(SocketAddr),
     /// The node does not take our token: it belongs to another network.
     #[error("the node on {0} belongs to a network with another key")]

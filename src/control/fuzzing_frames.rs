@@ -5,7 +5,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::fmt::Debug;
 
-/// A stream of frames is refused or read; what is read is written and read again the same.
+/// A stream of frames is refused or read; each value read is written and read again the same.
 pub fn control(data: &[u8]) {
     frames_of::<Hello>(data);
     frames_of::<Request>(data);
@@ -19,7 +19,7 @@ fn frames_of<T: DeserializeOwned + Serialize + Debug>(data: &[u8]) {
     for mut stream in [data, &framed] {
         while let Ok(value) = frame::read::<T>(&mut stream) {
             let mut again = Vec::new();
-            frame::write(&mut again, &value).expect("what was read can be written");
+            frame::write(&mut again, &value).expect("a value that was read can be written");
             let reread = frame::read::<T>(&mut &again[..]).expect("and read again");
             // By what it shows: a probability may be no number, and does not equal itself then.
             assert_eq!(format!("{reread:?}"), format!("{value:?}"));

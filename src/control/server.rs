@@ -18,8 +18,8 @@ pub const CONNECTIONS_MAX: usize = 256;
 pub const STRANGERS_MAX: usize = 64;
 /// How long a connection may say nothing, or leave an answer unread.
 pub const IDLE_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long a subscriber may read nothing. Until then what it misses is counted, so it may be
-/// stopped for a while and go on.
+/// How long a subscriber may read nothing. Until then the events it misses are counted, so it
+/// may be stopped for a while and go on.
 pub const SUBSCRIBER_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long a new connection may take to prove that it belongs here, and the length of the frame
 /// that does. Strangers give their place up soon.
