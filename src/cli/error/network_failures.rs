@@ -92,14 +92,11 @@ fn next(error: &E) -> String {
         E::AlreadyRunning(..) => "`gossip stop-network` stops it; with --network NAME another one \
                                   runs beside it"
             .into(),
-        E::OtherKey(_) => {
-            "use that network's key file, or name this one with --network NAME".into()
-        }
+        E::OtherKey(_) => "use that network's key file, or another --network NAME".into(),
         E::Locked(..) => "try again when that one is done".into(),
-        E::NoPeers(_) => "`gossip show-network` shows its nodes".into(),
         E::TooManyFaults(_) => "`gossip heal-network` removes them all".into(),
         E::ByHand(_) => "start this one by hand, too: `gossip run-node --help`".into(),
-        E::UnknownNode(..) => nodes.into(),
+        E::UnknownNode(..) | E::NoPeers(_) => nodes.into(),
         E::NodeDown(node, _) | E::NodeRemoved(node) => {
             format!("`gossip start-node {node}` brings it back; {nodes}")
         }
@@ -129,9 +126,7 @@ fn next(error: &E) -> String {
         E::Control(node, error) => Error::no_answer(*node, error).next,
         E::Ports(..) => "lower --ports-origin or --num-nodes".into(),
         E::PortTaken { .. } => {
-            format!(
-                "{ports}, or stop the program that has it; `gossip list-networks` shows our own"
-            )
+            format!("{ports}, or stop that program; `gossip list-networks` shows our own")
         }
         E::PortRefused(..) => format!("{ports}: those below 1024 are for privileged programs"),
         E::TooManyProcesses(..) => "lower --num-nodes, or raise that limit".into(),
@@ -253,7 +248,7 @@ mod tests {
             error.to_string(),
             "error: cannot use port 7007\n  \
              why:  TCP port 127.0.0.1:7007 is taken by process 9 (nginx)\n  \
-             next: choose other ports with --ports-origin, or stop the program that has it; \
+             next: choose other ports with --ports-origin, or stop that program; \
              `gossip list-networks` shows our own"
         );
     }
