@@ -74,23 +74,6 @@ impl Config {
     }
 }
 
-/// What a node keeps of its [`Config`] for good: the rest is needed when it starts.
-#[derive(Debug)]
-pub(crate) struct Settings {
-    pub(crate) node: NodeId,
-    pub(crate) start: Start,
-    pub(crate) key: Key,
-    pub(crate) limits: Arc<Limits>,
-    pub(crate) timing: Arc<Timing>,
-}
-
-impl Settings {
-    pub(crate) fn of(config: &Config) -> Self {
-        let Config { node, start, key, limits, timing, .. } = config.clone();
-        Self { node, start, key, limits, timing }
-    }
-}
-
 /// Why a configuration makes no sense. Fields are named as in [`Limits`] and [`Timing`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ConfigError {
@@ -180,92 +163,102 @@ impl Config {
     }
 }
 
+/// Declares limits or intervals once: each with its default and the most that is accepted, where
+/// that is another than for the rest. Those behind `and` are of another kind, and not checked.
+macro_rules! table {
+    (
+        $(#[$about:meta])+ $table:ident: $kind:ty, at most $mostly:expr;
+        $($(#[$doc:meta])+ $name:ident = $default:expr $(, at most $most:expr)?;)*
+        $(and $(#[$other_doc:meta])+ $other:ident: $other_kind:ty = $other_default:expr;)*
+    ) => {
+        $(#[$about])+
+        #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+        pub struct $table {
+            $($(#[$doc])+ pub $name: $kind,)*
+            $($(#[$other_doc])+ pub $other: $other_kind,)*
+        }
+
+        impl Default for $table {
+            fn default() -> Self {
+                Self { $($name: $default,)* $($other: $other_default,)* }
+            }
+        }
+
+        impl $table {
+            /// Each with its name, its value, and the most that is accepted.
+            fn list(&self) -> Vec<(&'static str, $kind, $kind)> {
+                // The first of one or two: its own bound comes before that of the rest.
+                vec![$((stringify!($name), self.$name, [$($most,)? $mostly][0]),)*]
+            }
+        }
+    };
+}
+
 /// The largest payload of a UDP datagram over IPv4: 65,535 less 20 bytes of IP and 8 of UDP.
 pub const UDP_PAYLOAD_BYTES_MAX: usize = 65_507;
 
 /// The most copies of one message that a node may send on one link: what `--relays` accepts.
 pub const RELAYS_MAX: u8 = 16;
 
-/// What a node may use. Limits at which something is lost have a counter that says how often they
-/// were hit.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Limits {
+table! {
+    /// What a node may use. Limits at which something is lost have a counter that says how often
+    /// they were hit.
+    Limits: usize, at most LIMIT_MAX;
+
     /// The longest payload of a message, in bytes; the program sends texts in UTF-8.
     ///
     /// Leaves room in a datagram of [`UDP_PAYLOAD_BYTES_MAX`] for headers, tag and a path.
-    pub text_bytes_max: usize,
+    text_bytes_max = TEXT_BYTES_MAX, at most TEXT_BYTES_MAX;
     /// The largest datagram made by packing several frames together. One frame alone may exceed it.
     /// Larger datagrams cost fewer system calls; smaller ones survive lossy paths better. On a real
     /// network, the path MTU less 28 (IPv4) or 48 (IPv6). 1,200 to 8,192 is sane, and
     /// [`UDP_PAYLOAD_BYTES_MAX`] the most.
-    pub packed_datagram_bytes_max: usize,
+    packed_datagram_bytes_max = 8_192, at most UDP_PAYLOAD_BYTES_MAX;
     /// The most messages in flight to any neighbour that is not suspected: the largest send window.
     /// More keep a fast network busy; fewer have a sender wait sooner. 64 to 1,024 is sane.
-    pub in_flight_max: usize,
+    in_flight_max = 256;
     /// The most nodes on a path; a longer one is cut in its middle. A path costs one to five bytes
     /// for each node, in every copy. 16 to 1,024 is sane. Fewer than 2 count as 2: both ends always
     /// stay.
-    pub path_nodes_max: usize,
+    path_nodes_max = 1_024;
     /// The most paths kept per message, among them always the first, a shortest and a longest. More
     /// show more of the network, and take memory. 3 to 64 is sane; more than 65,535 count as that.
-    pub paths_max: usize,
+    paths_max = 16;
     /// The most messages retained; beyond it the oldest are evicted. More give slow neighbours more
     /// time and newcomers more history, and take memory. 1,000 to 1,000,000 is sane.
-    pub messages_max: usize,
+    messages_max = 100_000;
     /// The most bytes retained (texts, paths and counts); beyond it the oldest are evicted. The
     /// trade-off is that of `messages_max`. 1 MiB to 1 GiB is sane. At least `text_bytes_max`, and
     /// without an upper bound.
-    pub retained_bytes_max: usize,
+    retained_bytes_max = 64 << 20, at most usize::MAX;
     /// The most ranges of ids known; a message that would need one more is refused. A complete
     /// history takes one range for each incarnation that ever sent. So it must exceed their number
     /// by far: ten times is sane. A range takes 16 bytes or more.
-    pub id_ranges_max: usize,
+    id_ranges_max = 100_000;
     /// The most neighbours. Each costs a copy of every message, heartbeats and some memory. Twice
     /// the largest degree of the topology or more is sane.
-    pub neighbours_max: usize,
+    neighbours_max = 256;
     /// How many other nodes to keep in mind beside neighbours and theirs. More make it likelier
     /// that one of them lives when all neighbours are dead; each takes some bytes. 8 to 64 is sane.
     /// This is the cache of Cyclon (Voulgaris, Gavidia, van Steen 2005).
-    pub sample_max: usize,
+    sample_max = 16;
     /// The most messages asked of one peer at a time. More fetch a history faster; fewer keep
     /// bursts short on slow links. 16 to 1,024 is sane, the largest being what one frame asks for.
-    pub wanted_per_peer_max: usize,
+    wanted_per_peer_max = 256;
     /// The most bytes of messages sent in answer to requests within one `repair_reply_interval`;
     /// one message may exceed it. More let newcomers catch up faster; more than a socket buffer
     /// holds at once is lost. 8 KiB to 128 KiB is sane.
-    pub repair_reply_bytes_max: usize,
+    repair_reply_bytes_max = 64 << 10;
     /// The most messages that wait to be sent because they were asked for; a peer asks again for
     /// the rest. More spare repeated requests, for some bytes each. One or more times
     /// `wanted_per_peer_max` for each neighbour that may catch up at a time is sane.
-    pub repair_replies_max: usize,
+    repair_replies_max = 4_096;
     /// The most peers kept in mind that are no neighbours: dead ones, contacts. With too few a dead
     /// neighbour is forgotten, and must find its own way back. 32 to 1,024 is sane.
-    pub contacts_max: usize,
+    contacts_max = 64;
     /// The most datagrams held back by injected delays; further ones are dropped. Datagrams sent
     /// per second times the delay is sane. Without faults none is held.
-    pub delayed_datagrams_max: usize,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            text_bytes_max: TEXT_BYTES_MAX,
-            packed_datagram_bytes_max: 8_192,
-            in_flight_max: 256,
-            path_nodes_max: 1_024,
-            paths_max: 16,
-            messages_max: 100_000,
-            retained_bytes_max: 64 << 20,
-            id_ranges_max: 100_000,
-            neighbours_max: 256,
-            sample_max: 16,
-            wanted_per_peer_max: 256,
-            repair_reply_bytes_max: 64 << 10,
-            repair_replies_max: 4_096,
-            contacts_max: 64,
-            delayed_datagrams_max: 10_000,
-        }
-    }
+    delayed_datagrams_max = 10_000;
 }
 
 /// The longest text that a datagram carries beside headers, tag and a path.
@@ -281,24 +274,7 @@ impl Limits {
     ///
     /// The first [`ConfigError`] found.
     pub fn validate(&self) -> Result<(), ConfigError> {
-        let all = [
-            ("text_bytes_max", self.text_bytes_max, TEXT_BYTES_MAX),
-            ("packed_datagram_bytes_max", self.packed_datagram_bytes_max, UDP_PAYLOAD_BYTES_MAX),
-            ("in_flight_max", self.in_flight_max, LIMIT_MAX),
-            ("path_nodes_max", self.path_nodes_max, LIMIT_MAX),
-            ("paths_max", self.paths_max, LIMIT_MAX),
-            ("messages_max", self.messages_max, LIMIT_MAX),
-            ("retained_bytes_max", self.retained_bytes_max, usize::MAX),
-            ("id_ranges_max", self.id_ranges_max, LIMIT_MAX),
-            ("neighbours_max", self.neighbours_max, LIMIT_MAX),
-            ("sample_max", self.sample_max, LIMIT_MAX),
-            ("wanted_per_peer_max", self.wanted_per_peer_max, LIMIT_MAX),
-            ("repair_reply_bytes_max", self.repair_reply_bytes_max, LIMIT_MAX),
-            ("repair_replies_max", self.repair_replies_max, LIMIT_MAX),
-            ("contacts_max", self.contacts_max, LIMIT_MAX),
-            ("delayed_datagrams_max", self.delayed_datagrams_max, LIMIT_MAX),
-        ];
-        for (limit, value, most) in all {
+        for (limit, value, most) in self.list() {
             if value == 0 {
                 return Err(ConfigError::Zero { limit });
             }
@@ -315,93 +291,95 @@ impl Limits {
     }
 }
 
-/// When a node acts by itself. All intervals are measured on the monotonic clock.
-///
-/// No interval has a hard bound, but a `…_min` must not be longer than its `…_max`. Sane ranges are
-/// for networks with round trips of up to some tens of milliseconds. A default without a source is
-/// a choice of this program.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Timing {
+table! {
+    /// When a node acts by itself. All intervals are measured on the monotonic clock.
+    ///
+    /// No interval has a hard bound, but a `…_min` must not be longer than its `…_max`. Sane ranges
+    /// are for networks with round trips of up to some tens of milliseconds. A default without a
+    /// source is a choice of this program.
+    Timing: Duration, at most INTERVAL_MAX;
+
     /// The shortest interval between two summaries (Trickle's Imin, RFC 6206). A shorter one finds
     /// differences sooner, and costs datagrams while there are any. 20 ms to 1 s is sane.
-    pub summary_interval_min: Duration,
+    summary_interval_min = Duration::from_millis(100);
     /// The longest: the heartbeat of an idle network (Trickle's Imax). A longer one costs less, and
     /// has `suspect_after` grow with it. 500 ms to 1 minute is sane.
-    pub summary_interval_max: Duration,
+    summary_interval_max = Duration::from_millis(1_250);
     /// Messages that arrived within this time are listed in a summary by id, so that a message
     /// under way does not look like one that is missing. A longer window makes summaries longer, a
     /// shorter one gives false alarms. A few times the time of a flood is sane.
-    pub recent_window: Duration,
+    recent_window = Duration::from_millis(500);
     /// The least time a message may stay in flight on a link before it is asked about. A shorter
     /// time repairs losses sooner, and asks in vain after every hiccup of a processor. 5 ms to 1 s
     /// is sane; TCP has 1 s (RFC 6298), since it sends the data again, while here an id is sent.
-    pub ack_timeout_min: Duration,
+    ack_timeout_min = Duration::from_millis(20);
     /// The most, however long copies take to come back. On a large ring that is once round. If too
     /// short, messages are asked about that are still on their way; if too long, losses are noticed
     /// late. 1 s to 1 minute is sane.
-    pub ack_timeout_max: Duration,
+    ack_timeout_max = Duration::from_secs(10);
     /// How long a copy is assumed to take to come back over a link until that was measured. Each
     /// message that turns out to be lost lowers it meanwhile. If too short, the first messages are
     /// asked about in vain; if too long, their losses are noticed late. One or two round trips are
     /// sane.
-    pub ack_time_initial: Duration,
+    ack_time_initial = Duration::from_millis(25);
     /// The least time before a message in flight is asked about again; grows after a few times. A
     /// shorter one asks again before the answer can be here. Two round trips or more are sane.
-    pub ack_retry_min: Duration,
+    ack_retry_min = Duration::from_millis(40);
     /// The most. A longer one spares a dead link; a shorter one finds sooner that it is back. 500
     /// ms to 10 s is sane.
-    pub ack_retry_max: Duration,
+    ack_retry_max = Duration::from_secs(1);
     /// The time between two answers of [`Limits::repair_reply_bytes_max`] each. Both together are
     /// the rate of repair: 64 KiB in 5 ms are 13 MB/s. 1 to 100 ms is sane.
-    pub repair_reply_interval: Duration,
+    repair_reply_interval = Duration::from_millis(5);
     /// How long to wait for the answer to a listing before listing again. A listing takes some 10
     /// KB, so a repeated one is dear; a lost one delays repair this long. 100 ms to 5 s is sane.
-    pub listing_timeout: Duration,
+    listing_timeout = Duration::from_millis(500);
     /// How long to wait at least for a message asked for, before asking again or elsewhere. A
     /// shorter one repairs sooner, and gets some messages twice. Three round trips or more are
     /// sane.
-    pub want_timeout: Duration,
+    want_timeout = Duration::from_millis(60);
     /// A neighbour silent for this long is suspected, and probed. A shorter time finds the dead
     /// sooner, and probes the living more often. Longer than `summary_interval_max`, the heartbeat,
     /// or idle neighbours are always suspects; up to 1 minute is sane.
-    pub suspect_after: Duration,
+    suspect_after = Duration::from_millis(2_000);
     /// The time between two probes of a suspect. With `probes` it decides how soon a suspect is
     /// dead: here within 2 s. Longer than a round trip through a third node, up to 1 s, is sane.
-    pub probe_interval: Duration,
-    /// After this many unanswered probes a suspect is dead to this node. With 20 % loss a direct
-    /// round trip fails in 36 of 100 cases, and twelve in a row about five times in a million. 3 to
-    /// 20 is sane. Probes are those of SWIM (Das et al. 2002).
-    pub probes: u32,
+    probe_interval = Duration::from_millis(160);
     /// How long a neighbour never yet heard from is waited for. If too short, a network that starts
     /// slowly loses links; if too long, a node that never starts is missed late. The longest time
     /// between the first and the last start, up to minutes, is sane.
-    pub first_contact_timeout: Duration,
+    first_contact_timeout = Duration::from_secs(30);
     /// How long a node asked to stand in for a dead neighbour is waited for, before the next is
     /// asked. A shorter one closes large gaps sooner, and gives up on slow nodes. A few heartbeats
     /// of `summary_interval_min`, up to 10 s, are sane.
-    pub stand_in_timeout: Duration,
+    stand_in_timeout = Duration::from_millis(1_500);
     /// A link given up is not taken up again for this long unless its other end asks anew. Longer
     /// than late datagrams are under way, or a heartbeat brings the link back. 1 s to 1 minute is
     /// sane.
-    pub unlinked_memory: Duration,
+    unlinked_memory = Duration::from_secs(10);
     /// How long a node that leaves waits for the acknowledgement of its messages. If too short,
     /// neighbours may lack its last messages; if too long, a node with a dead neighbour ends late.
     /// 100 ms to 10 s is sane.
-    pub leave_timeout: Duration,
-    /// A node whose own tick came this late doubts itself, not others (Lifeguard, Dadgar et al.
-    /// 2018). A shorter one doubts at every hiccup, and finds the dead late; a longer one blames
-    /// others for its own pauses. 100 ms to half of `suspect_after` is sane.
-    pub late_tick: Duration,
+    leave_timeout = Duration::from_secs(1);
+    /// A node whose own tick came this late takes itself for absent, not others for silent
+    /// (Lifeguard, Dadgar et al. 2018). A shorter one does so at every hiccup, and finds the dead
+    /// late; a longer one blames others for its own pauses. 100 ms to half of `suspect_after` is sane.
+    late_tick = Duration::from_millis(500);
     /// The shortest time between two probes of a dead peer. A shorter one finds sooner that it is
     /// back. 500 ms to 10 s is sane.
-    pub dead_probe_interval_min: Duration,
+    dead_probe_interval_min = Duration::from_secs(1);
     /// The longest: after a long partition, a link returns this late at worst. A longer one costs
     /// less for peers that never return. 10 s to 10 minutes is sane.
-    pub dead_probe_interval_max: Duration,
+    dead_probe_interval_max = Duration::from_secs(30);
     /// How often a node trades entries of its sample with a random node that is not its neighbour,
     /// and compares notes with it. A shorter one keeps the sample fresher and heals partitions
     /// sooner, for a few datagrams each time. 1 s to 1 minute is sane.
-    pub shuffle_interval: Duration,
+    shuffle_interval = Duration::from_secs(6);
+    and
+    /// After this many unanswered probes a suspect is dead to this node. With 20 % loss a direct
+    /// round trip fails in 36 of 100 cases, and twelve in a row about five times in a million. 3 to
+    /// 20 is sane. Probes are those of SWIM (Das et al. 2002).
+    probes: u32 = 12;
 }
 
 impl Timing {
@@ -411,41 +389,19 @@ impl Timing {
     ///
     /// The first [`ConfigError`] found.
     pub fn validate(&self) -> Result<(), ConfigError> {
-        let all = [
-            ("summary_interval_min", self.summary_interval_min),
-            ("summary_interval_max", self.summary_interval_max),
-            ("recent_window", self.recent_window),
-            ("ack_timeout_min", self.ack_timeout_min),
-            ("ack_timeout_max", self.ack_timeout_max),
-            ("ack_time_initial", self.ack_time_initial),
-            ("ack_retry_min", self.ack_retry_min),
-            ("ack_retry_max", self.ack_retry_max),
-            ("repair_reply_interval", self.repair_reply_interval),
-            ("listing_timeout", self.listing_timeout),
-            ("want_timeout", self.want_timeout),
-            ("suspect_after", self.suspect_after),
-            ("probe_interval", self.probe_interval),
-            ("first_contact_timeout", self.first_contact_timeout),
-            ("stand_in_timeout", self.stand_in_timeout),
-            ("unlinked_memory", self.unlinked_memory),
-            ("leave_timeout", self.leave_timeout),
-            ("late_tick", self.late_tick),
-            ("dead_probe_interval_min", self.dead_probe_interval_min),
-            ("dead_probe_interval_max", self.dead_probe_interval_max),
-            ("shuffle_interval", self.shuffle_interval),
-        ];
-        for (interval, value) in all {
+        let all = self.list();
+        for &(interval, value, most) in &all {
             if value.is_zero() {
                 return Err(ConfigError::Zero { limit: interval });
             }
-            if value > INTERVAL_MAX {
-                return Err(ConfigError::TooLong { interval, value, most: INTERVAL_MAX });
+            if value > most {
+                return Err(ConfigError::TooLong { interval, value, most });
             }
         }
-        for (least, low) in all {
+        for &(least, low, _) in &all {
             let Some(stem) = least.strip_suffix("_min") else { continue };
-            let most = all.iter().find(|(name, _)| name.strip_suffix("_max") == Some(stem));
-            if let Some(&(most, high)) = most.filter(|(_, high)| low > *high) {
+            let most = all.iter().find(|(name, ..)| name.strip_suffix("_max") == Some(stem));
+            if let Some(&(most, high, _)) = most.filter(|(_, high, _)| low > *high) {
                 return Err(ConfigError::Order { least, low, most, high });
             }
         }
@@ -455,35 +411,6 @@ impl Timing {
 
 /// No interval is longer than this, some 136 years, so that it may be multiplied.
 const INTERVAL_MAX: Duration = Duration::from_secs(u32::MAX as u64);
-
-impl Default for Timing {
-    fn default() -> Self {
-        Self {
-            summary_interval_min: Duration::from_millis(100),
-            summary_interval_max: Duration::from_millis(1_250),
-            recent_window: Duration::from_millis(500),
-            ack_timeout_min: Duration::from_millis(20),
-            ack_timeout_max: Duration::from_secs(10),
-            ack_time_initial: Duration::from_millis(25),
-            ack_retry_min: Duration::from_millis(40),
-            ack_retry_max: Duration::from_secs(1),
-            repair_reply_interval: Duration::from_millis(5),
-            listing_timeout: Duration::from_millis(500),
-            want_timeout: Duration::from_millis(60),
-            suspect_after: Duration::from_millis(2_000),
-            probe_interval: Duration::from_millis(160),
-            probes: 12,
-            first_contact_timeout: Duration::from_secs(30),
-            stand_in_timeout: Duration::from_millis(1_500),
-            unlinked_memory: Duration::from_secs(10),
-            leave_timeout: Duration::from_secs(1),
-            late_tick: Duration::from_millis(500),
-            dead_probe_interval_min: Duration::from_secs(1),
-            dead_probe_interval_max: Duration::from_secs(30),
-            shuffle_interval: Duration::from_secs(6),
-        }
-    }
-}
 
 #[cfg(test)]
 mod tests {
