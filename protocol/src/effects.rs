@@ -6,10 +6,10 @@ use std::net::SocketAddr;
 use rand::SeedableRng;
 use rand::rngs::Xoshiro256PlusPlus;
 
-use crate::config::{Config, Settings};
+use crate::config::Config;
 use crate::datagram::outbox::{Encoded, Outbox, Outputs};
 use crate::datagram::wire::{Frame, Rumor};
-use crate::ids::{NodeId, Origin};
+use crate::ids::{NodeId, Origin, PeerAddr};
 use crate::report::{Counters, Event};
 use crate::time::{Monotonic, Now, Wall};
 
@@ -19,7 +19,8 @@ pub(crate) struct Effects {
     /// The time at this call: what drives timers, and what people read.
     pub(crate) now: Monotonic,
     pub(crate) wall: Wall,
-    pub(crate) config: Settings,
+    /// Without the peers that the node began with: they are needed only then.
+    pub(crate) config: Config,
     pub(crate) rng: Xoshiro256PlusPlus,
     pub(crate) outbox: Outbox,
     pub(crate) counters: Counters,
@@ -32,7 +33,7 @@ impl Effects {
             now: now.monotonic,
             wall: now.wall,
             rng: Xoshiro256PlusPlus::seed_from_u64(config.seed),
-            config: Settings::of(config),
+            config: Config { neighbours: Vec::new(), sample: Vec::new(), ..config.clone() },
             outbox: Outbox::default(),
             counters: Counters::default(),
             events: Vec::new(),
@@ -51,9 +52,8 @@ impl Effects {
 
     /// Encodes a rumor as this node passes it on.
     pub(crate) fn encode_onward(&mut self, rumor: &Rumor<'_>) -> Encoded {
-        let (node, nodes_max) = (self.config.node, self.config.limits.path_nodes_max);
-        let (frame, cut) = self.outbox.encode_onward(rumor, node, nodes_max);
-        self.counters.limit_paths_cut += u64::from(cut);
+        let (frame, was_cut) = self.outbox.encode_onward(rumor, &self.config);
+        self.counters.limit_paths_cut += u64::from(was_cut);
         frame
     }
 
@@ -79,6 +79,11 @@ impl Effects {
 
     /// Sends a control frame to a peer.
     pub(crate) fn send(&mut self, to: NodeId, frame: &Frame<'_>) {
-        self.outbox.send(to, frame);
+        self.outbox.send(to, None, frame, &mut self.counters);
+    }
+
+    /// Sends a control frame to the address that another frame named, whatever membership knows.
+    pub(crate) fn send_to(&mut self, to: PeerAddr, frame: &Frame<'_>) {
+        self.outbox.send(to.node, Some(to.addr), frame, &mut self.counters);
     }
 }

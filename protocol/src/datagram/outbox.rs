@@ -7,7 +7,7 @@
 use std::net::SocketAddr;
 use std::ops::Range;
 
-use crate::config::{Settings, UDP_PAYLOAD_BYTES_MAX};
+use crate::config::{Config, UDP_PAYLOAD_BYTES_MAX};
 use crate::datagram::codec;
 use crate::datagram::path;
 use crate::datagram::wire::{self, Frame, Rumor, TAG_BYTES};
@@ -74,8 +74,8 @@ impl Encoded {
 #[derive(Clone, Copy, Debug)]
 struct Item {
     to: NodeId,
-    /// The place in the list of strangers, where the frame says the address.
-    stranger: Option<usize>,
+    /// The address, where another frame named it.
+    named: Option<SocketAddr>,
     frame: Encoded,
     /// The first copy of a message, as far as this node knows.
     is_first: bool,
@@ -86,11 +86,8 @@ struct Item {
 pub(crate) struct Outbox {
     bytes: Vec<u8>,
     items: Vec<Item>,
-    /// Addresses of receivers that a frame named.
-    strangers: Vec<SocketAddr>,
-    /// Bytes of control frames since the last flush, and how many did not fit any more.
+    /// Bytes of control frames since the last flush.
     control_bytes: usize,
-    control_dropped: u64,
     /// Reused: the path of the copy being encoded.
     path: Vec<u8>,
 }
@@ -110,86 +107,77 @@ impl Outbox {
 
     /// Encodes a rumor as `node` passes it on: one hop further, with `node` at the end of its
     /// path, which is cut where it grows too long. Says whether it was cut.
-    pub(crate) fn encode_onward(
-        &mut self,
-        rumor: &Rumor<'_>,
-        node: NodeId,
-        nodes_max: usize,
-    ) -> (Encoded, bool) {
+    pub(crate) fn encode_onward(&mut self, rumor: &Rumor<'_>, config: &Config) -> (Encoded, bool) {
         // Taken out for as long as `encode` borrows the outbox.
         let mut path = std::mem::take(&mut self.path);
-        let cut = extend_path(rumor.path, node, rumor.payload.len(), nodes_max, &mut path);
+        path.clear();
+        path.extend_from_slice(rumor.path);
+        path::push(&mut path, config.node);
+        // The path gets what the payload leaves free in the largest datagram.
+        let taken = wire::RUMOR_OVERHEAD_BYTES_MAX + rumor.payload.len();
+        let room = UDP_PAYLOAD_BYTES_MAX.saturating_sub(taken);
+        let was_cut = path::cut(&mut path, config.limits.path_nodes_max, room);
         let hops = rumor.hops.saturating_add(1);
         let frame = self.encode(&Frame::Rumor(Rumor { hops, path: &path, ..*rumor }));
         self.path = path;
-        (frame, cut)
+        (frame, was_cut)
     }
 
     /// Puts an encoded frame for one receiver.
     pub(crate) fn put(&mut self, to: NodeId, frame: Encoded) {
-        self.items.push(Item { to, stranger: None, frame, is_first: false });
+        self.items.push(Item { to, named: None, frame, is_first: false });
     }
 
     /// Puts an encoded message for one receiver that is not known to have it.
     pub(crate) fn put_first(&mut self, to: NodeId, frame: Encoded) {
-        self.items.push(Item { to, stranger: None, frame, is_first: true });
+        self.items.push(Item { to, named: None, frame, is_first: true });
     }
 
-    /// Encodes a control frame for one receiver. Beyond a bound it is lost, as on the way:
-    /// whatever comes in, what goes out at once is bounded.
-    pub(crate) fn send(&mut self, to: NodeId, frame: &Frame<'_>) {
-        self.send_control(to, None, frame);
-    }
-
-    /// As [`Outbox::send`], to the address that a frame named, whatever membership knows.
-    pub(crate) fn send_to(&mut self, to: PeerAddr, frame: &Frame<'_>) {
-        self.send_control(to.node, Some(to.addr), frame);
-    }
-
-    fn send_control(&mut self, to: NodeId, addr: Option<SocketAddr>, frame: &Frame<'_>) {
+    /// Encodes a control frame for one receiver, at the address named or where membership knows it.
+    /// Beyond a bound it is lost, as on the way: whatever comes in, what goes out at once is
+    /// bounded.
+    pub(crate) fn send(
+        &mut self,
+        to: NodeId,
+        named: Option<SocketAddr>,
+        frame: &Frame<'_>,
+        counters: &mut Counters,
+    ) {
         if self.control_bytes > CONTROL_BYTES_MAX {
-            self.control_dropped += 1;
+            counters.limit_control_dropped += 1;
             return;
         }
         let frame = self.encode(frame);
         self.control_bytes += frame.len();
-        let stranger = addr.map(|addr| {
-            self.strangers.push(addr);
-            self.strangers.len() - 1
-        });
-        self.items.push(Item { to, stranger, frame, is_first: false });
+        self.items.push(Item { to, named, frame, is_first: false });
     }
 
     /// Packs everything into datagrams, which are appended to `out`, and is empty again. `addr_of`
     /// says where a node is. A node that is nowhere to be found gets nothing.
     pub(crate) fn pack(
         &mut self,
-        config: &Settings,
+        config: &Config,
         addr_of: impl Fn(NodeId) -> Option<SocketAddr>,
         out: &mut Outputs,
         counters: &mut Counters,
     ) {
         // The sort is stable: frames to one receiver keep their order.
-        self.items.sort_by_key(|item| (item.to, item.stranger));
+        self.items.sort_by_key(|item| (item.to, item.named));
         let mut last = None;
         // Receivers that wait for a message come first. For the others a copy is only an
         // acknowledgement.
         for first_copies in [true, false] {
-            let receivers = self.items.chunk_by(|a, b| (a.to, a.stranger) == (b.to, b.stranger));
+            let receivers = self.items.chunk_by(|a, b| (a.to, a.named) == (b.to, b.named));
             for items in receivers.filter(|items| items.iter().any(|i| i.is_first) == first_copies)
             {
                 let node = items[0].to;
-                let named = items[0].stranger.map(|at| self.strangers[at]);
-                let Some(addr) = named.or_else(|| addr_of(node)) else { continue };
+                let Some(addr) = items[0].named.or_else(|| addr_of(node)) else { continue };
                 self.pack_for(PeerAddr { node, addr }, items, &mut last, config, out, counters);
             }
         }
         self.items.clear();
         self.bytes.clear();
-        self.strangers.clear();
         self.control_bytes = 0;
-        // Counted here: where frames are put, there are no counters.
-        counters.limit_control_dropped += std::mem::take(&mut self.control_dropped);
     }
 
     /// Packs the frames to one receiver. `last` is the datagram made last, and its frames.
@@ -198,7 +186,7 @@ impl Outbox {
         to: PeerAddr,
         mut items: &'a [Item],
         last: &mut Option<(&'a [Item], Range<usize>)>,
-        config: &Settings,
+        config: &Config,
         out: &mut Outputs,
         counters: &mut Counters,
     ) {
@@ -218,7 +206,7 @@ impl Outbox {
     }
 
     /// Makes one datagram of these frames.
-    fn seal(&self, items: &[Item], config: &Settings, out: &mut Outputs) -> Range<usize> {
+    fn seal(&self, items: &[Item], config: &Config, out: &mut Outputs) -> Range<usize> {
         let start = out.bytes.len();
         wire::begin(&mut out.bytes, config.node, config.start.incarnation);
         for item in items {
@@ -230,7 +218,7 @@ impl Outbox {
 }
 
 /// How many of these frames to one receiver, the first at least, go into one datagram.
-fn fitting(items: &[Item], config: &Settings) -> usize {
+fn fitting(items: &[Item], config: &Config) -> usize {
     // Magic (2), version (1), sender (5) and incarnation (9).
     const HEADER_BYTES_MAX: usize = 17;
     let bytes_max = config.limits.packed_datagram_bytes_max.min(UDP_PAYLOAD_BYTES_MAX);
@@ -259,58 +247,43 @@ fn count(items: &[Item], range: &Range<usize>, counters: &mut Counters) {
     }
 }
 
-/// The path that a copy of a message carries on: one more node, cut where it grows too long.
-/// Says whether it was cut.
-fn extend_path(
-    so_far: &[u8],
-    node: NodeId,
-    payload_bytes: usize,
-    nodes_max: usize,
-    to: &mut Vec<u8>,
-) -> bool {
-    to.clear();
-    to.extend_from_slice(so_far);
-    path::push(to, node);
-    // The path gets what the payload leaves free in the largest datagram.
-    let room = UDP_PAYLOAD_BYTES_MAX.saturating_sub(wire::RUMOR_OVERHEAD_BYTES_MAX + payload_bytes);
-    path::cut(to, nodes_max, room)
-}
-
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
-    use crate::config::{Config, Key};
+    use crate::config::Key;
 
     fn peer(node: u32) -> NodeId {
         NodeId(node)
     }
 
-    fn packed(outbox: &mut Outbox, config: &Settings) -> (Outputs, Counters) {
+    fn packed(outbox: &mut Outbox, config: &Config) -> (Outputs, Counters) {
         let (mut out, mut counters) = (Outputs::default(), Counters::default());
         let addr = |node: NodeId| Some(([127, 0, 0, 1], 7000 + node.0 as u16).into());
         outbox.pack(config, addr, &mut out, &mut counters);
         (out, counters)
     }
 
-    fn pack(outbox: &mut Outbox, config: &Settings) -> (Vec<(u32, Vec<u8>)>, Counters) {
+    fn pack(outbox: &mut Outbox, config: &Config) -> (Vec<(u32, Vec<u8>)>, Counters) {
         let (out, counters) = packed(outbox, config);
         let bytes =
             |(to, range): &(PeerAddr, Range<usize>)| (to.node.0, out.bytes[range.clone()].to_vec());
         (out.datagrams.iter().map(bytes).collect(), counters)
     }
 
-    fn config() -> Settings {
-        Settings::of(&Config::new(NodeId(1), crate::testing::start(1), Key([1; 32]), 1))
+    fn config() -> Config {
+        Config::new(NodeId(1), crate::testing::start(1), Key([1; 32]), 1)
+    }
+
+    fn send(outbox: &mut Outbox, to: u32, frame: &Frame<'_>) {
+        outbox.send(NodeId(to), None, frame, &mut Counters::default());
     }
 
     #[test]
     fn frames_to_one_receiver_share_a_datagram_in_order() {
         let mut outbox = Outbox::default();
-        outbox.send(peer(3), &Frame::Leave);
-        outbox.send(peer(2), &Frame::Unlink);
-        outbox.send(peer(3), &Frame::Unlink);
+        send(&mut outbox, 3, &Frame::Leave);
+        send(&mut outbox, 2, &Frame::Unlink);
+        send(&mut outbox, 3, &Frame::Unlink);
         let (datagrams, counters) = pack(&mut outbox, &config());
         assert_eq!(datagrams.iter().map(|d| d.0).collect::<Vec<_>>(), vec![2, 3]);
         let opened = wire::open(&datagrams[1].1, &config().key).unwrap();
@@ -367,10 +340,10 @@ mod tests {
     #[test]
     fn a_datagram_is_packed_no_larger_than_its_limit() {
         let mut config = config();
-        Arc::make_mut(&mut config.limits).packed_datagram_bytes_max = 100;
+        config.limits_mut().packed_datagram_bytes_max = 100;
         let mut outbox = Outbox::default();
         for node in 1..=30 {
-            outbox.send(peer(2), &Frame::Vouch { node: NodeId(node * 100_000) });
+            send(&mut outbox, 2, &Frame::Vouch { node: NodeId(node * 100_000) });
         }
         let (datagrams, _) = pack(&mut outbox, &config);
         assert!(datagrams.len() > 1);

@@ -272,7 +272,7 @@ impl Membership {
         on_behalf_of: Option<PeerAddr>,
     ) {
         if let Some(asker) = on_behalf_of.filter(|asker| asker.node != fx.config.node) {
-            fx.outbox.send_to(asker, &Frame::Vouch { node: from });
+            fx.send_to(asker, &Frame::Vouch { node: from });
         }
     }
 
@@ -289,7 +289,7 @@ impl Membership {
             fx.send(from, &Frame::Vouch { node: target.node });
         } else if target.node != fx.config.node {
             fx.counters.probes_sent += 1;
-            fx.outbox.send_to(target, &Frame::Probe { on_behalf_of: Some(asker) });
+            fx.send_to(target, &Frame::Probe { on_behalf_of: Some(asker) });
         }
     }
 
