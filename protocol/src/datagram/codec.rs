@@ -6,8 +6,6 @@
 //! Decoding is always bounded (without a limit a ten-byte input that claims 2⁶⁰ elements ends
 //! the process) and says how much it consumed.
 
-use std::fmt;
-
 use serde::Serialize;
 use serde::de::{Deserialize, DeserializeOwned};
 
@@ -22,24 +20,15 @@ const FORMAT: bincode::config::Configuration<
 > = bincode::config::standard().with_limit::<DECODED_BYTES_MAX>();
 
 /// The bytes are not what they were taken for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DecodeError {
     /// They end too early, claim too much, or break the format.
+    #[error("the bytes break the format")]
     Malformed,
     /// They go on after the value.
+    #[error("there are bytes after the end")]
     Trailing,
 }
-
-impl fmt::Display for DecodeError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Malformed => "the bytes break the format",
-            Self::Trailing => "there are bytes after the end",
-        })
-    }
-}
-
-impl std::error::Error for DecodeError {}
 
 /// Appends the encoding of `value` to `to`.
 ///

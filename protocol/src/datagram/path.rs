@@ -10,10 +10,6 @@ use crate::ids::{NodeId, Path};
 /// Marks the cut.
 const CUT: u32 = 0;
 
-/// A path broke the format: a number is malformed, or the cut stands twice.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Malformed;
-
 /// What a path that came in is like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Shape {
@@ -28,13 +24,12 @@ pub(crate) struct Shape {
 }
 
 /// Checks a path that came in, in one go: a rumor's path may be as long as the network is wide.
-pub(crate) fn check(path: &[u8]) -> Result<Shape, Malformed> {
+/// `None` for one that breaks the format: a number is malformed, or the cut stands twice.
+pub(crate) fn check(path: &[u8]) -> Option<Shape> {
     let (mut nodes, mut cuts) = (0, 0);
     let (mut first, mut last) = (None, CUT);
-    let mut rest = path;
-    while !rest.is_empty() {
-        let (number, used) = codec::decode_number(rest).map_err(|_| Malformed)?;
-        rest = &rest[used..];
+    for number in numbers(path) {
+        let number = number?;
         // A path that begins or ends with the cut names node 0 there, which is no origin and no
         // sender.
         first.get_or_insert(number);
@@ -44,12 +39,8 @@ pub(crate) fn check(path: &[u8]) -> Result<Shape, Malformed> {
             _ => nodes += 1,
         }
     }
-    match first {
-        Some(first) if nodes > 0 && cuts <= 1 => {
-            Ok(Shape { nodes, cut: cuts > 0, first: NodeId(first), last: NodeId(last) })
-        }
-        _ => Err(Malformed),
-    }
+    let (first, last) = (NodeId(first?), NodeId(last));
+    (nodes > 0 && cuts <= 1).then_some(Shape { nodes, cut: cuts > 0, first, last })
 }
 
 /// Appends one node.
@@ -67,7 +58,7 @@ pub(crate) fn cut(path: &mut Vec<u8>, nodes_max: usize, bytes_max: usize) -> boo
         return false;
     }
     // Rare: only a path that may be too long is taken apart.
-    let all: Vec<u32> = numbers(path).map_while(Result::ok).collect();
+    let all: Vec<u32> = numbers(path).map_while(|number| number).collect();
     let nodes = all.iter().filter(|number| **number != CUT).count();
     if nodes <= nodes_max && path.len() <= bytes_max {
         return false;
@@ -87,21 +78,19 @@ pub(crate) fn cut(path: &mut Vec<u8>, nodes_max: usize, bytes_max: usize) -> boo
 
 /// The path as people see it.
 pub(crate) fn decode(path: &[u8]) -> Path {
-    numbers(path)
-        .map_while(Result::ok)
-        .map(|number| (number != CUT).then_some(NodeId(number)))
-        .collect()
+    let all = numbers(path).map_while(|number| number);
+    all.map(|number| (number != CUT).then_some(NodeId(number))).collect()
 }
 
-/// The numbers one by one; after a malformed one, nothing more.
-fn numbers(mut rest: &[u8]) -> impl Iterator<Item = Result<u32, Malformed>> {
+/// The numbers one by one, `None` for a malformed one; after that, nothing more.
+fn numbers(mut rest: &[u8]) -> impl Iterator<Item = Option<u32>> {
     std::iter::from_fn(move || {
         if rest.is_empty() {
             return None;
         }
-        let decoded = codec::decode_number(rest);
+        let decoded = codec::decode_number(rest).ok();
         rest = decoded.map_or(&[], |(_, used)| &rest[used..]);
-        Some(decoded.map(|(number, _)| number).map_err(|_| Malformed))
+        Some(decoded.map(|(number, _)| number))
     })
 }
 
@@ -121,16 +110,16 @@ mod tests {
     fn a_path_grows_at_its_end() {
         let path = path(&[8, 300, 70_000]);
         let (first, last) = (NodeId(8), NodeId(70_000));
-        assert_eq!(check(&path), Ok(Shape { nodes: 3, cut: false, first, last }));
+        assert_eq!(check(&path), Some(Shape { nodes: 3, cut: false, first, last }));
         assert_eq!(decode(&path), vec![Some(NodeId(8)), Some(NodeId(300)), Some(NodeId(70_000))]);
     }
 
     #[test]
     fn a_path_that_names_no_node_or_breaks_off_is_malformed() {
-        assert_eq!(check(&[]), Err(Malformed));
-        assert_eq!(check(&[0]), Err(Malformed));
-        assert_eq!(check(&[1, 0, 0, 2]), Err(Malformed));
-        assert_eq!(check(&[1, 251, 7]), Err(Malformed));
+        assert_eq!(check(&[]), None);
+        assert_eq!(check(&[0]), None);
+        assert_eq!(check(&[1, 0, 0, 2]), None);
+        assert_eq!(check(&[1, 251, 7]), None);
     }
 
     #[test]
@@ -153,6 +142,6 @@ mod tests {
         let mut path = path(&[70_000; 100]);
         assert!(cut(&mut path, 1_000, 52));
         assert!(path.len() <= 52);
-        assert_eq!(check(&path).map(|shape| shape.nodes), Ok(10));
+        assert_eq!(check(&path).map(|shape| shape.nodes), Some(10));
     }
 }

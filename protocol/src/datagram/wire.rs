@@ -320,7 +320,7 @@ impl Rumor<'_> {
     /// Its numbers are in range, and its path leads from its origin to its sender in as many
     /// hops as it claims.
     fn is_sound(&self, sender: NodeId) -> bool {
-        let Ok(path) = path::check(self.path) else { return false };
+        let Some(path) = path::check(self.path) else { return false };
         // A cut path names fewer nodes than the copy crossed links; how many, nobody can check.
         let hops_fit = if path.cut { self.hops > path.nodes } else { self.hops == path.nodes };
         self.id.sequence != 0
