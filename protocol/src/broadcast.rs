@@ -16,13 +16,15 @@
 //! | `store` | the messages held, and the ids of all that were ever known |
 //! | `links`, `exchange` | what is noted of each link and each peer |
 
+use std::collections::BTreeMap;
+
 use crate::effects::Effects;
 use crate::ids::NodeId;
 use crate::ids::link::{LinkChange, LinkState};
 use crate::time::Monotonic;
 use crate::time::timers::Due;
 use back_pressure::BackPressureState;
-use exchange::Exchanges;
+use exchange::Exchange;
 use links::Links;
 use reconcile::Recent;
 use repair::Repair;
@@ -44,12 +46,13 @@ pub(crate) mod strategy;
 pub(crate) use relay::check;
 pub(crate) use send_window::window_max;
 
-/// The half of a node that decides what goes over the links.
-#[derive(Debug)]
+/// The machine that decides what goes over the links.
+#[derive(Debug, Default)]
 pub(crate) struct Broadcast {
     pub(crate) store: Store,
     pub(crate) links: Links,
-    pub(crate) exchanges: Exchanges,
+    /// Comparing notes with each peer that there is something to note of: mostly none.
+    pub(crate) exchanges: BTreeMap<NodeId, Exchange>,
     pub(crate) repair: Repair,
     recent: Recent,
     window: SendWindow,
@@ -59,29 +62,16 @@ pub(crate) struct Broadcast {
     /// When to look after messages in flight; a timer of its own, which stops when nothing is.
     ack_due: Due,
     /// Whether events of messages are told, which hold the payload.
-    tells_messages: bool,
+    pub(crate) tells_messages: bool,
     /// The sequence number of the last message that started here.
     sequence: u64,
     /// Something was missing somewhere: heartbeats, and summaries with them, should come sooner.
-    out_of_step: bool,
+    pub(crate) out_of_step: bool,
 }
 
 impl Broadcast {
     pub(crate) fn new() -> Self {
-        Self {
-            store: Store::default(),
-            links: Links::default(),
-            exchanges: Exchanges::default(),
-            repair: Repair::default(),
-            recent: Recent::default(),
-            window: SendWindow::default(),
-            back_pressure: BackPressureState::default(),
-            due: Due::never(),
-            ack_due: Due::never(),
-            tells_messages: true,
-            sequence: 0,
-            out_of_step: false,
-        }
+        Self { tells_messages: true, ..Self::default() }
     }
 
     /// Membership changed a link.
@@ -100,7 +90,7 @@ impl Broadcast {
             // The exchange goes first: `stop_asking` then passes the node over.
             LinkChange::Gone(node) => {
                 self.links.down(node);
-                if self.exchanges.remove(node) || self.repair.owes(node) {
+                if self.exchanges.remove(&node).is_some() || self.repair.owes(node) {
                     self.stop_asking(now, node);
                 }
             }
@@ -126,25 +116,14 @@ impl Broadcast {
         all.into_iter().flatten().min()
     }
 
-    /// Whether summaries should come sooner; asked once for each time.
-    pub(crate) fn take_out_of_step(&mut self) -> bool {
-        std::mem::take(&mut self.out_of_step)
-    }
-
-    /// Says whether events of messages are told.
-    pub(crate) fn tell_messages(&mut self, tell: bool) {
-        self.tells_messages = tell;
-    }
-
     /// How many messages are known to exist and not here yet.
     pub(crate) fn missing(&self) -> u64 {
         // A hostile member may offer more ids than there are numbers.
         let offered = |range: u64, more: u64| range.saturating_add(more).saturating_add(1);
-        let all = self.exchanges.iter();
         // Peers mostly offer the same messages, so the longest offer counts, not their sum.
-        let offers =
-            all.map(|peer| peer.offers.ids().iter().fold(0, |sum, r| offered(sum, r.more)));
-        offers.max().unwrap_or(0).saturating_add(self.repair.wanted() as u64)
+        let offers = self.exchanges.values().map(|peer| peer.offers.ids().iter());
+        let offers = offers.map(|ranges| ranges.fold(0, |sum, range| offered(sum, range.more)));
+        offers.max().unwrap_or(0).saturating_add(self.repair.wanted.len() as u64)
     }
 
     /// The messages that are in flight to a neighbour, and how long its copies take to come back.

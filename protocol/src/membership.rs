@@ -34,7 +34,7 @@ mod peer_list;
 pub(crate) mod peers;
 mod sample;
 
-/// The half of a node that decides about its links.
+/// The machine that decides about a node's links.
 #[derive(Debug)]
 pub(crate) struct Membership {
     pub(crate) peers: Peers,
@@ -45,11 +45,11 @@ pub(crate) struct Membership {
     trickle: Trickle,
     due: Due,
     /// Told to leave: until when the node stays at most.
-    leaving: Option<Monotonic>,
-    /// What broadcast is yet to be told.
-    changes: Vec<LinkChange>,
+    pub(crate) leaving: Option<Monotonic>,
+    /// What broadcast is yet to be told, in order.
+    pub(crate) changes: Vec<LinkChange>,
     /// Peers that were sent a heartbeat or a shuffle, and are yet to be sent a summary.
-    greeted: Vec<NodeId>,
+    pub(crate) greeted: Vec<NodeId>,
 }
 
 impl Membership {
@@ -65,7 +65,7 @@ impl Membership {
             sample: Sample::new(&config.sample, fx.now + shuffle_in),
             partition: PartitionDetection::new(fx.me(), fx.now),
             trickle: Trickle::start(fx.now, timing.summary_interval_min),
-            due: Due::never(),
+            due: Due::default(),
             leaving: None,
             changes: Vec::new(),
             greeted: Vec::new(),
@@ -102,16 +102,6 @@ impl Membership {
         self.due.earliest()
     }
 
-    /// Takes out what broadcast is to be told, in order.
-    pub(crate) fn take_changes(&mut self) -> Vec<LinkChange> {
-        std::mem::take(&mut self.changes)
-    }
-
-    /// Takes out the peers that a summary is due to.
-    pub(crate) fn take_greeted(&mut self) -> Vec<NodeId> {
-        std::mem::take(&mut self.greeted)
-    }
-
     /// The peer as broadcast knows it.
     pub(crate) fn sender(&self, node: NodeId) -> Option<Sender> {
         self.peers.get(node).map(|peer| Sender { node, link: peer.link })
@@ -120,11 +110,6 @@ impl Membership {
     /// Where a peer is.
     pub(crate) fn addr_of(&self, node: NodeId) -> Option<SocketAddr> {
         self.peers.get(node).map(|peer| peer.addr.addr)
-    }
-
-    /// Until when the node stays at most, if it was told to leave.
-    pub(crate) fn leaving(&self) -> Option<Monotonic> {
-        self.leaving
     }
 
     /// Something is out of step: heartbeats come more often for a while.

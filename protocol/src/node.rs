@@ -150,10 +150,10 @@ impl Node {
 
     /// Tells broadcast what membership changed, and membership whether broadcast is out of step.
     fn exchange_news(&mut self) {
-        for change in self.membership.take_changes() {
+        for change in std::mem::take(&mut self.membership.changes) {
             self.broadcast.on_link_change(self.fx.now, change);
         }
-        if self.broadcast.take_out_of_step() {
+        if std::mem::take(&mut self.broadcast.out_of_step) {
             self.membership.hurry(&mut self.fx);
         }
     }
@@ -161,7 +161,7 @@ impl Node {
     /// Has broadcast send a summary to each peer that membership just greeted. Only those that are sent
     /// in turn, with heartbeats, are beyond the bound of what is sent at once.
     fn send_summaries(&mut self, in_turn: bool) {
-        let greeted = self.membership.take_greeted();
+        let greeted = std::mem::take(&mut self.membership.greeted);
         if !greeted.is_empty() {
             self.broadcast.send_summaries(&mut self.fx, &greeted, in_turn);
         }
@@ -298,7 +298,7 @@ impl Node {
     /// Whether the node was told to leave, and accepts no more messages.
     #[must_use]
     pub fn is_leaving(&self) -> bool {
-        self.membership.leaving().is_some()
+        self.leaves_by().is_some()
     }
 
     /// Whether a node that was told to leave has done what it could, and may end.
@@ -312,13 +312,13 @@ impl Node {
     /// When a node that was told to leave ends at the latest; `None` for one that stays.
     #[must_use]
     pub fn leaves_by(&self) -> Option<Monotonic> {
-        self.membership.leaving()
+        self.membership.leaving
     }
 
     /// Whether [`Event::Accepted`] and [`Event::Delivered`] are told, as they are at first. Each
     /// holds a copy of the payload, which is a waste where nobody listens.
     pub fn tell_messages(&mut self, tell: bool) {
-        self.broadcast.tell_messages(tell);
+        self.broadcast.tells_messages = tell;
     }
 
     /// Marks messages as shown, once they were.
@@ -341,7 +341,11 @@ impl Node {
     /// What this node can say of one message.
     #[must_use]
     pub fn holding(&self, id: MessageId) -> Holding {
-        self.broadcast.store.holding(id, self.fx.config.node)
+        match self.message(id) {
+            Some(info) => Holding::Held(Box::new(info)),
+            None if self.broadcast.store.knows(id) => Holding::Gone,
+            None => Holding::Unknown,
+        }
     }
 
     /// The neighbours, past ones included.
@@ -368,9 +372,9 @@ impl Node {
             sample: membership.sample.to_vec(),
             known_nodes: membership.known_nodes(fx.config.node),
             messages: broadcast.store.len() as u64,
-            unread: broadcast.store.unread(),
-            retained_bytes: broadcast.store.bytes() as u64,
-            known_messages: broadcast.store.account().count,
+            unread: broadcast.store.unread,
+            retained_bytes: broadcast.store.bytes as u64,
+            known_messages: broadcast.store.account.count,
             missing: broadcast.missing(),
             limits: (*fx.config.limits).clone(),
             counters: fx.counters.clone(),

@@ -13,7 +13,7 @@ use super::store::{Record, Slot};
 use crate::config::Timing;
 use crate::datagram::wire::Frame;
 use crate::effects::Effects;
-use crate::ids::link::{LinkId, LinkState, Sender};
+use crate::ids::link::{LinkId, Sender};
 use crate::ids::set::{self, IdRange};
 use crate::ids::{MessageId, NodeId};
 use crate::time::Monotonic;
@@ -51,7 +51,7 @@ impl Broadcast {
         // With nothing in flight on any link no timer needs to run.
         let none_here = record.in_flight.messages == 0;
         if none_here && self.links.iter().all(|record| record.in_flight.messages == 0) {
-            self.ack_due = Due::never();
+            self.ack_due = Due::default();
         }
     }
 
@@ -73,10 +73,10 @@ impl Broadcast {
         }
     }
 
-    /// Asks neighbours about messages that did not come back in time. A silent neighbour is not
+    /// Asks neighbours about messages that did not come back in time. A suspected neighbour is not
     /// asked: it is probed, and asked once it is heard of.
     pub(super) fn ask_about_in_flight(&mut self, fx: &mut Effects) {
-        let alive: Vec<NodeId> = self.links.nodes_in(LinkState::Alive).collect();
+        let alive: Vec<NodeId> = self.links.alive().collect();
         for node in alive {
             let ids = self.overdue(&fx.config.timing, fx.now, node);
             if !ids.is_empty() {
@@ -91,7 +91,7 @@ impl Broadcast {
     /// Takes out the messages that a neighbour is to be asked about now.
     fn overdue(&mut self, timing: &Timing, now: Monotonic, node: NodeId) -> Vec<MessageId> {
         let Self { links, store, exchanges, ack_due, .. } = self;
-        let answer_time = exchanges.get(node).map_or(Duration::ZERO, |peer| peer.answer_time);
+        let answer_time = exchanges.get(&node).map_or(Duration::ZERO, |peer| peer.answer_time);
         let Some(record) = links.to_mut(node) else { return Vec::new() };
         let (link, sent) = (record.link.id, &mut record.in_flight);
         // Queues are not searched when a message is acknowledged or evicted: its entry is found

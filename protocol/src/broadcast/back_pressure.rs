@@ -14,7 +14,6 @@ use super::send_window::LAG_PART;
 use crate::datagram::wire::{BackPressure, Frame};
 use crate::effects::Effects;
 use crate::ids::NodeId;
-use crate::ids::link::LinkState;
 use crate::time::Monotonic;
 
 /// How long all windows stay closed once a node could not keep up, and how long before the end of
@@ -72,7 +71,7 @@ impl Broadcast {
     fn pass_back_pressure_on(&mut self, fx: &mut Effects, wave: u64, from: Option<NodeId>) {
         self.back_pressure.wave = wave;
         self.hold_back_for_a_moment(fx.now);
-        for node in self.links.nodes_in(LinkState::Alive).filter(|node| Some(*node) != from) {
+        for node in self.links.alive().filter(|node| Some(*node) != from) {
             self.send_back_pressure(fx, node);
         }
     }

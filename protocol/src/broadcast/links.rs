@@ -14,7 +14,7 @@ use crate::time::Monotonic;
 pub(crate) struct Links {
     list: Vec<LinkRecord>,
     /// The newest link id met so far.
-    newest: LinkId,
+    pub(crate) newest: LinkId,
 }
 
 /// One link.
@@ -25,7 +25,7 @@ pub(crate) struct LinkRecord {
 }
 
 impl LinkRecord {
-    /// Whether senders wait for what is in flight here. They do not wait for a silent node.
+    /// Whether senders wait for what is in flight here. They do not wait for a suspected node.
     pub(crate) fn is_awaited(&self) -> bool {
         self.link.state != LinkState::Suspected
     }
@@ -63,11 +63,6 @@ impl Links {
     /// Notes that a link id is in use.
     pub(crate) fn meet(&mut self, id: LinkId) {
         self.newest = self.newest.max(id);
-    }
-
-    /// The newest link id met so far.
-    pub(crate) fn newest(&self) -> LinkId {
-        self.newest
     }
 
     /// The link with this id.
@@ -112,13 +107,10 @@ impl Links {
         self.list.iter().map(|record| record.link.id)
     }
 
-    /// The nodes at the other ends of links in this state.
-    pub(crate) fn nodes_in(&self, state: LinkState) -> impl Iterator<Item = NodeId> {
-        self.list
-            .iter()
-            .map(|record| record.link)
-            .filter(move |link| link.state == state)
-            .map(|link| link.node)
+    /// The nodes at the other ends that were heard from lately.
+    pub(crate) fn alive(&self) -> impl Iterator<Item = NodeId> {
+        let alive = self.list.iter().filter(|record| record.link.state == LinkState::Alive);
+        alive.map(|record| record.link.node)
     }
 }
 

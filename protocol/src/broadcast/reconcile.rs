@@ -73,7 +73,7 @@ impl Broadcast {
         recent.truncate(RANGES_PER_FRAME_MAX);
         // Each id is told once: those listed leave the account.
         let listed = recent.iter().flat_map(|range| self.store.known().known_in(*range));
-        let account = listed.fold(self.store.account(), |rest, id| rest.minus(Account::of(id)));
+        let account = listed.fold(self.store.account, |rest, id| rest.minus(Account::of(id)));
         Summary { account, recent }
     }
 
@@ -85,7 +85,7 @@ impl Broadcast {
         let listed = theirs.recent.iter().flat_map(|range| known.known_in(*range));
         let mut mine = listed
             .take(RECENT_IDS_MAX)
-            .fold(self.store.account(), |rest, id| rest.minus(Account::of(id)));
+            .fold(self.store.account, |rest, id| rest.minus(Account::of(id)));
         // Second, leave out what came in just now and may still be on its way to the peer. Half
         // the window is enough: an id that already left the peer's list for its account got there
         // a whole window ago, and hardly took half of that to come here.
@@ -103,17 +103,17 @@ impl Broadcast {
     pub(crate) fn on_summary(&mut self, fx: &mut Effects, from: Sender, summary: &Summary) {
         let difference = self.difference(fx, summary);
         let from = from.node;
-        let agreed = self.exchanges.get(from).map_or(Account::default(), |peer| peer.agreed);
+        let agreed = self.exchanges.get(&from).map_or(Account::default(), |peer| peer.agreed);
         // Both sets are equal again, so an earlier agreement to differ is void.
         if difference == Account::default() && agreed != difference {
-            self.exchanges.with(from).agreed = difference;
+            self.exchanges.entry(from).or_default().agreed = difference;
         }
         if difference == agreed || difference == Account::default() {
             return;
         }
         fx.counters.summaries_differing += 1;
         // Messages on offer are fetched before anything is listed: they may be all the difference.
-        let peer = self.exchanges.with(from);
+        let peer = self.exchanges.entry(from).or_default();
         let fetching = !peer.offers.is_empty() || peer.asked > 0;
         // One listing at a time, unless the last one may be taken for lost.
         let listing = peer.listing_until.is_some_and(|until| until > fx.now);
@@ -131,7 +131,7 @@ impl Broadcast {
         let (page, held, gone) = self.page_of_ranges(first);
         let summary = self.summary(fx);
         let until = fx.now + fx.config.timing.listing_timeout;
-        self.exchanges.with(to).listing_until = Some(until);
+        self.exchanges.entry(to).or_default().listing_until = Some(until);
         fx.counters.ranges_sent += 1;
         fx.send(to, &Frame::Ranges(Box::new(Ranges { summary, page, held, gone })));
     }
@@ -202,7 +202,7 @@ impl Broadcast {
             self.out_of_step = true;
         }
         // An answer to no question changes nothing but what is on offer.
-        let listing = self.exchanges.get_mut(from).filter(|peer| peer.listing_until.is_some());
+        let listing = self.exchanges.get_mut(&from).filter(|peer| peer.listing_until.is_some());
         if let Some(peer) = listing {
             peer.listing_until = None;
             peer.found |= found;
@@ -221,7 +221,7 @@ impl Broadcast {
     /// Remembers a difference that holds nothing to gain.
     fn agree(&mut self, fx: &Effects, from: NodeId, summary: &Summary) {
         let difference = self.difference(fx, summary);
-        self.exchanges.with(from).agreed = difference;
+        self.exchanges.entry(from).or_default().agreed = difference;
     }
 }
 

@@ -7,15 +7,13 @@ use smallvec::SmallVec;
 use super::Broadcast;
 use super::copies::{Copies, LinkCopies};
 use super::links::Links;
-use super::repair::Arrived;
-use super::store::{self, Arrival, EvictedBy, Flooded, Found, Kept, Slot};
+use super::store::{self, Arrival, Flooded, Found, Slot};
 use super::strategy::flood;
 use crate::config::RELAYS_MAX;
 use crate::datagram::outbox::Encoded;
 use crate::datagram::wire::Rumor;
 use crate::effects::Effects;
-use crate::ids::MessageId;
-use crate::ids::NodeId;
+use crate::ids::{MessageId, NodeId};
 use crate::ids::link::{LinkId, Sender};
 use crate::report::{Event, Refused};
 
@@ -29,7 +27,7 @@ impl Broadcast {
         let (sent_at, repaired, hops) = (fx.wall, false, 0);
         let rumor = Rumor { id, sent_at, relays, repaired, hops, path: &[], payload };
         // Copies go into the outbox first; the record then notes the links that they took.
-        let flooded = self.flood(fx, &rumor, None, Arrived::Pushed);
+        let flooded = self.flood(fx, &rumor, None, false);
         fx.counters.accepted += 1;
         // Own messages alone use up the window: see `send_window`.
         self.window.note(store::in_flight_bytes(payload.len()));
@@ -86,13 +84,13 @@ impl Broadcast {
             Found::Unknown => {}
         }
         // A new message, whether it was asked for or not.
-        let (arrived, asked) = self.arrived(fx, rumor.id);
+        let (catching_up, asked) = self.arrived(fx, rumor.id);
         if self.may_keep(fx, rumor) {
-            let flooded = self.flood(fx, rumor, Some(from.link), arrived);
+            let flooded = self.flood(fx, rumor, Some(from.link), catching_up);
             if let Some(send_now) = send_now {
                 send_now(fx);
             }
-            self.deliver(fx, from.node, rumor, flooded, arrived);
+            self.deliver(fx, from.node, rumor, flooded, catching_up);
         }
         // Last: the message has to be known before more is asked for, or it might be asked for
         // again.
@@ -127,7 +125,7 @@ impl Broadcast {
         from: NodeId,
         rumor: &Rumor<'_>,
         flooded: Flooded,
-        arrived: Arrived,
+        catching_up: bool,
     ) {
         self.record(fx, rumor, flooded);
         if self.tells_messages {
@@ -141,7 +139,7 @@ impl Broadcast {
             });
         }
         // A message that is not passed on is not on its way to the neighbours.
-        if arrived != Arrived::CatchingUp {
+        if !catching_up {
             self.note_recent(fx, rumor.id);
         }
         self.evict(fx);
@@ -149,21 +147,9 @@ impl Broadcast {
 
     /// Records a message, and to which nodes copies of it went.
     fn record(&mut self, fx: &mut Effects, rumor: &Rumor<'_>, flooded: Flooded) {
-        let slot = self.store.insert(
-            rumor.id,
-            &Arrival {
-                payload: rumor.payload,
-                sent_at: rumor.sent_at,
-                received_at: fx.wall,
-                arrived: fx.now,
-                relays: rumor.relays,
-                repaired: rumor.repaired,
-                newest_link: self.links.newest(),
-                hops: rumor.hops,
-                path: rumor.path,
-            },
-            flooded,
-        );
+        let (received_at, arrived, newest_link) = (fx.wall, fx.now, self.links.newest);
+        let arrival = Arrival { rumor: *rumor, received_at, arrived, newest_link };
+        let slot = self.store.insert(&arrival, flooded);
         fx.counters.delivered += 1;
         self.expect_back(fx, slot, LinkCopies::is_in_flight);
     }
@@ -174,10 +160,9 @@ impl Broadcast {
         fx: &mut Effects,
         rumor: &Rumor<'_>,
         from: Option<LinkId>,
-        arrived: Arrived,
+        catching_up: bool,
     ) -> Flooded {
         // A node that is catching up passes nothing on: summaries tell the neighbours.
-        let catching_up = arrived == Arrived::CatchingUp;
         let links = self.links.ids().filter(|_| !catching_up);
         let mut copies = Copies::default();
         // One allocation at most, however many links there are.
@@ -216,7 +201,7 @@ impl Broadcast {
             (kept, acknowledged, record.in_flight_bytes())
         });
         let Some((kept, acknowledged, bytes)) = outcome else { return };
-        fx.counters.limit_paths_dropped += u64::from(kept == Kept::No);
+        fx.counters.limit_paths_dropped += u64::from(!kept);
         if let Some(since) = acknowledged {
             self.acknowledge(from, bytes, since.map(|since| fx.now.since(since)));
         }
@@ -227,12 +212,8 @@ impl Broadcast {
 
     /// Evicts the oldest messages until all limits hold.
     fn evict(&mut self, fx: &mut Effects) {
-        while let Some((by, record)) = self.store.evict(&fx.config.limits) {
+        while let Some(record) = self.store.evict(&fx.config.limits, &mut fx.counters) {
             self.forget_evicted(fx, &record);
-            *match by {
-                EvictedBy::Messages => &mut fx.counters.limit_messages_evicted,
-                EvictedBy::Bytes => &mut fx.counters.limit_bytes_evicted,
-            } += 1;
         }
     }
 }

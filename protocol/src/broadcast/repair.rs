@@ -10,7 +10,7 @@ use std::time::Duration;
 use smallvec::SmallVec;
 
 use super::Broadcast;
-use super::exchange::Exchanges;
+use super::exchange::Exchange;
 use crate::datagram::wire::{Frame, Rumor};
 use crate::effects::Effects;
 use crate::ids::link::Sender;
@@ -32,10 +32,10 @@ const CATCHING_UP_FROM: usize = 64;
 #[derive(Debug, Default)]
 pub(crate) struct Repair {
     /// Messages asked for.
-    wanted: BTreeMap<MessageId, Wanted>,
+    pub(crate) wanted: BTreeMap<MessageId, Wanted>,
     /// Messages to be sent because they were asked for, in order; each once per peer.
-    replies: VecDeque<(NodeId, MessageId)>,
-    queued: BTreeSet<(NodeId, MessageId)>,
+    pub(crate) replies: VecDeque<(NodeId, MessageId)>,
+    pub(crate) queued: BTreeSet<(NodeId, MessageId)>,
     /// No further reply before this time.
     replies_from: Monotonic,
     /// So much was missing that nothing of it is passed on until all of it is here.
@@ -44,7 +44,7 @@ pub(crate) struct Repair {
 
 /// A message asked for.
 #[derive(Debug)]
-struct Wanted {
+pub(crate) struct Wanted {
     asked: NodeId,
     /// When it was asked for at first, and at last, and when to ask again.
     since: Monotonic,
@@ -55,35 +55,10 @@ struct Wanted {
     others: SmallVec<[NodeId; 2]>,
 }
 
-/// How a message came to arrive here.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Arrived {
-    /// Nobody asked for it.
-    Pushed,
-    /// It was asked for, alone or among few.
-    Asked,
-    /// It was asked for among many.
-    CatchingUp,
-}
-
 impl Repair {
-    /// How many messages are asked for.
-    pub(crate) fn wanted(&self) -> usize {
-        self.wanted.len()
-    }
-
     /// Whether a peer waits for messages that it asked for.
     pub(super) fn owes(&self, node: NodeId) -> bool {
-        self.queued
-            .range((node, MessageId::new(0, 0, 0))..)
-            .next()
-            .is_some_and(|(to, _)| *to == node)
-    }
-
-    /// How many messages wait to be sent, and how many are noted as waiting.
-    #[cfg(any(test, feature = "testing"))]
-    pub(crate) fn replies(&self) -> (usize, usize) {
-        (self.replies.len(), self.queued.len())
+        self.queued.iter().any(|(to, _)| *to == node)
     }
 }
 
@@ -103,7 +78,7 @@ impl Broadcast {
         // Counted in ranges, not ids: a single forged range may name 2⁶⁴ − 1 ids.
         for part in missing.take(ranges_max) {
             any = true;
-            let offers = &mut self.exchanges.with(from).offers;
+            let offers = &mut self.exchanges.entry(from).or_default().offers;
             if offers.ranges() >= ranges_max {
                 fx.counters.limit_ranges_refused += 1;
                 break;
@@ -118,7 +93,7 @@ impl Broadcast {
         let Self { exchanges, repair, store, due, .. } = self;
         let wanted_max = fx.config.limits.wanted_per_peer_max;
         let want_timeout = fx.config.timing.want_timeout;
-        let Some(peer) = exchanges.get_mut(from) else { return };
+        let Some(peer) = exchanges.get_mut(&from) else { return };
         // Ask in batches: not one request for each message that comes in.
         if peer.offers.is_empty() || peer.asked > wanted_max / 2 {
             return;
@@ -161,12 +136,13 @@ impl Broadcast {
         want(fx, from, ask);
     }
 
-    /// A message came in: nobody needs to ask for it any more. Says how it was asked for, and of
-    /// which node; once the message is recorded, [`Broadcast::pump`] is due for that node.
-    pub(super) fn arrived(&mut self, fx: &mut Effects, id: MessageId) -> (Arrived, Option<NodeId>) {
-        let Some(wanted) = self.repair.wanted.remove(&id) else { return (Arrived::Pushed, None) };
+    /// A message came in: nobody needs to ask for it any more. Says whether it was asked for among
+    /// many, and of which node, if of any; once the message is recorded, [`Broadcast::pump`] is due
+    /// for that node.
+    pub(super) fn arrived(&mut self, fx: &mut Effects, id: MessageId) -> (bool, Option<NodeId>) {
+        let Some(wanted) = self.repair.wanted.remove(&id) else { return (false, None) };
         fx.counters.repairs_received += 1;
-        if let Some(peer) = self.exchanges.get_mut(wanted.asked) {
+        if let Some(peer) = self.exchanges.get_mut(&wanted.asked) {
             // Saturating: the peer may have gone and come back since, with nothing asked of it.
             peer.asked = peer.asked.saturating_sub(1);
             // The time runs from the first request, so a lost request or answer makes it longer.
@@ -177,7 +153,7 @@ impl Broadcast {
         // The message that ends catching up still belongs to it.
         let catching_up = self.repair.catching_up;
         self.repair.catching_up &= !self.repair.wanted.is_empty();
-        (if catching_up { Arrived::CatchingUp } else { Arrived::Asked }, Some(wanted.asked))
+        (catching_up, Some(wanted.asked))
     }
 
     /// Asks again, or elsewhere, for what did not come in time.
@@ -197,7 +173,7 @@ impl Broadcast {
                     continue;
                 };
                 wanted.asked = wanted.others.remove(next);
-                let peer = exchanges.with(wanted.asked);
+                let peer = exchanges.entry(wanted.asked).or_default();
                 peer.asked += 1;
                 // Each peer is given the time that it needs; several attempts make it longer.
                 let wait = fx.config.timing.want_timeout.max(peer.answer_time * 2);
@@ -219,7 +195,7 @@ impl Broadcast {
             // Its peers have enough to send. It goes back on offer, and is asked for once they have
             // sent some of that.
             for node in wanted.others {
-                exchanges.with(node).offers.insert(id);
+                exchanges.entry(node).or_default().offers.insert(id);
             }
         }
         for (node, ids) in ask {
@@ -308,16 +284,20 @@ impl Broadcast {
 }
 
 /// The place among `wanted.others` of the node to ask next. The node asked last is one of them.
-fn next_to_ask(wanted: &mut Wanted, exchanges: &mut Exchanges, asked_max: usize) -> Option<usize> {
+fn next_to_ask(
+    wanted: &mut Wanted,
+    exchanges: &mut BTreeMap<NodeId, Exchange>,
+    asked_max: usize,
+) -> Option<usize> {
     // The request that went unanswered makes way for another one.
-    if let Some(peer) = exchanges.get_mut(wanted.asked) {
+    if let Some(peer) = exchanges.get_mut(&wanted.asked) {
         peer.asked = peer.asked.saturating_sub(1);
     }
     wanted.others.push(wanted.asked);
     // A node that is gone has no exchange any more.
-    wanted.others.retain(|node| exchanges.get(*node).is_some());
+    wanted.others.retain(|node| exchanges.contains_key(node));
     let may_be_asked =
-        |node: &NodeId| exchanges.get(*node).is_some_and(|peer| peer.asked < asked_max);
+        |node: &NodeId| exchanges.get(node).is_some_and(|peer| peer.asked < asked_max);
     wanted.others.iter().position(may_be_asked)
 }
 

@@ -185,7 +185,7 @@ impl Broadcast {
     /// What came since the first message that a living neighbour is not known to have.
     pub(super) fn first_in_flight(&mut self) -> Mark {
         let Self { store, links, .. } = self;
-        // A neighbour that is silent, or still joining, may never answer: nothing waits for it
+        // A neighbour that is suspected, or still joining, may never answer: nothing waits for it
         // here.
         let lives = |id| links.get(id).is_some_and(|link| link.link.state == LinkState::Alive);
         store.in_flight(|record| {
@@ -386,7 +386,7 @@ mod tests {
             broadcast.on_link_change(now.monotonic, LinkChange::Up(Link { state, ..link }));
             broadcast.first_in_flight()
         };
-        assert_ne!(turn(LinkState::Suspected), mark, "a silent neighbour is not waited for");
+        assert_ne!(turn(LinkState::Suspected), mark, "a suspected neighbour is not waited for");
         assert_eq!(turn(LinkState::Alive), mark);
     }
 

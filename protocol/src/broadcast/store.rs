@@ -12,11 +12,11 @@ mod record;
 use crate::config::Limits;
 use crate::ids::set::{Account, Ids};
 use crate::ids::{MessageId, NodeId};
-use crate::report::{Holding, MessageInfo, MessagePage, MessageQuery, Which};
+use crate::report::{Counters, MessageInfo, MessagePage, MessageQuery, Which};
 use log::Log;
 use origins::Origins;
 pub(crate) use origins::{Found, OfOrigin, Slot};
-pub(crate) use record::{Arrival, Flooded, Kept, Record, in_flight_bytes};
+pub(crate) use record::{Arrival, Flooded, Record, in_flight_bytes};
 
 /// The most messages, and the most bytes of text and paths, that one page of answers carries:
 /// the control port's frame limit is 1 MiB, and the relay path waits while a page is made.
@@ -32,11 +32,14 @@ const SPARE_MEASURED_EVERY: u64 = 1_024;
 /// All messages of one node.
 #[derive(Debug, Default)]
 pub(crate) struct Store {
-    messages: Log,
+    pub(crate) messages: Log,
     origins: Origins,
-    account: Account,
-    bytes: usize,
-    unread: u64,
+    /// The account of all ids known.
+    pub(crate) account: Account,
+    /// Bytes retained.
+    pub(crate) bytes: usize,
+    /// The number of messages held and not yet shown.
+    pub(crate) unread: u64,
     /// The most bytes that the paths of later copies of one message took, of late and since that
     /// was last measured. As many are left free in the next message, so that a duplicate allocates
     /// nothing.
@@ -67,13 +70,6 @@ pub(crate) struct Since {
     pub(crate) bytes: u64,
 }
 
-/// What eviction removed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum EvictedBy {
-    Messages,
-    Bytes,
-}
-
 impl Store {
     /// Whether the id is known, its message held or gone.
     pub(crate) fn knows(&self, id: MessageId) -> bool {
@@ -90,36 +86,14 @@ impl Store {
         self.origins.held()
     }
 
-    /// The account of all ids known.
-    pub(crate) fn account(&self) -> Account {
-        self.account
-    }
-
     /// The number of messages held.
     pub(crate) fn len(&self) -> usize {
         self.messages.len()
     }
 
-    /// The number of messages held and not yet shown.
-    pub(crate) fn unread(&self) -> u64 {
-        self.unread
-    }
-
-    /// Bytes retained.
-    pub(crate) fn bytes(&self) -> usize {
-        self.bytes
-    }
-
-    /// All messages held, oldest first.
-    #[cfg(any(test, feature = "testing"))]
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &Record> {
-        let (first, end) = (self.messages.first(), self.messages.end());
-        (first..end).filter_map(|at| self.messages.get(Slot(at)))
-    }
-
     /// Looks at all messages anew for whether they are acknowledged: more links may count now.
     pub(crate) fn look_again(&mut self) {
-        self.acknowledged_before = self.messages.first();
+        self.acknowledged_before = self.messages.first;
         self.acknowledged = self.went;
     }
 
@@ -133,11 +107,8 @@ impl Store {
             self.acknowledged_before += 1;
             self.acknowledged += record.in_flight_bytes();
         }
-        Mark {
-            first: self.acknowledged_before,
-            end: self.messages.end(),
-            bytes_before: self.acknowledged,
-        }
+        let (first, bytes_before) = (self.acknowledged_before, self.acknowledged);
+        Mark { first, end: self.messages.end, bytes_before }
     }
 
     /// How many messages, and about how many bytes, came since a mark's first message.
@@ -148,7 +119,7 @@ impl Store {
         let held = (self.came - self.went).max(1);
         let bytes = u128::from(self.came - mark.bytes_before) * self.bytes as u128;
         Since {
-            messages: self.messages.end() - mark.first,
+            messages: self.messages.end - mark.first,
             bytes: u64::try_from(bytes / u128::from(held)).unwrap_or(u64::MAX),
         }
     }
@@ -204,21 +175,17 @@ impl Store {
     }
 
     /// Records a first copy, and the copies of it that were sent. The id must be unknown.
-    pub(crate) fn insert(
-        &mut self,
-        id: MessageId,
-        arrival: &Arrival<'_>,
-        flooded: Flooded,
-    ) -> Slot {
+    pub(crate) fn insert(&mut self, arrival: &Arrival<'_>, flooded: Flooded) -> Slot {
+        let id = arrival.rumor.id;
         debug_assert!(!self.knows(id), "a message is delivered once");
-        let record = Record::new(id, arrival, flooded, self.spare_bytes);
+        let record = Record::new(arrival, flooded, self.spare_bytes);
         self.bytes += record.bytes();
         self.came += record.in_flight_bytes();
         self.unread += 1;
         self.account = self.account.plus(Account::of(id));
         // The most of the last stretch replaces the most before it: one message with long paths
         // must not cost memory in all that follow.
-        if self.messages.end().is_multiple_of(SPARE_MEASURED_EVERY) {
+        if self.messages.end.is_multiple_of(SPARE_MEASURED_EVERY) {
             self.spare_bytes = std::mem::take(&mut self.spare_bytes_seen);
         }
         let slot = self.messages.push(record);
@@ -235,26 +202,29 @@ impl Store {
         }
     }
 
-    /// Evicts the oldest message if a limit asks for it. The newest is never evicted.
-    pub(crate) fn evict(&mut self, limits: &Limits) -> Option<(EvictedBy, Record)> {
+    /// Evicts the oldest message if a limit asks for it, and counts that. The newest is never
+    /// evicted.
+    pub(crate) fn evict(&mut self, limits: &Limits, counters: &mut Counters) -> Option<Record> {
         // Messages first, then bytes; a single message may exceed the bytes, or nothing could be
         // sent.
-        let by = match () {
-            () if self.len() > limits.messages_max.max(1) => EvictedBy::Messages,
-            () if self.bytes > limits.retained_bytes_max && self.len() > 1 => EvictedBy::Bytes,
+        *match () {
+            () if self.len() > limits.messages_max.max(1) => &mut counters.limit_messages_evicted,
+            () if self.bytes > limits.retained_bytes_max && self.len() > 1 => {
+                &mut counters.limit_bytes_evicted
+            }
             () => return None,
-        };
+        } += 1;
         let record = self.messages.pop_first()?;
         self.origins.let_go(record.id);
         self.bytes -= record.bytes();
         self.went += record.in_flight_bytes();
         // The messages behind the oldest held count as acknowledged: nothing waits for them.
-        if self.acknowledged_before < self.messages.first() {
-            self.acknowledged_before = self.messages.first();
+        if self.acknowledged_before < self.messages.first {
+            self.acknowledged_before = self.messages.first;
             self.acknowledged = self.went;
         }
         self.unread -= u64::from(!record.read);
-        Some((by, record))
+        Some(record)
     }
 
     /// Marks messages as shown.
@@ -270,7 +240,7 @@ impl Store {
     /// A page of messages in order of arrival, at most `PAGE_MESSAGES_MAX` of them. `node` ends
     /// each path.
     pub(crate) fn page(&self, query: &MessageQuery, node: NodeId) -> MessagePage {
-        let (first, end) = (self.messages.first(), self.messages.end());
+        let (first, end) = (self.messages.first, self.messages.end);
         let mut at = query.after.unwrap_or_else(|| self.start_of(query)).max(first);
         let (mut messages, mut bytes, mut steps) = (Vec::new(), 0, 0);
         while at < end {
@@ -293,30 +263,13 @@ impl Store {
 
     /// The index of the first message to show, so that no more than the last ones asked for follow.
     fn start_of(&self, query: &MessageQuery) -> u64 {
-        let (first, end) = (self.messages.first(), self.messages.end());
+        let (first, end) = (self.messages.first, self.messages.end);
         let Some(last) = query.last else { return first };
-        let mut left = last;
-        let shown = |at: u64| {
-            self.messages.get(Slot(at)).is_some_and(|record| query.which.shows(record.read))
-        };
+        let last = usize::try_from(last).unwrap_or(usize::MAX);
+        let record = |at: &u64| self.messages.get(Slot(*at));
+        let shown = |at: &u64| record(at).is_some_and(|record| query.which.shows(record.read));
         // From the newest back, until as many as asked for were met.
-        let skipped = (first..end).rev().take_while(|at| {
-            left -= u64::from(left > 0 && shown(*at));
-            left > 0
-        });
-        // The walk leaves out the message that it ended at, hence one more. If it reached the
-        // oldest without an end, that one is too many, and the subtraction saturates.
-        let behind = if last == 0 { 0 } else { skipped.count() as u64 + 1 };
-        first + (end - first).saturating_sub(behind)
-    }
-
-    /// What there is to say of one message.
-    pub(crate) fn holding(&self, id: MessageId, node: NodeId) -> Holding {
-        match self.info(id, node) {
-            Some(info) => Holding::Held(Box::new(info)),
-            None if self.knows(id) => Holding::Gone,
-            None => Holding::Unknown,
-        }
+        (first..end).rev().filter(shown).take(last).last().unwrap_or(end)
     }
 
     /// One message as people see it.
@@ -339,31 +292,27 @@ impl Which {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ids::link::LinkId;
-    use crate::time::{Monotonic, Wall};
 
     fn id(sequence: u64) -> MessageId {
         MessageId::new(1, 1, sequence)
     }
 
-    fn arrival(text: &str) -> Arrival<'_> {
-        Arrival {
-            payload: text.as_bytes(),
-            sent_at: Wall(1),
-            received_at: Wall(2),
-            arrived: Monotonic(2),
-            relays: 1,
-            repaired: false,
-            newest_link: LinkId(1),
-            hops: 1,
-            path: &[1],
-        }
+    fn insert(store: &mut Store, sequence: u64, text: &str) {
+        let arrival = Arrival::of(id(sequence), text.as_bytes(), 1, &[1]);
+        store.insert(&arrival, Flooded::default());
+    }
+
+    /// Evicts until all limits hold; says how many messages each of the two limits took.
+    fn evict(store: &mut Store, limits: &Limits) -> (u64, u64) {
+        let mut counters = Counters::default();
+        while store.evict(limits, &mut counters).is_some() {}
+        (counters.limit_messages_evicted, counters.limit_bytes_evicted)
     }
 
     fn store_of(count: u64) -> Store {
         let mut store = Store::default();
         for sequence in 1..=count {
-            store.insert(id(sequence), &arrival("apple"), Flooded::default());
+            insert(&mut store, sequence, "apple");
         }
         store
     }
@@ -385,36 +334,32 @@ mod tests {
     fn the_oldest_go_first_and_stay_known() {
         let mut store = store_of(5);
         let limits = Limits { messages_max: 3, ..Limits::default() };
-        let mut evicted = Vec::new();
-        while let Some((by, _)) = store.evict(&limits) {
-            evicted.push(by);
-        }
-        assert_eq!(evicted, vec![EvictedBy::Messages; 2]);
+        assert_eq!(evict(&mut store, &limits), (2, 0));
         assert!(store.knows(id(1)) && store.get(id(1)).is_none());
-        assert_eq!((store.len(), store.account().count), (3, 5));
+        assert_eq!((store.len(), store.account.count), (3, 5));
         assert_eq!((store.known().ranges(), store.held().ranges()), (1, 1));
     }
 
     #[test]
     fn bytes_are_limited_and_counted_back_to_zero() {
         let mut store = store_of(4);
-        let each = store.bytes() / 4;
+        let each = store.bytes / 4;
         let limits = Limits { retained_bytes_max: each * 2, ..Limits::default() };
-        while store.evict(&limits).is_some() {}
-        assert_eq!((store.len(), store.bytes()), (2, each * 2));
+        assert_eq!(evict(&mut store, &limits), (0, 2));
+        assert_eq!((store.len(), store.bytes), (2, each * 2));
         let limits = Limits { retained_bytes_max: 0, ..Limits::default() };
-        while store.evict(&limits).is_some() {}
+        evict(&mut store, &limits);
         assert_eq!(store.len(), 1, "the newest stays");
     }
 
     #[test]
     fn messages_since_a_mark_are_weighed_by_their_size() {
         let mut store = store_of(100);
-        let small = store.bytes() as u64;
+        let small = store.bytes as u64;
         for sequence in 101..=104 {
-            store.insert(id(sequence), &arrival(&"x".repeat(50_000)), Flooded::default());
+            insert(&mut store, sequence, &"x".repeat(50_000));
         }
-        let all = store.bytes() as u64;
+        let all = store.bytes as u64;
         let since = |store: &mut Store, first| {
             let mark = store.in_flight(|record| record.id == id(first));
             let Since { messages, bytes } = store.since(mark);
@@ -425,10 +370,10 @@ mod tests {
         assert_eq!(messages, 4);
         assert!(bytes.abs_diff(all - small) < all / 50, "{bytes}");
         let limits = Limits { messages_max: 2, ..Limits::default() };
-        while store.evict(&limits).is_some() {}
-        assert_eq!(since(&mut store, 103), (2, store.bytes() as u64));
+        evict(&mut store, &limits);
+        assert_eq!(since(&mut store, 103), (2, store.bytes as u64));
         let (messages, bytes) = since(&mut store, 104);
-        assert_eq!((messages, bytes), (1, store.bytes() as u64 / 2));
+        assert_eq!((messages, bytes), (1, store.bytes as u64 / 2));
         assert_eq!(since(&mut store, 7), (0, 0));
     }
 
@@ -441,7 +386,7 @@ mod tests {
         assert_eq!(shown(&mut store, Which::Unread, None), Vec::<u64>::new());
         assert_eq!(shown(&mut store, Which::Read, Some(2)), vec![2, 3]);
         assert_eq!(shown(&mut store, Which::All, Some(0)), Vec::<u64>::new());
-        assert_eq!(store.unread(), 0);
+        assert_eq!(store.unread, 0);
     }
 
     #[test]

@@ -380,16 +380,16 @@ impl Node {
         for peer in self.membership.peers.iter() {
             assert!(peer.neighbours.len() <= limits.neighbours_max, "a list of neighbours grows");
         }
-        for peer in self.broadcast.exchanges.iter() {
+        for peer in self.broadcast.exchanges.values() {
             let offers = peer.offers.ranges();
             assert!(offers <= limits.id_ranges_max, "{offers} ranges on offer");
         }
-        let wanted = self.broadcast.repair.wanted();
-        let (replies, queued) = self.broadcast.repair.replies();
+        let repair = &self.broadcast.repair;
+        let (wanted, replies) = (repair.wanted.len(), repair.replies.len());
         let wanted_max = limits.wanted_per_peer_max * limits.neighbours_max;
         assert!(wanted <= wanted_max, "{wanted} messages asked for");
         assert!(replies <= limits.repair_replies_max, "{replies} replies wait");
-        assert_eq!(replies, queued, "each reply is noted once");
+        assert_eq!(replies, repair.queued.len(), "each reply is noted once");
     }
 }
 

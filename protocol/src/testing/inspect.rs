@@ -6,6 +6,7 @@
 use std::fmt::Write as _;
 
 use crate::broadcast::copies::LinkCopies;
+use crate::broadcast::store::Slot;
 use crate::datagram::wire::MAGIC;
 use crate::datagram::wire::{self, Frame, TAG_BYTES};
 use crate::ids::link::{Link, LinkState};
@@ -81,7 +82,7 @@ impl Node {
         let (limits, store, peers) = (&fx.config.limits, &broadcast.store, &membership.peers);
         within("messages held", store.len(), limits.messages_max.max(1))?;
         if store.len() > 1 {
-            within("bytes retained", store.bytes(), limits.retained_bytes_max)?;
+            within("bytes retained", store.bytes, limits.retained_bytes_max)?;
         }
         within("neighbours", peers.linked().count(), limits.neighbours_max)?;
         let others = peers.iter().filter(|peer| !peer.is_linked()).count();
@@ -89,8 +90,8 @@ impl Node {
         within("other peers", others, limits.contacts_max + limits.neighbours_max)?;
         within("nodes in the sample", membership.sample.len(), limits.sample_max)?;
         within("ranges known", store.known().ranges(), limits.id_ranges_max)?;
-        within("replies waiting", broadcast.repair.replies().0, limits.repair_replies_max)?;
-        for peer in broadcast.exchanges.iter() {
+        within("replies waiting", broadcast.repair.replies.len(), limits.repair_replies_max)?;
+        for peer in broadcast.exchanges.values() {
             within("messages asked of one peer", peer.asked, limits.wanted_per_peer_max)?;
             within("ranges on offer", peer.offers.ranges(), limits.id_ranges_max)?;
         }
@@ -125,7 +126,8 @@ impl Node {
     pub fn audit_in_flight(&self) -> Result<(), String> {
         for record in self.broadcast.links.iter() {
             let (mut messages, mut bytes) = (0, 0);
-            for message in self.broadcast.store.iter() {
+            let all = &self.broadcast.store.messages;
+            for message in (all.first..all.end).filter_map(|at| all.get(Slot(at))) {
                 let copies = message.copies.get(record.link.id);
                 if copies.is_some_and(LinkCopies::is_in_flight) {
                     messages += 1;

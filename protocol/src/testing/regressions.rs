@@ -74,7 +74,7 @@ fn offers_are_bounded() {
             .collect();
         table.feed(1, 2, &[Frame::Have(ids)]);
     }
-    let ranges = table.node(1).broadcast.exchanges.get(NodeId(2)).unwrap().offers.ranges();
+    let ranges = table.node(1).broadcast.exchanges.get(&NodeId(2)).unwrap().offers.ranges();
     assert!(ranges <= 1000, "{ranges}");
 }
 
@@ -175,7 +175,7 @@ fn a_path_cut_anywhere_stays_wellformed() {
         path::push(&mut path, NodeId(n));
     }
     assert!(path::cut(&mut path, 1024, 60_000));
-    assert!(path::check(&path).is_ok());
+    assert!(path::check(&path).is_some());
 }
 
 #[test]
@@ -224,7 +224,7 @@ fn a_peer_is_not_blamed_for_anothers_silence() {
     table.run(SECOND * 3 / 2);
     table.passes = Box::new(|_, _, _| true);
     table.run(SECOND / 5);
-    let time = table.node(1).broadcast.exchanges.get(NodeId(3)).unwrap().answer_time;
+    let time = table.node(1).broadcast.exchanges.get(&NodeId(3)).unwrap().answer_time;
     assert_eq!(table.held(1), 40);
     assert!(time < Duration::from_millis(100), "{time:?}");
 }
@@ -316,18 +316,8 @@ fn a_listing_fits_a_datagram() {
         if sequence % 2 == 0 {
             table.node(1).broadcast.store.refuse(id);
         } else {
-            let arrival = store::Arrival {
-                payload: b"x",
-                sent_at: Wall(1),
-                received_at: Wall(1),
-                arrived: Monotonic(1),
-                relays: 1,
-                repaired: false,
-                newest_link: crate::ids::link::LinkId(1),
-                hops: 1,
-                path: &[9],
-            };
-            table.node(1).broadcast.store.insert(id, &arrival, Default::default());
+            let arrival = store::Arrival::of(id, b"x", 1, &[9]);
+            table.node(1).broadcast.store.insert(&arrival, Default::default());
         }
     }
     table.sent.clear();

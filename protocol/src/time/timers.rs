@@ -30,15 +30,11 @@ pub(crate) fn back_off(first: Duration, attempts: u8) -> Duration {
 }
 
 /// The earliest of all deadlines. May be too early, never too late: a deadline that falls away
-/// leaves it as it is, and the next tick finds nothing to do.
-#[derive(Debug)]
+/// leaves it as it is, and the next tick finds nothing to do. At first there is none.
+#[derive(Debug, Default)]
 pub(crate) struct Due(Option<Monotonic>);
 
 impl Due {
-    pub(crate) fn never() -> Self {
-        Self(None)
-    }
-
     /// Adds a deadline.
     pub(crate) fn at(&mut self, deadline: Monotonic) {
         self.0 = Some(self.0.map_or(deadline, |due| due.min(deadline)));
@@ -157,7 +153,7 @@ mod tests {
 
     #[test]
     fn the_earliest_deadline_counts() {
-        let mut due = Due::never();
+        let mut due = Due::default();
         due.at(Monotonic(7));
         due.at(Monotonic(9));
         assert_eq!(due.earliest(), Some(Monotonic(7)));

@@ -16,24 +16,16 @@ const CHUNK: u64 = 64;
 #[derive(Debug, Default)]
 pub(crate) struct Log {
     chunks: VecDeque<VecDeque<Record>>,
-    first: u64,
-    end: u64,
+    /// The number of the oldest.
+    pub(crate) first: u64,
+    /// The number that the next will have.
+    pub(crate) end: u64,
 }
 
 impl Log {
     /// How many there are.
     pub(crate) fn len(&self) -> usize {
         usize::try_from(self.end - self.first).unwrap_or(usize::MAX)
-    }
-
-    /// The number of the oldest.
-    pub(crate) fn first(&self) -> u64 {
-        self.first
-    }
-
-    /// The number that the next will have.
-    pub(crate) fn end(&self) -> u64 {
-        self.end
     }
 
     /// The chunk of a message, and its place in there.
@@ -94,22 +86,10 @@ mod tests {
     use super::super::record::Arrival;
     use super::*;
     use crate::ids::MessageId;
-    use crate::ids::link::LinkId;
-    use crate::time::{Monotonic, Wall};
 
     fn record(sequence: u64) -> Record {
-        let arrival = Arrival {
-            payload: b"apple",
-            sent_at: Wall(1),
-            received_at: Wall(2),
-            arrived: Monotonic(2),
-            relays: 1,
-            repaired: false,
-            newest_link: LinkId(1),
-            hops: 1,
-            path: &[1],
-        };
-        Record::new(MessageId::new(1, 1, sequence), &arrival, Default::default(), 0)
+        let arrival = Arrival::of(MessageId::new(1, 1, sequence), b"apple", 1, &[1]);
+        Record::new(&arrival, Default::default(), 0)
     }
 
     #[test]
@@ -128,7 +108,7 @@ mod tests {
                 );
                 first = end.min(first + 1);
             }
-            assert_eq!((log.first(), log.end(), log.len() as u64), (first, end, end - first));
+            assert_eq!((log.first, log.end, log.len() as u64), (first, end, end - first));
             for number in 0..end + 2 {
                 let held = (first..end).contains(&number);
                 let sequence = log.get(Slot(number)).map(|record| record.id.sequence);

@@ -10,6 +10,7 @@ use super::origins::Origins;
 use crate::broadcast::copies::Copies;
 use crate::config::UDP_PAYLOAD_BYTES_MAX;
 use crate::datagram::path;
+use crate::datagram::wire::Rumor;
 use crate::ids::link::LinkId;
 use crate::ids::{MessageId, NodeId};
 use crate::report::{MessageInfo, PathInfo};
@@ -66,16 +67,11 @@ struct Trail<'a> {
 /// What is needed to record a first copy.
 #[derive(Debug)]
 pub(crate) struct Arrival<'a> {
-    pub(crate) payload: &'a [u8],
-    pub(crate) sent_at: Wall,
+    /// Its path leads up to the sender; it is empty for a message that starts here.
+    pub(crate) rumor: Rumor<'a>,
     pub(crate) received_at: Wall,
     pub(crate) arrived: Monotonic,
-    pub(crate) relays: u8,
-    pub(crate) repaired: bool,
     pub(crate) newest_link: LinkId,
-    pub(crate) hops: u32,
-    /// The path up to the sender; empty for a message that starts here.
-    pub(crate) path: &'a [u8],
 }
 
 /// The copies of a message that were sent before it is recorded.
@@ -87,41 +83,29 @@ pub(crate) struct Flooded {
     pub(crate) bytes: u64,
 }
 
-/// What became of a path offered to a message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kept {
-    Yes,
-    No,
-}
-
 impl Record {
     /// A message that has just come, with `spare_bytes` of memory for the paths of later copies.
-    pub(crate) fn new(
-        id: MessageId,
-        arrival: &Arrival<'_>,
-        flooded: Flooded,
-        spare_bytes: usize,
-    ) -> Self {
-        let first = Trail { hops: arrival.hops, nodes: arrival.path };
-        let payload = arrival.payload;
+    pub(crate) fn new(arrival: &Arrival<'_>, flooded: Flooded, spare_bytes: usize) -> Self {
+        let Rumor { id, sent_at, relays, repaired, hops, path, payload } = arrival.rumor;
+        let first = Trail { hops, nodes: path };
         // The payload, the first path, and bytes that later paths will take.
         let mut body = Body::with_capacity(payload.len() + first.bytes() + spare_bytes);
         body.extend_from_slice(payload);
         first.append_to(&mut body);
         Self {
             id,
-            sent_at: arrival.sent_at,
+            sent_at,
             received_at: arrival.received_at,
             arrived: arrival.arrived,
             copies: flooded.copies,
             newest_link: arrival.newest_link,
             // A message that starts here came from nobody.
-            copies_received: u32::from(arrival.hops > 0),
+            copies_received: u32::from(hops > 0),
             copies_sent: flooded.sent,
             repairs_sent: 0,
             bytes_sent: flooded.bytes,
-            relays: arrival.relays,
-            repaired: arrival.repaired,
+            relays,
+            repaired,
             read: false,
             paths: 1,
             payload_bytes: u32::try_from(payload.len()).unwrap_or(u32::MAX),
@@ -143,27 +127,28 @@ impl Record {
         copies.is_in_flight().then_some(flooded.then_some(self.arrived))
     }
 
-    /// Notes a later copy. The first was noted when the message was recorded.
+    /// Notes a later copy; the first was noted when the message was recorded. False if there was
+    /// no place left for its path.
     pub(crate) fn note_copy(
         &mut self,
         counts: bool,
         hops: u32,
         nodes: &[u8],
         paths_max: usize,
-    ) -> Kept {
+    ) -> bool {
         self.copies_received = self.copies_received.saturating_add(1);
-        if counts { self.keep_path(Trail { hops, nodes }, paths_max) } else { Kept::Yes }
+        !counts || self.keep_path(Trail { hops, nodes }, paths_max)
     }
 
     /// Keeps the path of one more copy if it is worth it: up to `paths_max` of them, among them
-    /// always the first, a shortest and a longest.
-    fn keep_path(&mut self, trail: Trail<'_>, paths_max: usize) -> Kept {
+    /// always the first, a shortest and a longest. False if one path is not kept: this or another.
+    fn keep_path(&mut self, trail: Trail<'_>, paths_max: usize) -> bool {
         if usize::from(self.paths) < paths_max.clamp(1, usize::from(u16::MAX)) {
             // Memory for this path and no more: others may never come.
             self.body.reserve_exact(trail.bytes());
             trail.append_to(&mut self.body);
             self.paths += 1;
-            return Kept::Yes;
+            return true;
         }
         if let Some(at) = self.replaced_by(trail.hops) {
             // The bytes of the new path take the place of the bytes of the old one.
@@ -175,7 +160,7 @@ impl Record {
             self.body.drain(start..end);
             self.body.insert_from_slice(start, &new);
         }
-        Kept::No
+        false
     }
 
     /// The index of the path that a new one replaces where no more are kept: a new extreme takes
@@ -278,6 +263,17 @@ impl<'a> Trail<'a> {
 }
 
 #[cfg(test)]
+impl<'a> Arrival<'a> {
+    /// A copy that came over the first link, with this payload and path.
+    pub(crate) fn of(id: MessageId, payload: &'a [u8], hops: u32, path: &'a [u8]) -> Self {
+        let (sent_at, relays, repaired) = (Wall(1), 1, false);
+        let rumor = Rumor { id, sent_at, relays, repaired, hops, path, payload };
+        let (received_at, arrived, newest_link) = (Wall(2), Monotonic(2), LinkId(1));
+        Self { rumor, received_at, arrived, newest_link }
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
 
@@ -288,18 +284,8 @@ mod tests {
     ];
 
     fn record(text: &str, hops: u32, path: &[u8], spare_bytes: usize) -> Record {
-        let arrival = Arrival {
-            payload: text.as_bytes(),
-            sent_at: Wall(1),
-            received_at: Wall(2),
-            arrived: Monotonic(2),
-            relays: 1,
-            repaired: false,
-            newest_link: LinkId(1),
-            hops,
-            path,
-        };
-        Record::new(MessageId::new(1, 1, 1), &arrival, Flooded::default(), spare_bytes)
+        let arrival = Arrival::of(MessageId::new(1, 1, 1), text.as_bytes(), hops, path);
+        Record::new(&arrival, Flooded::default(), spare_bytes)
     }
 
     fn hops(record: &Record) -> Vec<u32> {
