@@ -11,7 +11,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::time::Wall;
 
-pub(crate) mod by_origin;
 pub(crate) mod link;
 pub(crate) mod numbers;
 pub(crate) mod set;

@@ -6,12 +6,11 @@
 //! together, and a number tells where. A hash table would scatter them, each to memory that is
 //! cold.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
-use crate::ids::MessageId;
-use crate::ids::by_origin::ByOrigin;
 use crate::ids::numbers::Numbers;
 use crate::ids::set::Ids;
+use crate::ids::{MessageId, Origin};
 
 /// A list with a capacity up to this keeps its memory as long as it has any message.
 const ROOM_KEPT: usize = 64;
@@ -34,7 +33,7 @@ pub(crate) struct OfOrigin {
 /// What is known of all messages.
 #[derive(Debug, Default)]
 pub(crate) struct Origins {
-    origins: ByOrigin<OfOrigin>,
+    origins: BTreeMap<Origin, OfOrigin>,
     known_ranges: usize,
     held_ranges: usize,
 }
@@ -65,7 +64,7 @@ impl Origins {
 
     /// What became of this message.
     pub(crate) fn find(&self, id: MessageId) -> Found {
-        let Some(of) = self.origins.get(id.origin) else { return Found::Unknown };
+        let Some(of) = self.origins.get(&id.origin) else { return Found::Unknown };
         if !of.known.contains(id.sequence) {
             return Found::Unknown;
         }
@@ -113,7 +112,7 @@ impl Origins {
 
     /// Changes what is known of an origin's messages, and keeps count of ranges.
     fn change(&mut self, id: MessageId, change: impl FnOnce(&mut OfOrigin)) {
-        let of = self.origins.or_default(id.origin);
+        let of = self.origins.entry(id.origin).or_default();
         let ranges = |of: &OfOrigin| (of.known.ranges().len(), of.held.ranges().len());
         let before = ranges(of);
         change(of);
@@ -156,7 +155,7 @@ mod tests {
     use super::*;
     use crate::ids::set::IdRange;
     use proptest::prelude::*;
-    use std::collections::{BTreeMap, BTreeSet};
+    use std::collections::BTreeSet;
 
     #[test]
     fn an_origin_whose_messages_are_gone_gives_its_memory_back() {
@@ -168,7 +167,7 @@ mod tests {
         for sequence in 1..10_000 {
             origins.let_go(id(sequence));
         }
-        let room = |origins: &Origins| origins.origins.get(id(1).origin).unwrap().places.capacity();
+        let room = |origins: &Origins| origins.origins.get(&id(1).origin).unwrap().places.capacity();
         assert!(room(&origins) <= 2 * ROOM_KEPT, "{}", room(&origins));
         assert_eq!(origins.find(id(10_000)), Found::Held(Slot(10_000)));
         origins.let_go(id(10_000));
