@@ -103,7 +103,7 @@
 //!
 //! # Events
 //!
-//! [`Outputs::events`] tells of deliveries, of links, of neighbours that fall silent, die or
+//! [`Outputs::events`] tells of deliveries, of links, of neighbours that are suspected, die or
 //! return, and of limits that were hit. [`Event::Delivered`] is told once for each message and
 //! node. [`Node::messages`] and [`Node::status`] answer questions at any time.
 //!

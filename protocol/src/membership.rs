@@ -17,7 +17,7 @@ use std::net::SocketAddr;
 
 use crate::config::Config;
 use crate::effects::Effects;
-use crate::ids::link::{Link, LinkChange, LinkState, Sender};
+use crate::ids::link::{Link, LinkChange, Sender};
 use crate::ids::{NodeId, PeerAddr};
 use crate::report::PeerInfo;
 use crate::time::Monotonic;
@@ -61,7 +61,7 @@ impl Membership {
             timers::between(&mut fx.rng, std::time::Duration::ZERO, timing.shuffle_interval);
         let mut membership = Self {
             peers: Peers::default(),
-            overlay: Overlay::new(config.neighbours.len()),
+            overlay: Overlay { began_with: config.neighbours.len(), ..Overlay::default() },
             sample: Sample::new(&config.sample, fx.now + shuffle_in),
             partition: PartitionDetection::new(fx.me(), fx.now),
             trickle: Trickle::start(fx.now, timing.summary_interval_min),
@@ -72,8 +72,9 @@ impl Membership {
         };
         let until = fx.now + timing.first_contact_timeout;
         for peer in &config.neighbours {
-            let standing = Standing::Joining { until };
-            membership.peers.ensure(*peer, standing, fx.now).original = true;
+            let neighbour = membership.peers.ensure(*peer, fx.now);
+            neighbour.standing = Standing::Joining { until };
+            neighbour.original = true;
             membership.tell_link(peer.node);
         }
         membership.due.at(membership.trickle.next());
@@ -123,7 +124,7 @@ impl Membership {
     pub(crate) fn known_nodes(&self, me: NodeId) -> u64 {
         let peers = self.peers.iter().map(|peer| peer.addr);
         let theirs = self.peers.iter().flat_map(|peer| peer.neighbours.iter());
-        let all = peers.chain(theirs).chain(self.sample.iter()).map(|peer: PeerAddr| peer.node);
+        let all = peers.chain(theirs).chain(self.sample.list.iter()).map(|peer: PeerAddr| peer.node);
         let all: BTreeSet<NodeId> = all.collect();
         all.len() as u64 - u64::from(all.contains(&me))
     }
@@ -153,14 +154,7 @@ impl Membership {
     /// peer gets a new one, so that what is noted of the old one is noted for good.
     fn tell_link(&mut self, node: NodeId) {
         let Some(peer) = self.peers.get_mut(node) else { return };
-        let state = match peer.standing {
-            // A stand-in may be dead itself, so it gets copies only once it answers.
-            Standing::Joining { .. } if peer.original => Some(LinkState::Joining),
-            Standing::Alive => Some(LinkState::Alive),
-            Standing::Suspected { .. } => Some(LinkState::Suspected),
-            _ => None,
-        };
-        if let Some(state) = state {
+        if let Some(state) = peer.link_state() {
             peer.told_up = true;
             self.changes.push(LinkChange::Up(Link { id: peer.link, node, state }));
             return;

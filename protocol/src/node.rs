@@ -70,7 +70,7 @@ impl Node {
         self.fx.set_time(now);
         // First of all: a node that was stopped must not take its own absence for the silence of
         // others.
-        self.membership.doubt_itself(&self.fx);
+        self.membership.notice_own_absence(&self.fx);
         self.exchange_news();
         self.fx.counters.datagrams_received += 1;
         self.fx.counters.bytes_received += bytes.len() as u64;
@@ -170,7 +170,7 @@ impl Node {
     /// Does what is due.
     pub fn tick(&mut self, now: Now) {
         self.fx.set_time(now);
-        self.membership.doubt_itself(&self.fx);
+        self.membership.notice_own_absence(&self.fx);
         let membership_ticked = self.membership.tick(&mut self.fx);
         self.exchange_news();
         self.send_summaries(true);
@@ -262,7 +262,7 @@ impl Node {
         broadcast::window_max(&self.fx.config.limits)
     }
 
-    /// Messages that some neighbour, not a silent one, was sent and is not known to have.
+    /// Messages that some neighbour, not a suspected one, was sent and is not known to have.
     #[must_use]
     pub fn in_flight(&self) -> u64 {
         self.broadcast.in_flight()
@@ -369,7 +369,7 @@ impl Node {
             node: fx.config.node,
             incarnation: fx.config.start.incarnation,
             peers: self.peers(),
-            sample: membership.sample.to_vec(),
+            sample: membership.sample.list.to_vec(),
             known_nodes: membership.known_nodes(fx.config.node),
             messages: broadcast.store.len() as u64,
             unread: broadcast.store.unread,

@@ -296,7 +296,7 @@ counters! {
     limit_text_refused,
     /// Times that texts handed in had to wait because of [`Limits::in_flight_max`].
     limit_in_flight_held_up,
-    /// Messages evicted that a neighbour, not a silent one, was not known to have.
+    /// Messages evicted that a neighbour, not a suspected one, was not known to have.
     limit_in_flight_evicted,
     /// Messages evicted by [`Limits::messages_max`].
     limit_messages_evicted,
@@ -343,7 +343,7 @@ pub enum Event {
         /// Time since it was sent, by the wall clocks of both ends; zero if they disagree.
         latency_us: u64,
     },
-    /// A neighbour fell silent.
+    /// A neighbour was silent for long, and is suspected.
     PeerSuspected {
         /// Which.
         node: NodeId,

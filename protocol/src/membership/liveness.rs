@@ -5,7 +5,7 @@
 //! fails in 36 of 100 cases, so three probes would be wrong once in twenty. Any authentic datagram
 //! from it clears it, at any time. The dead are probed too, ever more rarely, or
 //! a partition would never heal. A node whose own clock ticks late was stopped or starved: then
-//! all other nodes seem silent, and it doubts itself first. (SWIM, Das et al. 2002; Lifeguard,
+//! all other nodes seem silent, and it takes itself for absent first. (SWIM, Das et al. 2002; Lifeguard,
 //! Dadgar et al. 2018.)
 
 use rand::RngExt;
@@ -29,7 +29,7 @@ impl Membership {
     ) -> bool {
         match self.peers.get_mut(sender.node) {
             // The usual case: nothing changes but the time.
-            Some(peer) if peer.incarnation == incarnation && !peer.is_doubted() => {
+            Some(peer) if peer.incarnation == incarnation && !peer.is_suspected_or_dead() => {
                 peer.heard = fx.now;
                 peer.spoke = Some(fx.now);
                 return true;
@@ -37,7 +37,7 @@ impl Membership {
             Some(_) => {}
             None => self.make_room_for_contact(fx),
         }
-        let peer = self.peers.ensure(sender, Standing::Contact, fx.now);
+        let peer = self.peers.ensure(sender, fx.now);
         // A late datagram of an earlier life says nothing about this one.
         if incarnation < peer.incarnation {
             return false;
@@ -102,7 +102,7 @@ impl Membership {
 
     /// A node that was stopped, or got no processor, must not take its own absence for that of
     /// others: all counts start again.
-    pub(crate) fn doubt_itself(&mut self, fx: &Effects) {
+    pub(crate) fn notice_own_absence(&mut self, fx: &Effects) {
         let late =
             self.due.earliest().is_some_and(|due| fx.now.since(due) > fx.config.timing.late_tick);
         if !late {
@@ -340,7 +340,7 @@ mod tests {
     }
 
     #[test]
-    fn a_node_that_was_stopped_doubts_itself_first() {
+    fn a_node_that_was_stopped_declares_no_other_dead() {
         let mut table = Table::ring(4);
         table.run(SECOND * 10);
         let asleep = table.nodes[0].take();
@@ -360,7 +360,7 @@ mod tests {
         table.kill(3);
         let asleep = table.nodes[1].take();
         table.run(SECOND * 3);
-        // It wakes, doubts itself, and gives all others time again; and is asked right then.
+        // It wakes, notices its absence, and gives all others time again; and is asked right then.
         table.nodes[1] = asleep;
         let vouched = std::rc::Rc::new(std::cell::Cell::new(false));
         let heard = vouched.clone();

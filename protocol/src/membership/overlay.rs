@@ -14,10 +14,10 @@ use crate::effects::Effects;
 use crate::ids::set::mix;
 use crate::ids::{NodeId, PeerAddr};
 use crate::report::Event;
-use crate::time::timers;
+use crate::time::{Monotonic, timers};
 
 /// What a node knows of the overlay beside its peers.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Overlay {
     /// How many links this node began with, or was told to have.
     pub(crate) began_with: usize,
@@ -31,18 +31,6 @@ pub(super) struct Overlay {
 
 /// Fewer links than this, if it began with as many, and a node looks for more.
 const LINKS_MIN: usize = 2;
-
-impl Overlay {
-    pub(super) fn new(began_with: usize) -> Self {
-        Self {
-            began_with,
-            told: PeerList::default(),
-            told_spare: false,
-            version: 0,
-            retiring: Vec::new(),
-        }
-    }
-}
 
 impl Membership {
     /// Sends heartbeats when it is time to, and mends what links are missing.
@@ -108,7 +96,7 @@ impl Membership {
         let mut links: Vec<(usize, PeerAddr)> = self
             .peers
             .linked()
-            .filter(|peer| peer.gets_copies())
+            .filter(|peer| peer.link_state().is_some())
             .map(|peer| (peer.neighbours.len(), peer.addr))
             .collect();
         let spare = links.len() > self.overlay.began_with;
@@ -181,7 +169,7 @@ impl Membership {
     pub(crate) fn on_neighbours(&mut self, fx: &Effects, from: NodeId, theirs: &Neighbours) {
         let list_max = fx.config.limits.neighbours_max;
         if let Some(peer) = self.peers.get_mut(from).filter(|peer| peer.is_linked()) {
-            peer.neighbours = theirs.list[..theirs.list.len().min(list_max)].into();
+            peer.neighbours = theirs.list.iter().take(list_max).copied().collect();
             peer.neighbours_version = theirs.version;
             peer.spare = theirs.spare;
         }
@@ -264,25 +252,31 @@ impl Membership {
             return;
         }
         let until = fx.now + fx.config.timing.stand_in_timeout;
-        let peer = self.peers.ensure(addr, Standing::Contact, fx.now);
+        let peer = self.peers.ensure(addr, fx.now);
         peer.changes.stand_in_for = Some(lost);
         peer.original = false;
+        self.join(fx, addr.node, until);
+        self.hurry(fx);
+    }
+
+    /// Asks a peer for a link, and waits for the answer until then.
+    fn join(&mut self, fx: &mut Effects, node: NodeId, until: Monotonic) {
+        let Some(peer) = self.peers.get_mut(node) else { return };
         // Not heard in truth: its silence counts from now.
         peer.heard = fx.now;
         fx.counters.links_made += 1;
-        fx.events.push(Event::LinkMade { node: addr.node });
-        self.set_standing(fx, addr.node, Standing::Joining { until });
+        fx.events.push(Event::LinkMade { node });
+        self.set_standing(fx, node, Standing::Joining { until });
         self.due.at(until);
         // The first heartbeat asks for the link.
-        self.send_beat(fx, addr.node);
-        self.hurry(fx);
+        self.send_beat(fx, node);
     }
 
     /// Asks random other nodes for links where there are too few.
     fn find_links(&mut self, fx: &mut Effects) {
         let wanted = self.overlay.began_with.min(LINKS_MIN);
         let linked = self.peers.linked().count();
-        if linked >= wanted || self.sample.is_empty() {
+        if linked >= wanted || self.sample.list.is_empty() {
             return;
         }
         // Half of them may be dead as well, so twice as many are asked as are missing. The links
@@ -296,6 +290,7 @@ impl Membership {
             // Drawn anew each time: the last one drawn is linked now.
             let candidates: Vec<PeerAddr> = self
                 .sample
+                .list
                 .iter()
                 .filter(|peer| self.may_answer(fx, peer.node))
                 .filter(|peer| !self.peers.get(peer.node).is_some_and(Peer::is_linked))
@@ -315,7 +310,7 @@ impl Membership {
     /// tree).
     fn spare_a_link(&mut self, fx: &mut Effects) {
         let me = fx.config.node;
-        // Only with more links than at the start, and while none of them is in doubt.
+        // Only with more links than at the start, and while all neighbours are alive.
         let alive = || self.peers.iter().filter(|peer| peer.standing == Standing::Alive);
         if alive().count() <= self.overlay.began_with
             || self.peers.linked().count() != alive().count()
@@ -351,19 +346,14 @@ impl Membership {
         let me = fx.config.node;
         for addr in peers.iter().filter(|peer| peer.node != me && peer.node != NodeId(0)) {
             let linked = self.peers.get(addr.node).is_some_and(Peer::is_linked);
-            let peer = self.peers.ensure(*addr, Standing::Contact, fx.now);
+            let peer = self.peers.ensure(*addr, fx.now);
             peer.original = true;
             peer.changes.stand_in_for = None;
-            if !linked {
-                peer.heard = fx.now;
-                self.overlay.began_with += 1;
-                fx.counters.links_made += 1;
-                fx.events.push(Event::LinkMade { node: addr.node });
-                self.set_standing(fx, addr.node, Standing::Joining { until });
-                self.due.at(until);
-                self.send_beat(fx, addr.node);
-            } else {
+            if linked {
                 self.tell_link(addr.node);
+            } else {
+                self.overlay.began_with += 1;
+                self.join(fx, addr.node, until);
             }
         }
         self.hurry(fx);

@@ -3,57 +3,36 @@
 //! A [`PeerAddr`] takes 36 bytes, because an address of IPv6 would fit in. A node keeps some
 //! eighty of them; where all are of IPv4, ten bytes each do.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{SocketAddr, SocketAddrV4};
+use std::sync::Arc;
 
 use crate::ids::{NodeId, PeerAddr};
 
-/// A list of peers. To change it, make it anew.
+/// A list of peers. To change it, make it anew; clones of it share one piece of memory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum PeerList {
-    V4(Box<[V4Peer]>),
-    Mixed(Box<[PeerAddr]>),
+    V4(Arc<[V4Peer]>),
+    Mixed(Arc<[PeerAddr]>),
 }
 
 /// A peer with an address of IPv4. The number is kept as bytes, which need not be aligned.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct V4Peer {
-    node: [u8; 4],
-    ip: [u8; 4],
-    port: u16,
-}
-
-impl V4Peer {
-    fn of(peer: &PeerAddr) -> Option<Self> {
-        let SocketAddr::V4(addr) = peer.addr else { return None };
-        Some(Self { node: peer.node.0.to_ne_bytes(), ip: addr.ip().octets(), port: addr.port() })
-    }
-
-    fn node(&self) -> NodeId {
-        NodeId(u32::from_ne_bytes(self.node))
-    }
-
-    fn full(self) -> PeerAddr {
-        PeerAddr { node: self.node(), addr: (Ipv4Addr::from(self.ip), self.port).into() }
-    }
-}
+type V4Peer = ([u8; 4], SocketAddrV4);
 
 impl Default for PeerList {
     fn default() -> Self {
-        Self::V4(Box::default())
+        Self::V4(Arc::default())
     }
 }
 
 impl FromIterator<PeerAddr> for PeerList {
     fn from_iter<T: IntoIterator<Item = PeerAddr>>(peers: T) -> Self {
         let peers: Vec<PeerAddr> = peers.into_iter().collect();
-        peers.as_slice().into()
-    }
-}
-
-impl From<&[PeerAddr]> for PeerList {
-    fn from(peers: &[PeerAddr]) -> Self {
-        let short: Option<Box<[V4Peer]>> = peers.iter().map(V4Peer::of).collect();
-        short.map_or_else(|| Self::Mixed(peers.into()), Self::V4)
+        let short = |peer: &PeerAddr| match peer.addr {
+            SocketAddr::V4(addr) => Some((peer.node.0.to_ne_bytes(), addr)),
+            SocketAddr::V6(_) => None,
+        };
+        let all_short: Option<Arc<[V4Peer]>> = peers.iter().map(short).collect();
+        all_short.map_or_else(|| Self::Mixed(peers.into()), Self::V4)
     }
 }
 
@@ -70,19 +49,20 @@ impl PeerList {
     }
 
     /// The peers in their order.
-    pub(crate) fn iter(&self) -> impl DoubleEndedIterator<Item = PeerAddr> + Clone {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = PeerAddr> {
         let (short, full): (&[V4Peer], &[PeerAddr]) = match self {
             Self::V4(peers) => (peers, &[]),
             Self::Mixed(peers) => (&[], peers),
         };
-        short.iter().map(|peer| peer.full()).chain(full.iter().copied())
+        let from_short = |(node, addr): &V4Peer| PeerAddr {
+            node: NodeId(u32::from_ne_bytes(*node)),
+            addr: (*addr).into(),
+        };
+        short.iter().map(from_short).chain(full.iter().copied())
     }
 
     pub(crate) fn contains(&self, node: NodeId) -> bool {
-        match self {
-            Self::V4(peers) => peers.iter().any(|peer| peer.node() == node),
-            Self::Mixed(peers) => peers.iter().any(|peer| peer.node == node),
-        }
+        self.iter().any(|peer| peer.node == node)
     }
 
     pub(crate) fn to_vec(&self) -> Vec<PeerAddr> {
@@ -103,7 +83,7 @@ mod tests {
         let four = [peer(1, "127.0.0.1:7001"), peer(70_000, "10.1.2.3:65535")];
         let mixed = [four[0], peer(2, "[2001:db8::1]:7002"), four[1]];
         for peers in [&[][..], &four, &mixed] {
-            let list = PeerList::from(peers);
+            let list: PeerList = peers.iter().copied().collect();
             assert_eq!(list.to_vec(), peers);
             assert_eq!((list.len(), list.is_empty()), (peers.len(), peers.is_empty()));
             assert!(peers.iter().all(|peer| list.contains(peer.node)));

@@ -4,7 +4,7 @@
 //! `liveness` (which peers are alive) and `overlay` (which are linked).
 
 use super::peer_list::PeerList;
-use crate::ids::link::LinkId;
+use crate::ids::link::{LinkId, LinkState};
 use crate::ids::{Incarnation, NodeId, PeerAddr};
 use crate::report::PeerState;
 use crate::time::Monotonic;
@@ -67,13 +67,13 @@ pub(crate) struct Changes {
 
 impl Peer {
     /// A peer just heard of.
-    pub(crate) fn new(addr: PeerAddr, link: LinkId, standing: Standing, now: Monotonic) -> Self {
+    fn new(addr: PeerAddr, link: LinkId, now: Monotonic) -> Self {
         Self {
             addr,
             incarnation: 0,
             link,
             told_up: false,
-            standing,
+            standing: Standing::Contact,
             heard: now,
             spoke: None,
             original: false,
@@ -93,18 +93,19 @@ impl Peer {
         )
     }
 
-    /// Whether it is thought to be silent.
-    pub(crate) fn is_doubted(&self) -> bool {
+    /// Whether hearing from it is news.
+    pub(crate) fn is_suspected_or_dead(&self) -> bool {
         matches!(self.standing, Standing::Suspected { .. } | Standing::Dead { .. })
     }
 
-    /// Whether new messages are pushed to it. A node that was asked to stand in for another may
-    /// itself be dead, so it gets none before it answers.
-    pub(crate) fn gets_copies(&self) -> bool {
+    /// The state of the link that new messages are pushed over, if there is one. A node that was
+    /// asked to stand in for another may itself be dead, so it gets none before it answers.
+    pub(crate) fn link_state(&self) -> Option<LinkState> {
         match self.standing {
-            Standing::Joining { .. } => self.original,
-            Standing::Alive | Standing::Suspected { .. } => true,
-            _ => false,
+            Standing::Joining { .. } if self.original => Some(LinkState::Joining),
+            Standing::Alive => Some(LinkState::Alive),
+            Standing::Suspected { .. } => Some(LinkState::Suspected),
+            _ => None,
         }
     }
 
@@ -144,20 +145,15 @@ impl Peers {
         self.list.get_mut(at)
     }
 
-    /// The peer with this number; a new one with this standing if there was none.
-    pub(crate) fn ensure(
-        &mut self,
-        addr: PeerAddr,
-        standing: Standing,
-        now: Monotonic,
-    ) -> &mut Peer {
+    /// The peer with this number; a new contact if there was none.
+    pub(crate) fn ensure(&mut self, addr: PeerAddr, now: Monotonic) -> &mut Peer {
         let at = match self.numbers.binary_search(&addr.node) {
             Ok(at) => at,
             Err(at) => {
                 let link = self.new_link();
                 // Both lists have the same order.
                 self.numbers.insert(at, addr.node);
-                self.list.insert(at, Peer::new(addr, link, standing, now));
+                self.list.insert(at, Peer::new(addr, link, now));
                 at
             }
         };

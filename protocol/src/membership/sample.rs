@@ -5,8 +5,6 @@
 //! nodes fall out, and the graph of samples stays random. The same datagram carries a summary, so
 //! messages meet again that a partition of the overlay kept apart.
 
-use std::ops::Deref;
-
 use super::Membership;
 use super::peer_list::PeerList;
 use super::peers::Standing;
@@ -24,8 +22,8 @@ const SHUFFLED: usize = 4;
 pub(crate) struct Sample {
     /// Those this node was told of when it started.
     first: PeerList,
-    /// Those it has by now; `None`: still the first, so that these are not kept twice.
-    changed: Option<PeerList>,
+    /// Those it has by now.
+    pub(crate) list: PeerList,
     /// Those sent away in the last shuffle, to be replaced first.
     shuffled: Vec<NodeId>,
     shuffle_at: Monotonic,
@@ -34,25 +32,8 @@ pub(crate) struct Sample {
 impl Sample {
     /// The sample a node starts with.
     pub(super) fn new(first: &[PeerAddr], shuffle_at: Monotonic) -> Self {
-        Self { first: first.into(), changed: None, shuffled: Vec::new(), shuffle_at }
-    }
-
-    /// Replaces it.
-    fn set(&mut self, sample: &[PeerAddr]) {
-        self.changed = Some(sample.into());
-    }
-
-    /// Starts again with the first one.
-    fn reset(&mut self) {
-        self.changed = None;
-    }
-}
-
-impl Deref for Sample {
-    type Target = PeerList;
-
-    fn deref(&self) -> &PeerList {
-        self.changed.as_ref().unwrap_or(&self.first)
+        let first: PeerList = first.iter().copied().collect();
+        Self { list: first.clone(), first, shuffled: Vec::new(), shuffle_at }
     }
 }
 
@@ -72,18 +53,21 @@ impl Membership {
             fx.now + timers::between(&mut fx.rng, interval / 2, interval * 3 / 2);
         self.due.at(self.sample.shuffle_at);
         self.forget_contacts(fx);
-        self.refill_sample();
-        if self.sample.is_empty() {
+        // Where nothing is left of it, the sample starts again with the first one: a node that was
+        // cut off for long shuffled with nobody, and gave up one entry each time.
+        if self.sample.list.is_empty() {
+            self.sample.list = self.sample.first.clone();
+        }
+        if self.sample.list.is_empty() {
             return;
         }
         // The partner is random, as in Cyclon's basic shuffle: entries have no age here. It leaves
         // the sample, and returns with its answer; so a dead one falls out.
-        let pick = timers::below(&mut fx.rng, self.sample.len());
-        let mut sample = self.sample.to_vec();
-        let partner = sample.swap_remove(pick);
-        self.sample.set(&sample);
+        let mut sample = self.sample.list.to_vec();
+        let partner = sample.swap_remove(timers::below(&mut fx.rng, sample.len()));
+        self.sample.list = sample.into_iter().collect();
         self.make_room_for_contact(fx);
-        self.peers.ensure(partner, Standing::Contact, fx.now);
+        self.peers.ensure(partner, fx.now);
         let nodes = self.draw(fx, partner.node);
         fx.send(partner.node, &Frame::Shuffle { nodes, answer: false });
         fx.send(partner.node, &Frame::Component(self.component(fx.now)));
@@ -91,17 +75,9 @@ impl Membership {
         self.greeted.push(partner.node);
     }
 
-    /// Starts again with the sample this node was given, where nothing is left of it: a node that
-    /// was cut off for long shuffled with nobody, and gave up one entry each time.
-    pub(super) fn refill_sample(&mut self) {
-        if self.sample.is_empty() {
-            self.sample.reset();
-        }
-    }
-
     /// Some entries to send to a node, which are to be replaced first by what comes back.
     fn draw(&mut self, fx: &mut Effects, partner: NodeId) -> Vec<PeerAddr> {
-        let mut entries = self.sample.to_vec();
+        let mut entries = self.sample.list.to_vec();
         // A partner need not be told of itself.
         entries.retain(|entry| entry.node != partner);
         while entries.len() > SHUFFLED {
@@ -125,12 +101,12 @@ impl Membership {
             let nodes = self.draw(fx, from);
             fx.send(from, &Frame::Shuffle { nodes, answer: true });
         }
-        let mut sample = self.sample.to_vec();
+        let mut sample = self.sample.list.to_vec();
         // No more than honest nodes send, so that one datagram cannot replace the whole sample.
         for entry in nodes.iter().take(SHUFFLED).chain([&asker]) {
             self.keep(fx, *entry, &mut sample);
         }
-        self.sample.set(&sample);
+        self.sample.list = sample.into_iter().collect();
         self.sample.shuffled.clear();
     }
 

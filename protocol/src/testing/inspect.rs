@@ -88,7 +88,7 @@ impl Node {
         let others = peers.iter().filter(|peer| !peer.is_linked()).count();
         // Neighbours that die or are given up count as others from then on.
         within("other peers", others, limits.contacts_max + limits.neighbours_max)?;
-        within("nodes in the sample", membership.sample.len(), limits.sample_max)?;
+        within("nodes in the sample", membership.sample.list.len(), limits.sample_max)?;
         within("ranges known", store.known().ranges(), limits.id_ranges_max)?;
         within("replies waiting", broadcast.repair.replies.len(), limits.repair_replies_max)?;
         for peer in broadcast.exchanges.values() {
@@ -104,7 +104,7 @@ impl Node {
 
     /// Checks that both machines speak of the same links.
     pub(super) fn audit_links(&self) -> Result<(), String> {
-        let pushed = self.membership.peers.iter().filter(|peer| peer.gets_copies());
+        let pushed = self.membership.peers.iter().filter(|peer| peer.link_state().is_some());
         let state = |standing| match standing {
             Standing::Joining { .. } => LinkState::Joining,
             Standing::Suspected { .. } => LinkState::Suspected,
