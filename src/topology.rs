@@ -244,8 +244,8 @@ pub fn neighbours(graph: &Graph, node: u32) -> Vec<u32> {
 /// all others if there are no more than that.
 ///
 /// The same arguments give the same sample, in the same order. Nodes draw independently of one
-/// another: what two neighbours know overlaps only by chance, which is what makes a uniform
-/// sample find a way across a network of which half has died.
+/// another, so the samples of two neighbours overlap only by chance. Hence uniform samples show a
+/// way across a network of which half has died.
 #[must_use]
 pub fn sample(nodes: u32, node: u32, count: usize, seed: u64) -> Vec<u32> {
     // Seeds are scrambled before use, so neighbouring ones do for unrelated generators. The

@@ -81,7 +81,7 @@ impl Broadcast {
                 let before = self.links.up(link);
                 let was_quiet = before.is_some_and(|before| before != LinkState::Alive);
                 if was_quiet && link.state == LinkState::Alive {
-                    // What waited for it is due, and senders wait for it again.
+                    // Messages that waited for it are due, and senders wait for it again.
                     self.due.at(now);
                     self.store.look_again();
                 }

@@ -135,8 +135,8 @@ pub struct Faults {
 }
 
 impl Faults {
-    /// A stage without rules behind the node of this configuration. What it does follows from the
-    /// same seed, and it holds back up to
+    /// A stage without rules behind the node of this configuration. Its dice
+    /// follow from the same seed, and it holds back up to
     /// [`Limits::delayed_datagrams_max`](crate::Limits::delayed_datagrams_max) datagrams.
     #[must_use]
     pub fn new(config: &Config) -> Self {
@@ -152,7 +152,7 @@ impl Faults {
         }
     }
 
-    /// Replaces the rules. Those about other senders are left out. What is held back stays so.
+    /// Replaces the rules. Those about other senders are left out. Datagrams held back stay held back.
     pub fn set(&mut self, rules: &[FaultRule]) {
         let mine = rules.iter().filter(|rule| rule.concerns_sender(self.node));
         self.rules = mine.cloned().collect();

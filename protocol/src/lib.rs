@@ -1,9 +1,10 @@
 //! One node of a gossip network, as a value you can hold in your hand.
 //!
 //! A message handed to one [`Node`] reaches every node of its network that can be reached, exactly
-//! once each, whatever the network loses, repeats or reorders meanwhile, as long as it is retained. The node owns no socket, no
-//! clock, no thread and no hidden randomness: bytes and the time go in, bytes and events come out. So
-//! the same code runs over UDP sockets, in a simulator, under a fuzzer and inside a unit test.
+//! once each, although the network loses, repeats and reorders datagrams meanwhile, as long as the
+//! message is retained. The node owns no socket, no clock, no thread and no hidden randomness: bytes
+//! and the time go in, bytes and events come out. So the same code runs over UDP sockets, in a
+//! simulator, under a fuzzer and inside a unit test.
 //!
 //! # Driving a node
 //!
@@ -111,7 +112,7 @@
 //!
 //! A node that just stops is found dead by its neighbours within seconds, and they close ranks.
 //! [`Node::leave`] does better: the neighbours close ranks at once. Drive the node on until
-//! [`Node::has_left`] is true; what its neighbours lacked they have then, or a second is over.
+//! [`Node::has_left`] is true: its neighbours have all messages then, or a second is over.
 //!
 //! # Where to read on
 //!

@@ -1,6 +1,6 @@
 //! Membership: which nodes are linked, and which are alive.
 //!
-//! It knows peers and their addresses, and no message. What it decides reaches broadcast as a list
+//! It knows peers and their addresses, and no message. Its decisions reach broadcast as a list
 //! of [`LinkChange`]s, which [`Node`](crate::Node) hands over: a link is up, down, or gone.
 //!
 //! | File | What it decides |
@@ -86,7 +86,7 @@ impl Membership {
         if !self.due.take_if_over(fx.now) {
             return false;
         }
-        // Each step sets its own next deadline. Liveness comes first: what follows acts on living
+        // Each step sets its own next deadline. Liveness comes first: the other steps act on living
         // peers.
         self.check_liveness(fx);
         self.beat(fx);

@@ -1,8 +1,9 @@
 //! One node of the network: the doors in, and which part answers what.
 //!
 //! A datagram is opened here, its sender noted by membership, and each of its frames handed to one
-//! `on_…` method of membership or broadcast: the `match` below is the protocol's list of frames. What membership changed about links is told to broadcast before the next frame, and a
-//! summary goes to every peer that was greeted.
+//! `on_…` method of membership or broadcast: the `match` below is the protocol's list of frames.
+//! Broadcast hears of changed links before the next frame, and a summary goes to every peer that was
+//! greeted.
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -54,7 +55,7 @@ impl Node {
     /// As [`Node::receive`], for a datagram that came alone. If that is a new message and nothing
     /// else, its first copies are flushed to `out` and handed to `send` before the message is
     /// recorded: each node on the way waits for that. `send` is called once at most. It may clear
-    /// the datagrams, but not the events; what it leaves is there with the next [`Node::flush`].
+    /// the datagrams, but not the events. Those that it leaves come with the next [`Node::flush`].
     pub fn receive_alone(
         &mut self,
         now: Now,
@@ -217,7 +218,7 @@ impl Node {
     }
 
     /// As [`Node::send`], whether the send window is open or not: for a driver whose caller has
-    /// waited long enough. What is sent so may push out messages that not every node has.
+    /// waited long enough. Such a message may push out others that not every node has.
     ///
     /// # Errors
     ///
@@ -287,8 +288,8 @@ impl Node {
         self.exchange_news();
     }
 
-    /// Begins to leave: the neighbours close ranks at once. What they lack is sent to them
-    /// before [`Node::has_left`] turns true, or until a deadline.
+    /// Begins to leave: the neighbours close ranks at once. They are sent the messages that they
+    /// lack before [`Node::has_left`] turns true, or until a deadline.
     pub fn leave(&mut self, now: Now) {
         self.fx.set_time(now);
         self.membership.leave(&mut self.fx);

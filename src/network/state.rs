@@ -116,7 +116,7 @@ fn open(
 ) -> Result<Option<File>, Error> {
     let not_waiting = OFlags::NONBLOCK.bits().cast_signed();
     let opened = options.custom_flags(not_waiting).open(path);
-    // What the system says of a pipe that nobody reads, of a socket, and of a directory.
+    // The system's errors for a pipe that nobody reads, a socket, and a directory.
     let is_other = |error: &io::Error| {
         error.raw_os_error() == Some(Errno::NXIO.raw_os_error())
             || error.kind() == ErrorKind::IsADirectory

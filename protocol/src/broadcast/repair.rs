@@ -1,8 +1,8 @@
 //! Repair: asking for messages that are missing, and sending those that others ask for.
 //!
 //! A node that lacks a message asks one peer at a time for it, and gets it as a rumor that is
-//! marked as repaired. What is missing it learns from questions about messages in flight (see
-//! `acks`) and from the comparison of summaries (see `reconcile`).
+//! marked as repaired. Questions about messages in flight (see `acks`) and the comparison of summaries
+//! (see `reconcile`) tell it which messages it lacks.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
@@ -203,7 +203,7 @@ impl Broadcast {
         }
     }
 
-    /// A peer is gone: what it was asked for is asked of others at the next tick.
+    /// A peer is gone: messages asked of it are asked of others at the next tick.
     pub(super) fn stop_asking(&mut self, now: Monotonic, node: NodeId) {
         // The next tick finds that the node asked has no exchange any more, and passes it over.
         for wanted in self.repair.wanted.values_mut().filter(|wanted| wanted.asked == node) {

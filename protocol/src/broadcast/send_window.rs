@@ -456,7 +456,7 @@ mod tests {
         table.run(REST);
         let now = table.now();
         assert_eq!(table.node(1).send_window(now), 8);
-        // What is not taken is not known to be carried.
+        // Nobody knows whether the network carries a window that nobody used.
         table.run(REST / 2);
         let now = table.now();
         assert_eq!(table.node(1).send_window(now), 8);

@@ -97,8 +97,8 @@ impl Store {
         self.acknowledged = self.went;
     }
 
-    /// What came from the first message on that is not acknowledged. Each message is looked at
-    /// once: what is acknowledged stays so, but for [`Store::look_again`].
+    /// All that came from the first message on that is not acknowledged. Each message is looked at
+    /// once: one that is acknowledged stays so, but for [`Store::look_again`].
     pub(crate) fn in_flight(&mut self, is_in_flight: impl Fn(&Record) -> bool) -> Mark {
         while let Some(record) = self.messages.get(Slot(self.acknowledged_before)) {
             if is_in_flight(record) {
@@ -124,7 +124,7 @@ impl Store {
         }
     }
 
-    /// What became of a message. Where one lies no other ever will.
+    /// What became of a message. No other message ever lies where one lay.
     pub(crate) fn find(&self, id: MessageId) -> Found {
         self.origins.find(id)
     }

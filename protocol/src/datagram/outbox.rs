@@ -134,8 +134,8 @@ impl Outbox {
     }
 
     /// Encodes a control frame for one receiver, at the address named or where membership knows it.
-    /// Beyond a bound it is lost, as on the way: whatever comes in, what goes out at once is
-    /// bounded.
+    /// Beyond a bound it is lost, as on the way: no datagram that comes in makes a node send more
+    /// than that at once.
     pub(crate) fn send(
         &mut self,
         to: NodeId,

@@ -1,12 +1,12 @@
 //! Which peers are alive: suspicion, probes, the dead and their return.
 //!
-//! A neighbour that has been silent for a while is probed, directly and through others, and
-//! declared dead only after a dozen probes went unanswered: with 20 % loss a direct round trip
-//! fails in 36 of 100 cases, so three probes would be wrong once in twenty. Any authentic datagram
-//! from it clears it, at any time. The dead are probed too, ever more rarely, or
-//! a partition would never heal. A node whose own clock ticks late was stopped or starved: then
-//! all other nodes seem silent, and it takes itself for absent first. (SWIM, Das et al. 2002; Lifeguard,
-//! Dadgar et al. 2018.)
+//! A neighbour that has been silent for a while is suspected. It is probed, directly and through
+//! others, and declared dead only after a dozen probes went unanswered: with 20 % loss a direct
+//! round trip fails in 36 of 100 cases, so three probes would be wrong once in twenty. Any authentic
+//! datagram from it clears it, at any time. The dead are probed too, ever more rarely, or a
+//! partition would never heal. A node whose own tick comes late was stopped or starved: then all
+//! other nodes seem silent, and it takes itself for absent first. (SWIM, Das et al. 2002;
+//! Lifeguard, Dadgar et al. 2018.)
 
 use rand::RngExt;
 

@@ -126,7 +126,7 @@ impl Membership {
                 self.set_standing(fx, from, Standing::Alive);
                 true
             }
-            // It left for good in this life: what comes now was sent before that.
+            // It left for good in this life: this heartbeat was sent before that.
             Standing::Removed => return,
             Standing::Contact => {
                 if !self.accept(fx, from, beat.asking) {

@@ -1,7 +1,7 @@
 //! The table of peers: neighbours, former neighbours, and mere contacts.
 //!
-//! What membership knows of each is kept here in one place. What follows from it is decided in
-//! `liveness` (which peers are alive) and `overlay` (which are linked).
+//! All that membership knows of each is kept here in one place. `liveness` decides which peers are
+//! alive, and `overlay` which are linked.
 
 use super::peer_list::PeerList;
 use crate::ids::link::{LinkId, LinkState};

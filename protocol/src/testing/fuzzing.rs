@@ -280,7 +280,7 @@ impl Lab {
         if dice.flag() && !is_due {
             return;
         }
-        // Whoever ticks as told has nothing more to do at this instant after a few times.
+        // After a few ticks, as it was told, a node has nothing more to do at this instant.
         for _ in 0..8 {
             self.node.tick(self.now);
             self.node.flush(&mut self.out);
@@ -330,7 +330,7 @@ impl Lab {
         }
     }
 
-    /// What must hold after whatever happened.
+    /// Checks what must hold at any time.
     fn check(&mut self) {
         self.node.flush(&mut self.out);
         let counts = self.faults.treat(self.now.monotonic, &mut self.out);

@@ -423,7 +423,7 @@ fn a_neighbour_that_starts_late_is_asked_about_earlier_messages_at_once() {
         table.run(SECOND / 10);
     }
     let asked = table.count(|c| c.haves_sent);
-    // The first heartbeat of node 2 reaches node 1; whatever node 1 is asked for is lost.
+    // The first heartbeat of node 2 reaches node 1; all requests to node 1 are lost.
     table.start(2, 1, &[1]);
     table.passes = Box::new(|from, _, frames| {
         from == 1 || frames.iter().all(|frame| matches!(frame, Frame::Beat(_)))

@@ -53,7 +53,7 @@ impl Draw {
             draw.mishap(at);
         }
         draw.make_good();
-        // Stable: what is done at the same time keeps its order.
+        // Stable: actions of the same time keep their order.
         draw.actions.sort_by_key(|(at, _)| *at);
         Plan { seed, options, late: draw.late, actions: draw.actions, faulty_for }
     }

@@ -2,7 +2,7 @@
 //!
 //! A strategy is asked two questions: a message starts here, a copy came in. It names each link that
 //! gets a copy at that moment, and never sends. It knows neither payloads nor timers nor sockets, and
-//! cannot put anything off. What a copy that is lost leads to is decided in `acks` and `repair`.
+//! cannot put anything off. `acks` and `repair` decide what follows from a copy that is lost.
 
 use crate::broadcast::copies::Copies;
 use crate::ids::link::LinkId;
