@@ -398,13 +398,6 @@ impl Simulation {
         self.alive().filter(|member| sent.is_at(member)).count()
     }
 
-    /// Whether every node that is up got every one of these messages.
-    #[must_use]
-    pub fn all_have(&self, ids: &[MessageId]) -> bool {
-        let mut sent = ids.iter().map(|id| self.checker.sent.get(id));
-        sent.all(|sent| sent.is_some_and(|sent| self.alive().all(|member| sent.is_at(member))))
-    }
-
     fn alive(&self) -> impl Iterator<Item = &Member> {
         self.members.iter().filter(|member| member.is_alive())
     }

@@ -43,7 +43,6 @@ mod send_window;
 pub(crate) mod store;
 pub(crate) mod strategy;
 
-pub(crate) use relay::check;
 pub(crate) use send_window::window_max;
 
 /// The machine that decides what goes over the links.
@@ -124,12 +123,6 @@ impl Broadcast {
         let offers = self.exchanges.values().map(|peer| peer.offers.ids().iter());
         let offers = offers.map(|ranges| ranges.fold(0, |sum, range| offered(sum, range.more)));
         offers.max().unwrap_or(0).saturating_add(self.repair.wanted.len() as u64)
-    }
-
-    /// The messages that are in flight to a neighbour, and how long its copies take to come back.
-    pub(crate) fn in_flight_to(&self, node: NodeId) -> (u32, Option<std::time::Duration>) {
-        let link = self.links.to(node).map(|record| &record.in_flight);
-        link.map_or((0, None), |in_flight| (in_flight.messages, in_flight.smoothed))
     }
 
     /// Gives back the memory that is kept for the next messages.

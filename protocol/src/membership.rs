@@ -19,12 +19,11 @@ use crate::config::Config;
 use crate::effects::Effects;
 use crate::ids::link::{Link, LinkChange, Sender};
 use crate::ids::{NodeId, PeerAddr};
-use crate::report::PeerInfo;
 use crate::time::Monotonic;
 use crate::time::timers::{self, Due, Trickle};
 use overlay::Overlay;
 use partition::PartitionDetection;
-use peers::{Peer, Peers, Standing};
+use peers::{Peers, Standing};
 use sample::Sample;
 
 mod liveness;
@@ -127,21 +126,6 @@ impl Membership {
         let all = peers.chain(theirs).chain(self.sample.list.iter()).map(|peer: PeerAddr| peer.node);
         let all: BTreeSet<NodeId> = all.collect();
         all.len() as u64 - u64::from(all.contains(&me))
-    }
-
-    /// The neighbours as people see them, past ones included. Broadcast fills in what is in flight.
-    pub(crate) fn neighbours(&self) -> Vec<PeerInfo> {
-        let info = |peer: &Peer| {
-            Some(PeerInfo {
-                node: peer.addr.node,
-                addr: peer.addr.addr,
-                state: peer.state()?,
-                neighbours: peer.neighbours.to_vec(),
-                in_flight: 0,
-                ack_time_us: None,
-            })
-        };
-        self.peers.iter().filter_map(info).collect()
     }
 
     /// Gives back the memory that is kept for what broadcast is told next.

@@ -7,15 +7,17 @@
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use crate::broadcast::{self, Broadcast};
-use crate::config::Config;
+use crate::config::{Config, RELAYS_MAX};
 use crate::datagram::outbox::Outputs;
 use crate::datagram::wire::{self, Dropped, Frame, Rumor};
 use crate::effects::Effects;
 use crate::faults::FaultCounts;
 use crate::ids::{MessageId, NodeId, PeerAddr};
 use crate::membership::Membership;
+use crate::membership::peers::Peer;
 use crate::report::{
     Event, Holding, MessageInfo, MessagePage, MessageQuery, PeerInfo, Refused, Status,
 };
@@ -234,11 +236,23 @@ impl Node {
         Ok(self.broadcast.send(&mut self.fx, payload, relays))
     }
 
+    /// Whether a message may be sent, the send window aside.
     fn check(&mut self, payload: &[u8], relays: u8) -> Result<(), Refused> {
+        let bytes_max = self.fx.config.limits.text_bytes_max;
         if self.is_leaving() {
             return Err(Refused::Leaving);
         }
-        broadcast::check(&mut self.fx, payload, relays)
+        if payload.is_empty() {
+            return Err(Refused::Empty);
+        }
+        if payload.len() > bytes_max {
+            self.fx.counters.limit_text_refused += 1;
+            return Err(Refused::TooLong { bytes: payload.len(), bytes_max });
+        }
+        if !(1..=RELAYS_MAX).contains(&relays) {
+            return Err(Refused::Relays { relays });
+        }
+        Ok(())
     }
 
     /// How many more messages [`Node::send`] takes now. Long messages close the window sooner, so
@@ -352,14 +366,20 @@ impl Node {
     /// The neighbours, past ones included.
     #[must_use]
     pub fn peers(&self) -> Vec<PeerInfo> {
-        let mut peers = self.membership.neighbours();
-        for peer in &mut peers {
-            let (in_flight, ack_time) = self.broadcast.in_flight_to(peer.node);
-            peer.in_flight = in_flight;
-            let micros = |time: std::time::Duration| time.as_micros().try_into();
-            peer.ack_time_us = ack_time.map(|time| micros(time).unwrap_or(u64::MAX));
-        }
-        peers
+        let info = |peer: &Peer| {
+            let in_flight = self.broadcast.links.to(peer.addr.node).map(|record| &record.in_flight);
+            let ack_time = in_flight.and_then(|in_flight| in_flight.smoothed);
+            let micros = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+            Some(PeerInfo {
+                node: peer.addr.node,
+                addr: peer.addr.addr,
+                state: peer.state()?,
+                neighbours: peer.neighbours.to_vec(),
+                in_flight: in_flight.map_or(0, |in_flight| in_flight.messages),
+                ack_time_us: ack_time.map(micros),
+            })
+        };
+        self.membership.peers.iter().filter_map(info).collect()
     }
 
     /// The node's account of itself.

@@ -78,13 +78,10 @@ pub(super) fn sample_seed(seed: u64, node: NodeId, incarnation: Incarnation) -> 
 
 /// Neighbouring numbers must not give related seeds, hence a hash.
 fn derive(context: &str, seed: u64, node: NodeId, incarnation: Incarnation) -> u64 {
-    let mut hasher = blake3::Hasher::new_derive_key(context);
-    hasher.update(&seed.to_le_bytes());
-    hasher.update(&node.0.to_le_bytes());
-    hasher.update(&incarnation.to_le_bytes());
-    let mut bytes = [0; 8];
-    hasher.finalize_xof().fill(&mut bytes);
-    u64::from_le_bytes(bytes)
+    let (node, incarnation) = (node.0.to_le_bytes(), incarnation.to_le_bytes());
+    let material = [&seed.to_le_bytes()[..], &node, &incarnation].concat();
+    let hash = blake3::derive_key(context, &material);
+    u64::from_le_bytes(*hash.first_chunk().expect("a hash has 32 bytes"))
 }
 
 /// Up to `amount` of the numbers below `count`, drawn uniformly, each at most once.

@@ -56,12 +56,8 @@ impl Growing {
     fn add(&mut self, newcomer: u32, triangle_probability: f64, rng: &mut Generator) {
         let mut attached = self.attach(newcomer, rng);
         for _ in 1..LINKS_PER_NEWCOMER {
-            let third = if rng.random_bool(triangle_probability) {
-                self.triangle(newcomer, attached, rng)
-            } else {
-                None
-            };
-            match third {
+            let closes = rng.random_bool(triangle_probability);
+            match closes.then(|| self.triangle(newcomer, attached, rng)).flatten() {
                 Some(third) => self.link(newcomer, third),
                 // Also where all neighbours of the one drawn last are linked already.
                 None => attached = self.attach(newcomer, rng),

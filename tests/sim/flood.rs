@@ -5,7 +5,9 @@ use gossip::protocol::Effect;
 use gossip::sim::experiment::Experiment;
 use gossip::topology::Kind;
 
-use super::harness::{RANDOM_3, RING, everywhere, graph, millis, secs, send_paced, started};
+use super::harness::{
+    RANDOM_3, RING, all_have, everywhere, graph, millis, secs, send_paced, started,
+};
 
 #[test]
 fn a_ring_of_32_takes_192_copies_for_three_relays() {
@@ -61,7 +63,7 @@ fn a_delay_does_not_turn_messages_into_repairs() {
     let before = simulation.counters();
     let ids = send_paced(&mut simulation, 100, millis(100));
     simulation.run_for(secs(2)).unwrap();
-    assert!(simulation.all_have(&ids));
+    assert!(all_have(&simulation, &ids));
     let after = simulation.counters();
     assert_eq!(after.repairs_sent, 0, "nobody lacked anything");
     let asked = after.haves_sent - before.haves_sent;
@@ -74,7 +76,7 @@ fn a_long_ring_does_not_turn_messages_into_repairs() {
     let mut simulation = started(RING, 1_000, 3);
     let ids = send_paced(&mut simulation, 8, millis(500));
     simulation.run_for(secs(2)).unwrap();
-    assert!(simulation.all_have(&ids));
+    assert!(all_have(&simulation, &ids));
     let counters = simulation.counters();
     assert_eq!(counters.rumors_sent, 8 * 2_000);
     assert_eq!((counters.repairs_sent, counters.ranges_sent), (0, 0));

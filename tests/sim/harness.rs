@@ -67,10 +67,16 @@ pub(crate) fn send_paced(
         .collect()
 }
 
+/// Whether every living node got every one of these messages.
+pub(crate) fn all_have(simulation: &Simulation, ids: &[MessageId]) -> bool {
+    let living = simulation.living().len();
+    ids.iter().all(|id| simulation.reached(*id) == living)
+}
+
 /// Runs until every node that is up has all these messages, and gives the time that this took;
 /// panics after `within`.
 pub(crate) fn arrive(simulation: &mut Simulation, ids: &[MessageId], within: Duration) -> Duration {
-    let took = simulation.run_until(within, millis(10), |s| s.all_have(ids)).unwrap();
+    let took = simulation.run_until(within, millis(10), |s| all_have(s, ids)).unwrap();
     took.unwrap_or_else(|| panic!("not all have all after {within:?}: {:?}", simulation.lacking()))
 }
 

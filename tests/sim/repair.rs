@@ -6,7 +6,8 @@ use gossip::protocol::Counters;
 use gossip::sim::{Checks, Simulation, partition};
 
 use super::harness::{
-    RANDOM_3, RING, arrive, is_a_ring, links, loss, millis, secs, send_paced, started, started_with,
+    RANDOM_3, RING, all_have, arrive, is_a_ring, links, loss, millis, secs, send_paced, started,
+    started_with,
 };
 
 /// Sends 50 messages from different nodes of 32 while `share` of all datagrams is lost.
@@ -59,7 +60,7 @@ fn repair_is_idle_under_a_steady_load_without_loss() {
         let ids = send_paced(&mut simulation, rate * seconds, secs(1) / rate);
         let after = simulation.counters();
         simulation.run_for(secs(2)).unwrap();
-        assert!(simulation.all_have(&ids));
+        assert!(all_have(&simulation, &ids));
         let busy = sent_between(&before, &after);
         // Heartbeats may ride along with rumors, so this can only be too little.
         let repair = busy.1.saturating_sub(idle.1 * u64::from(seconds) / 5);

@@ -6,7 +6,7 @@ use gossip::protocol::{Limits, MessageId};
 use gossip::sim::{Life, Simulation};
 use gossip::topology::Kind;
 
-use super::harness::{RANDOM_3, RING, arrive, loss, millis, secs, started_with};
+use super::harness::{RANDOM_3, RING, all_have, arrive, loss, millis, secs, started_with};
 
 /// A network that retains `messages` at most and loses `share` of all datagrams.
 fn retaining(kind: Kind, nodes: u32, seed: u64, messages: usize, share: f64) -> Simulation {
@@ -47,7 +47,7 @@ fn accept_at_once(kind: Kind, nodes: u32, seed: u64, messages: usize, share: f64
     let took = simulation.elapsed() - began;
     simulation.run_for(secs(10)).unwrap();
     let early = simulation.counters().limit_in_flight_evicted;
-    let all = simulation.all_have(&ids);
+    let all = all_have(&simulation, &ids);
     println!(
         "{kind}, {nodes} nodes, {share} lost, seed {seed}: all have all {}: {all}, in {took:?}, {early} too early",
         ids.len()

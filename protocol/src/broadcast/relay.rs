@@ -9,13 +9,12 @@ use super::copies::{Copies, LinkCopies};
 use super::links::Links;
 use super::store::{self, Arrival, Flooded, Found, Slot};
 use super::strategy::flood;
-use crate::config::RELAYS_MAX;
 use crate::datagram::outbox::Encoded;
 use crate::datagram::wire::Rumor;
 use crate::effects::Effects;
 use crate::ids::{MessageId, NodeId};
 use crate::ids::link::{LinkId, Sender};
-use crate::report::{Event, Refused};
+use crate::report::Event;
 
 /// Sends the copies that wait in the outbox, before anything else is done.
 pub(crate) type SendNow<'a> = &'a mut dyn FnMut(&mut Effects);
@@ -218,22 +217,6 @@ impl Broadcast {
     }
 }
 
-/// Whether a message may be sent, the send window aside.
-pub(crate) fn check(fx: &mut Effects, payload: &[u8], relays: u8) -> Result<(), Refused> {
-    let bytes_max = fx.config.limits.text_bytes_max;
-    if payload.is_empty() {
-        return Err(Refused::Empty);
-    }
-    if payload.len() > bytes_max {
-        fx.counters.limit_text_refused += 1;
-        return Err(Refused::TooLong { bytes: payload.len(), bytes_max });
-    }
-    if !(1..=RELAYS_MAX).contains(&relays) {
-        return Err(Refused::Relays { relays });
-    }
-    Ok(())
-}
-
 /// Sends copies of one message, which are encoded once.
 struct Copier<'a> {
     rumor: &'a Rumor<'a>,
@@ -273,7 +256,7 @@ mod tests {
     use crate::datagram::wire::Frame;
     use crate::testing::table::{KEY, Table, addr, number_of, sealed};
     use crate::time::Now;
-    use crate::{Event, MessageQuery, Outputs, Wall, Which};
+    use crate::{MessageQuery, Outputs, Refused, Wall, Which};
     use proptest::prelude::*;
     use std::collections::BTreeMap;
     use std::time::Duration;

@@ -8,6 +8,8 @@ use std::fs;
 use std::io;
 use std::sync::OnceLock;
 
+use procfs::FromRead;
+use procfs::process::Stat;
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open, pidfd_send_signal};
 
@@ -138,20 +140,13 @@ fn stat(pid: u32) -> io::Result<(char, u64)> {
     parse_stat(&line).ok_or_else(|| io::Error::from(io::ErrorKind::InvalidData))
 }
 
-/// The second field is the command's name in parentheses, and may hold spaces, parentheses and
-/// bytes that are no text: everything is counted from the last closing one.
+/// The same from such a line.
 fn parse_stat(line: &[u8]) -> Option<(char, u64)> {
-    let end = line.iter().rposition(|byte| *byte == b')')?;
-    let rest = std::str::from_utf8(&line[end + 1..]).ok()?;
-    let mut fields = rest.split_ascii_whitespace();
-    let state = fields.next()?.chars().next()?;
-    // Fields 20 and 22 of the line; the state is field 3.
-    let threads: u32 = fields.nth(16)?.parse().ok()?;
-    let started = fields.nth(1)?.parse().ok()?;
+    let stat = Stat::from_read(line).ok()?;
     // The main thread looks like a zombie as soon as it has ended, while another one may still
     // hold the process's sockets.
-    let state = if state == 'Z' && threads > 1 { 'D' } else { state };
-    Some((state, started))
+    let state = if stat.state == 'Z' && stat.num_threads > 1 { 'D' } else { stat.state };
+    Some((state, stat.starttime))
 }
 
 #[cfg(test)]
@@ -169,13 +164,16 @@ mod tests {
 
     #[test]
     fn a_name_full_of_parentheses_does_not_shift_the_fields() {
-        let line = b"42 (a) b) R 9 (\xff) S 1 42 42 0 -1 4194304 1 2 3 4 5 6 7 8 20 0 1 0 777 9 9";
-        assert_eq!(parse_stat(line), Some(('S', 777)));
+        let parse = |name_and_state: &[u8], threads: u32| {
+            let numbers = format!(" 1 42 42 0 -1 4194304 1 2 3 4 5 6 7 8 20 0 {threads} 0 777");
+            let rest = " 9".repeat(30);
+            let line = [b"42 ", name_and_state, numbers.as_bytes(), rest.as_bytes()].concat();
+            parse_stat(&line)
+        };
+        assert_eq!(parse(b"(a) b) R 9 (\xff) S", 1), Some(('S', 777)));
         // The main thread has ended, and one of the others has not.
-        let line = b"42 (a) Z 1 42 42 0 -1 4194304 1 2 3 4 5 6 7 8 20 0 2 0 777 9 9";
-        assert_eq!(parse_stat(line), Some(('D', 777)));
-        let line = b"42 (a) Z 1 42 42 0 -1 4194304 1 2 3 4 5 6 7 8 20 0 1 0 777 9 9";
-        assert_eq!(parse_stat(line), Some(('Z', 777)));
+        assert_eq!(parse(b"(a) Z", 2), Some(('D', 777)));
+        assert_eq!(parse(b"(a) Z", 1), Some(('Z', 777)));
         assert_eq!(parse_stat(b"42 (cat) S 1 42"), None);
         assert_eq!(parse_stat(b""), None);
     }
