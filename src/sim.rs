@@ -5,8 +5,8 @@
 //! same trace, byte for byte. After every step it checks the invariants (see `check`); when faults
 //! are over and the network is quiet, [`Simulation::unrest`] names the first thing still amiss.
 //!
-//! It knows no real time, no socket and no thread. [`plan`] draws hostile scenarios at random,
-//! [`experiment`] measures how messages spread.
+//! It knows no real time, no socket and no thread. [`experiment`] measures how messages spread;
+//! `tests/sim/plan.rs` draws hostile scenarios at random.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -26,14 +26,13 @@ mod action;
 mod check;
 pub mod experiment;
 mod member;
-pub mod plan;
 mod rest;
 mod virtual_network;
 
 pub use action::Action;
 pub use check::{Checks, Violation};
 pub use member::Life;
-pub use virtual_network::{Traffic, cut, partition};
+pub use virtual_network::Traffic;
 
 use check::Checker;
 use member::Member;
@@ -440,6 +439,12 @@ impl Simulation {
     #[must_use]
     pub fn traffic(&self) -> Traffic {
         self.network.traffic
+    }
+
+    /// A line for everything that happened, if the options asked for that.
+    #[must_use]
+    pub fn into_trace(self) -> Vec<String> {
+        self.trace.unwrap_or_default()
     }
 
     /// Sets the rules by which the network mistreats datagrams; no rules: no faults.

@@ -7,8 +7,8 @@
     reason = "a test may panic, and says what it measured"
 )]
 
-use gossip::sim::plan::Plan;
-
+#[path = "sim/draw.rs"]
+mod draw;
 #[path = "sim/flood.rs"]
 mod flood;
 #[path = "sim/harness.rs"]
@@ -17,6 +17,8 @@ mod harness;
 mod liveness;
 #[path = "sim/overlay.rs"]
 mod overlay;
+#[path = "sim/plan.rs"]
+mod plan;
 #[path = "sim/repair.rs"]
 mod repair;
 #[path = "sim/send_window.rs"]
@@ -25,6 +27,8 @@ mod send_window;
 mod soak;
 #[path = "sim/traced.rs"]
 mod traced;
+
+use plan::Plan;
 
 /// The seeds that the suite runs; `scripts/soak` runs on from there.
 const SEEDS: std::ops::Range<u64> = 0..40;

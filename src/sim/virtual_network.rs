@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use rand::rngs::Xoshiro256PlusPlus;
 
-use crate::protocol::{Decision, Effect, FaultRule, NodeId, PeerAddr, decide};
+use crate::protocol::{Decision, FaultRule, NodeId, PeerAddr, decide};
 
 /// The first node's port; as the launcher counts them.
 const FIRST_PORT: u32 = 7001;
@@ -70,22 +70,10 @@ impl Network {
     }
 }
 
-/// Nothing gets from one of two groups of nodes to the other.
-#[must_use]
-pub fn partition(a: &[(u32, u32)], b: &[(u32, u32)]) -> Vec<FaultRule> {
-    vec![cut(a, b), cut(b, a)]
-}
-
-/// Nothing gets from some nodes to others; the way back stays open.
-#[must_use]
-pub fn cut(from: &[(u32, u32)], to: &[(u32, u32)]) -> FaultRule {
-    let effect = Effect { loss: 1.0, ..Effect::default() };
-    FaultRule { from: from.to_vec(), to: to.to_vec(), effect }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::protocol::Effect;
     use rand::SeedableRng;
 
     #[test]
@@ -101,13 +89,17 @@ mod tests {
     }
 
     #[test]
-    fn a_partition_cuts_both_ways_and_a_cut_one() {
+    fn two_cuts_part_both_ways_and_one_cut_one_way() {
+        let cut = |from, to| {
+            let effect = Effect { loss: 1.0, ..Effect::default() };
+            FaultRule { from: vec![from], to: vec![to], effect }
+        };
         let mut network = Network::new(Duration::ZERO, Xoshiro256PlusPlus::seed_from_u64(1));
-        network.rules = partition(&[(1, 2)], &[(3, 4)]);
+        network.rules = vec![cut((1, 2), (3, 4)), cut((3, 4), (1, 2))];
         let mut passes = |from, to| network.carry(NodeId(from), NodeId(to), b"x").is_some();
         assert!(passes(1, 2) && passes(4, 3) && passes(5, 1));
         assert!(!passes(1, 3) && !passes(4, 2));
-        network.rules = vec![cut(&[(1, 1)], &[(2, 2)])];
+        network.rules = vec![cut((1, 1), (2, 2))];
         let mut passes = |from, to| network.carry(NodeId(from), NodeId(to), b"x").is_some();
         assert!(!passes(1, 2) && passes(2, 1));
         assert_eq!(network.traffic, Traffic { datagrams: 7, bytes: 7 });

@@ -41,6 +41,17 @@ pub(crate) fn started_with(
     simulation
 }
 
+/// Nothing gets from one of two groups of nodes to the other.
+pub(crate) fn partition(a: &[(u32, u32)], b: &[(u32, u32)]) -> Vec<FaultRule> {
+    vec![cut(a, b), cut(b, a)]
+}
+
+/// Nothing gets from some nodes to others; the way back stays open.
+pub(crate) fn cut(from: &[(u32, u32)], to: &[(u32, u32)]) -> FaultRule {
+    let effect = Effect { loss: 1.0, ..Effect::default() };
+    FaultRule { from: from.to_vec(), to: to.to_vec(), effect }
+}
+
 /// A fault that meets every datagram.
 pub(crate) fn everywhere(effect: Effect) -> Vec<FaultRule> {
     vec![FaultRule { from: vec![], to: vec![], effect }]

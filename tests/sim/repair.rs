@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use gossip::protocol::Counters;
-use gossip::sim::{Checks, Simulation, partition};
+use gossip::sim::{Checks, Simulation};
 
 use super::harness::{
-    RANDOM_3, RING, all_have, arrive, is_a_ring, links, loss, millis, secs, send_paced, started,
-    started_with,
+    RANDOM_3, RING, all_have, arrive, is_a_ring, links, loss, millis, partition, secs, send_paced,
+    started, started_with,
 };
 
 /// Sends 50 messages from different nodes of 32 while `share` of all datagrams is lost.

@@ -4,9 +4,8 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use gossip::sim::plan::Plan;
-
 use super::SEEDS;
+use super::plan::Plan;
 
 /// Runs seeds on all cores for as long as `GOSSIP_SOAK_SECONDS` says, from `GOSSIP_SOAK_FROM` on;
 /// stops at the first failure. Each core runs one seed at least.

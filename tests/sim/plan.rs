@@ -8,9 +8,9 @@
 use std::error::Error;
 use std::time::Duration;
 
-use super::{Action, Options, Simulation};
+use gossip::sim::{Action, Options, Simulation};
 
-mod draw;
+use super::draw::Draw;
 
 /// The network must be at rest this long after the last fault.
 ///
@@ -18,7 +18,7 @@ mod draw;
 /// for during 30 s; if a part of the overlay then closes upon itself, it takes some 40 s more to
 /// be sure of that. The dead are probed after an eighth of the time they have been dead for,
 /// which is at most 45 s.
-pub const REST_WITHIN: Duration = Duration::from_secs(90);
+const REST_WITHIN: Duration = Duration::from_secs(90);
 /// And it must stay so, and be quiet, for this long.
 const QUIET_FOR: Duration = Duration::from_secs(10);
 /// How often to look whether all is well.
@@ -28,30 +28,30 @@ const IDLE_DATAGRAMS_PER_END: f64 = 1.0;
 
 /// A scenario.
 #[derive(Clone, Debug)]
-pub struct Plan {
+pub(crate) struct Plan {
     /// The seed that it follows from.
-    pub seed: u64,
+    pub(crate) seed: u64,
     /// The network.
-    pub options: Options,
+    pub(crate) options: Options,
     /// The nodes that start later than the rest, by an action, or never.
-    pub late: Vec<u32>,
+    pub(crate) late: Vec<u32>,
     /// All actions by time.
-    pub actions: Vec<(Duration, Action)>,
+    pub(crate) actions: Vec<(Duration, Action)>,
     /// When faults are over.
-    pub faulty_for: Duration,
+    pub(crate) faulty_for: Duration,
 }
 
 /// The result of a run in which all promises held.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Outcome {
+pub(crate) struct Outcome {
     /// How many messages were accepted.
-    pub messages: usize,
+    pub(crate) messages: usize,
     /// How many datagrams were sent.
-    pub datagrams: u64,
+    pub(crate) datagrams: u64,
     /// How much time of the simulation it took.
-    pub elapsed: Duration,
+    pub(crate) elapsed: Duration,
     /// How long after the last fault the network was at rest.
-    pub rest_after: Duration,
+    pub(crate) rest_after: Duration,
 }
 
 /// A run that went wrong: what happened, and the line that replays it.
@@ -60,18 +60,17 @@ pub struct Outcome {
     "seed {seed}: {wrong}\n\
      replay: GOSSIP_SEED={seed} cargo nextest run --test sim random_faults --no-capture"
 )]
-pub struct Failure {
+pub(crate) struct Failure {
     /// The seed of its plan.
-    pub seed: u64,
+    pub(crate) seed: u64,
     /// The promise that was broken.
-    pub wrong: String,
+    pub(crate) wrong: String,
 }
 
 impl Plan {
     /// The scenario of a seed.
-    #[must_use]
-    pub fn random(seed: u64) -> Self {
-        draw::Draw::plan(seed)
+    pub(crate) fn random(seed: u64) -> Self {
+        Draw::plan(seed)
     }
 
     /// Plays it, and checks all promises.
@@ -79,7 +78,7 @@ impl Plan {
     /// # Errors
     ///
     /// [`Failure`].
-    pub fn run(&self) -> Result<Outcome, Failure> {
+    pub(crate) fn run(&self) -> Result<Outcome, Failure> {
         self.run_traced().1
     }
 
@@ -88,7 +87,7 @@ impl Plan {
     /// # Errors
     ///
     /// [`Failure`].
-    pub fn run_traced(&self) -> (Vec<String>, Result<Outcome, Failure>) {
+    pub(crate) fn run_traced(&self) -> (Vec<String>, Result<Outcome, Failure>) {
         let mut simulation = Simulation::waiting(self.options.clone());
         for node in (1..=simulation.nodes()).filter(|node| !self.late.contains(node)) {
             simulation.start(node);
@@ -98,7 +97,7 @@ impl Plan {
         }
         let outcome = self.play(&mut simulation);
         let result = outcome.map_err(|wrong| Failure { seed: self.seed, wrong: wrong.to_string() });
-        (simulation.trace.unwrap_or_default(), result)
+        (simulation.into_trace(), result)
     }
 
     fn play(&self, simulation: &mut Simulation) -> Result<Outcome, Box<dyn Error>> {

@@ -2,16 +2,17 @@
 
 use std::time::Duration;
 
+use gossip::protocol::{Effect, FaultRule, Limits};
+use gossip::sim::{Action, Options};
+use gossip::topology::{self, Graph, Kind};
 use rand::rngs::Xoshiro256PlusPlus;
 use rand::{RngExt, SeedableRng};
 
-use super::Plan;
-use crate::protocol::{Effect, FaultRule, Limits};
-use crate::sim::{Action, Options, cut, partition};
-use crate::topology::{self, Graph, Kind};
+use super::harness::{cut, partition};
+use super::plan::Plan;
 
 /// A plan in the making.
-pub(super) struct Draw {
+pub(crate) struct Draw {
     rng: Xoshiro256PlusPlus,
     nodes: u32,
     faulty_for: Duration,
@@ -26,7 +27,7 @@ pub(super) struct Draw {
 
 impl Draw {
     /// The plan of a seed.
-    pub(super) fn plan(seed: u64) -> Plan {
+    pub(crate) fn plan(seed: u64) -> Plan {
         let mut rng = Xoshiro256PlusPlus::seed_from_u64(seed);
         // Small networks find bugs as well as large ones, and faster.
         let nodes =
