@@ -123,7 +123,8 @@ impl Membership {
     pub(crate) fn known_nodes(&self, me: NodeId) -> u64 {
         let peers = self.peers.iter().map(|peer| peer.addr);
         let theirs = self.peers.iter().flat_map(|peer| peer.neighbours.iter());
-        let all = peers.chain(theirs).chain(self.sample.list.iter()).map(|peer: PeerAddr| peer.node);
+        let all =
+            peers.chain(theirs).chain(self.sample.list.iter()).map(|peer: PeerAddr| peer.node);
         let all: BTreeSet<NodeId> = all.collect();
         all.len() as u64 - u64::from(all.contains(&me))
     }

@@ -12,8 +12,8 @@ use super::strategy::flood;
 use crate::datagram::outbox::Encoded;
 use crate::datagram::wire::Rumor;
 use crate::effects::Effects;
-use crate::ids::{MessageId, NodeId};
 use crate::ids::link::{LinkId, Sender};
+use crate::ids::{MessageId, NodeId};
 use crate::report::Event;
 
 /// Sends the copies that wait in the outbox, before anything else is done.

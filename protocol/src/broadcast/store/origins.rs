@@ -167,7 +167,8 @@ mod tests {
         for sequence in 1..10_000 {
             origins.let_go(id(sequence));
         }
-        let room = |origins: &Origins| origins.origins.get(&id(1).origin).unwrap().places.capacity();
+        let room =
+            |origins: &Origins| origins.origins.get(&id(1).origin).unwrap().places.capacity();
         assert!(room(&origins) <= 2 * ROOM_KEPT, "{}", room(&origins));
         assert_eq!(origins.find(id(10_000)), Found::Held(Slot(10_000)));
         origins.let_go(id(10_000));
