@@ -17,8 +17,8 @@ use rand::rngs::Xoshiro256PlusPlus;
 use rand::{Rng, SeedableRng};
 
 use crate::protocol::{
-    Config, Counters, FaultRule, Holding, Key, Limits, MessageId, Node, NodeId, Now, Outputs,
-    Refused, Start, Status, inspect,
+    Config, Counters, FaultRule, Key, Limits, MessageId, Node, NodeId, Now, Outputs, Refused,
+    Start, inspect,
 };
 use crate::topology::{self, Graph};
 
@@ -413,16 +413,10 @@ impl Simulation {
         self.members[node as usize - 1].life
     }
 
-    /// A node's account of itself; `None` if it does not run.
+    /// The node of this number; `None` if it does not run.
     #[must_use]
-    pub fn status(&self, node: u32) -> Option<Status> {
-        self.members[node as usize - 1].node.as_ref().map(|node| node.status())
-    }
-
-    /// A node's account of one message; `None` if it does not run.
-    #[must_use]
-    pub fn holding(&self, node: u32, id: MessageId) -> Option<Holding> {
-        self.members[node as usize - 1].node.as_ref().map(|node| node.holding(id))
+    pub fn node(&self, node: u32) -> Option<&Node> {
+        self.members[node as usize - 1].node.as_deref()
     }
 
     /// The sum of all nodes' counters, those of nodes that are gone included.

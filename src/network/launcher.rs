@@ -102,7 +102,11 @@ impl Launcher<'_> {
                 (self.progress)(Progress::new(records.len(), nodes.len()));
             }
             self.check_interrupted()?;
-            self.check_deadlines(&starting, nodes)?;
+            let now = clock::now().monotonic;
+            if let Some(late) = starting.iter().find(|one| one.deadline <= now) {
+                let node = nodes[late.index].0.node;
+                return Err(Error::NotReady(node, READY_WITHIN, self.said(node)));
+            }
         }
         records.sort_unstable_by_key(|record| record.node);
         Ok((records, children))
@@ -234,17 +238,6 @@ impl Launcher<'_> {
 
     fn check_interrupted(&self) -> Result<(), Error> {
         if self.interrupted.load(Ordering::Relaxed) { Err(Error::Interrupted) } else { Ok(()) }
-    }
-
-    fn check_deadlines(
-        &self,
-        starting: &[Starting],
-        nodes: &[(Config, SocketAddr)],
-    ) -> Result<(), Error> {
-        let now = clock::now().monotonic;
-        let Some(late) = starting.iter().find(|one| one.deadline <= now) else { return Ok(()) };
-        let node = nodes[late.index].0.node;
-        Err(Error::NotReady(node, READY_WITHIN, self.said(node)))
     }
 }
 

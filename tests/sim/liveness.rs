@@ -19,7 +19,7 @@ fn a_killed_node_is_dead_to_its_neighbours_within_five_seconds() {
 
 /// How a node sees a neighbour.
 fn sees(simulation: &Simulation, node: u32, peer: u32) -> PeerState {
-    let peers = simulation.status(node).unwrap().peers;
+    let peers = simulation.node(node).unwrap().status().peers;
     peers.iter().find(|info| info.node.0 == peer).map_or(PeerState::Removed, |info| info.state)
 }
 
@@ -53,12 +53,12 @@ fn a_node_that_was_stopped_comes_back_by_itself_and_catches_up() {
         simulation.run_for(secs(10)).unwrap();
         let missed = simulation.send(9, "while it slept", 1).unwrap();
         simulation.run_for(secs(20)).unwrap();
-        let dead_before = simulation.status(5).unwrap().counters.peers_dead;
+        let dead_before = simulation.node(5).unwrap().status().counters.peers_dead;
         simulation.resume(5);
         arrive(&mut simulation, &[missed], secs(5));
         simulation.run_for(secs(20)).unwrap();
         assert_eq!(simulation.unrest(), None);
-        let dead = simulation.status(5).unwrap().counters.peers_dead;
+        let dead = simulation.node(5).unwrap().status().counters.peers_dead;
         assert_eq!(dead, dead_before, "it declared no node dead that only seemed silent");
         assert!(kind != RING || is_a_ring(&simulation));
     }

@@ -96,7 +96,8 @@ fn a_ring_stays_a_ring_when_half_leave_one_by_one() {
 fn nobody_knows_more_than_a_small_part_of_a_large_network() {
     let mut simulation = started(RANDOM_3, 1_000, 1);
     simulation.run_for(secs(60)).unwrap();
-    let known = simulation.living().into_iter().map(|n| simulation.status(n).unwrap().known_nodes);
+    let known =
+        simulation.living().into_iter().map(|n| simulation.node(n).unwrap().status().known_nodes);
     let most = known.max().unwrap();
     println!("the best informed of 1,000 nodes knows {most}");
     assert!(most < 100, "a node knows {most} of 1,000");

@@ -10,7 +10,7 @@ use super::harness::{RANDOM_3, RING, graph, secs, started};
 /// The trace of a message, from the answers of all nodes of a simulation.
 fn trace(simulation: &Simulation, id: MessageId) -> Trace {
     let said = |node: u32| {
-        let status = simulation.status(node);
+        let status = simulation.node(node).map(|node| node.status());
         let state = match simulation.life(node) {
             Life::Up => NodeState::Up,
             Life::Paused => NodeState::Paused,
@@ -20,7 +20,10 @@ fn trace(simulation: &Simulation, id: MessageId) -> Trace {
         Said {
             node: NodeId(node),
             state,
-            holding: simulation.holding(node, id).filter(|_| state == NodeState::Up),
+            holding: simulation
+                .node(node)
+                .map(|node| node.holding(id))
+                .filter(|_| state == NodeState::Up),
             peers: status.map(|status| status.peers).unwrap_or_default(),
         }
     };

@@ -195,11 +195,11 @@ impl Broadcast {
 
     /// Whether what came since then is more than this part of what may be retained.
     pub(super) fn is_much(&self, limits: &Limits, mark: Mark, part: u64) -> bool {
-        let since = self.store.since(mark);
+        let (messages, bytes) = self.store.since(mark);
         // A single message is no lag, however large it is.
-        since.messages > 1
-            && (since.messages > limits.messages_max as u64 / part
-                || since.bytes > limits.retained_bytes_max as u64 / part)
+        messages > 1
+            && (messages > limits.messages_max as u64 / part
+                || bytes > limits.retained_bytes_max as u64 / part)
     }
 }
 

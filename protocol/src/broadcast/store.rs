@@ -63,13 +63,6 @@ pub(crate) struct Mark {
     bytes_before: u64,
 }
 
-/// What came since some message did, that one included.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Since {
-    pub(crate) messages: u64,
-    pub(crate) bytes: u64,
-}
-
 impl Store {
     /// Whether the id is known, its message held or gone.
     pub(crate) fn knows(&self, id: MessageId) -> bool {
@@ -112,16 +105,14 @@ impl Store {
     }
 
     /// How many messages, and about how many bytes, came since a mark's first message.
-    pub(crate) fn since(&self, mark: Mark) -> Since {
+    pub(crate) fn since(&self, mark: Mark) -> (u64, u64) {
         // Sums over messages exist only without paths. So the bytes since the mark are scaled by
         // what all messages held take with their paths: these are as long there as elsewhere,
         // about.
         let held = (self.came - self.went).max(1);
         let bytes = u128::from(self.came - mark.bytes_before) * self.bytes as u128;
-        Since {
-            messages: self.messages.end - mark.first,
-            bytes: u64::try_from(bytes / u128::from(held)).unwrap_or(u64::MAX),
-        }
+        let bytes = u64::try_from(bytes / u128::from(held)).unwrap_or(u64::MAX);
+        (self.messages.end - mark.first, bytes)
     }
 
     /// What became of a message. No other message ever lies where one lay.
@@ -362,8 +353,7 @@ mod tests {
         let all = store.bytes as u64;
         let since = |store: &mut Store, first| {
             let mark = store.in_flight(|record| record.id == id(first));
-            let Since { messages, bytes } = store.since(mark);
-            (messages, bytes)
+            store.since(mark)
         };
         assert_eq!(since(&mut store, 1), (104, all));
         let (messages, bytes) = since(&mut store, 101);

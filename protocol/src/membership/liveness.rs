@@ -8,8 +8,6 @@
 //! other nodes seem silent, and it takes itself for absent first. (SWIM, Das et al. 2002;
 //! Lifeguard, Dadgar et al. 2018.)
 
-use rand::RngExt;
-
 use super::Membership;
 use super::peers::{Peer, Standing};
 use crate::datagram::wire::Frame;
@@ -17,7 +15,7 @@ use crate::effects::Effects;
 use crate::ids::link::LinkChange;
 use crate::ids::{Incarnation, NodeId, PeerAddr};
 use crate::report::Event;
-use crate::time::Monotonic;
+use crate::time::{Monotonic, timers};
 
 impl Membership {
     /// Notes that a peer was heard from. False for an incarnation that is over.
@@ -178,7 +176,7 @@ impl Membership {
         let alive = self.peers.iter().filter(|peer| peer.standing == Standing::Alive);
         let helpers: Vec<NodeId> = alive.map(|peer| peer.addr.node).collect();
         if !helpers.is_empty() {
-            let helper = helpers[fx.rng.random_range(0..helpers.len())];
+            let helper = helpers[timers::below(&mut fx.rng, helpers.len())];
             fx.send(helper, &Frame::ProbeFor { target });
             fx.counters.probes_sent += 1;
         }

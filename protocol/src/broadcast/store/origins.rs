@@ -96,15 +96,11 @@ impl Origins {
         self.change(id, |of| of.known.insert(id.sequence));
     }
 
-    /// Notes that a message is not held any more; it stays known.
+    /// Notes that a message that was held is not any more; it stays known.
     pub(crate) fn let_go(&mut self, id: MessageId) {
-        if !matches!(self.find(id), Found::Held(_)) {
-            return;
-        }
         self.change(id, |of| {
-            if let Ok(at) = of.place(id.sequence) {
-                of.places.remove(at);
-            }
+            let Ok(at) = of.place(id.sequence) else { return };
+            of.places.remove(at);
             of.held.remove(id.sequence);
             of.give_room_back();
         });
