@@ -145,7 +145,7 @@ impl InFlight {
         let wait =
             ack_time.saturating_mul(4).min(timing.ack_timeout_max).max(timing.ack_timeout_min);
         let at = now + wait;
-        // Mostly one message is in flight at a time, so room is taken for one.
+        // Mostly one message is in flight at a time, so memory is taken for one.
         self.pending.reserve_exact(usize::from(self.pending.capacity() == 0));
         self.pending.push_back((at, slot));
         self.messages += 1;

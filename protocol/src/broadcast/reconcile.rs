@@ -37,7 +37,7 @@ impl Broadcast {
     /// Notes that a message is on its way to the neighbours by the flood.
     pub(super) fn note_recent(&mut self, fx: &Effects, id: MessageId) {
         self.forget_recent(fx);
-        // Mostly one message is under way at a time, so room is taken for one.
+        // Mostly one message is under way at a time, so memory is taken for one.
         self.recent.reserve_exact(usize::from(self.recent.capacity() == 0));
         self.recent.push_back((fx.now, id));
     }

@@ -31,8 +31,8 @@ pub(super) const LAG_PART: u64 = 4;
 const HALVED_MAX: u32 = 6;
 /// The window after a rest, in messages, unless the largest is smaller.
 const FIRST: usize = 8;
-/// A node whose window nobody asked for in this long begins anew. A window that was used waits this long
-/// for acknowledgements, before it is renewed at the same size.
+/// A node that was not asked for its window in this long begins anew. A window that was used waits
+/// this long for acknowledgements, before it is renewed at the same size.
 const REST: Duration = Duration::from_secs(1);
 
 /// How much of the largest window is open.
@@ -443,16 +443,16 @@ mod tests {
     fn the_window_grows_with_acknowledgements_and_is_small_again_after_a_rest() {
         let mut table = Table::ring(3);
         table.run(SECOND);
-        let mut rooms = Vec::new();
+        let mut windows = Vec::new();
         for _ in 0..8 {
             let now = table.now();
-            rooms.push(table.node(1).send_window(now));
+            windows.push(table.node(1).send_window(now));
             while table.node(1).send_window(now) > 0 {
                 table.send(1, "banana");
             }
             table.run(Duration::from_millis(10));
         }
-        assert_eq!(rooms, [8, 16, 32, 64, 128, 256, 256, 256]);
+        assert_eq!(windows, [8, 16, 32, 64, 128, 256, 256, 256]);
         table.run(REST);
         let now = table.now();
         assert_eq!(table.node(1).send_window(now), 8);

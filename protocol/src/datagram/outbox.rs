@@ -115,8 +115,8 @@ impl Outbox {
         path::push(&mut path, config.node);
         // The path gets what the payload leaves free in the largest datagram.
         let taken = wire::RUMOR_OVERHEAD_BYTES_MAX + rumor.payload.len();
-        let room = UDP_PAYLOAD_BYTES_MAX.saturating_sub(taken);
-        let was_cut = path::cut(&mut path, config.limits.path_nodes_max, room);
+        let left = UDP_PAYLOAD_BYTES_MAX.saturating_sub(taken);
+        let was_cut = path::cut(&mut path, config.limits.path_nodes_max, left);
         let hops = rumor.hops.saturating_add(1);
         let frame = self.encode(&Frame::Rumor(Rumor { hops, path: &path, ..*rumor }));
         self.path = path;

@@ -94,7 +94,7 @@ pub(crate) struct Beat {
     pub(crate) seen: u32,
 }
 
-/// The name of the sender's piece of the overlay: see `membership::partition`.
+/// The name of the sender's component of the overlay: see `membership::partition`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Component {
     /// The node that gave it the name.
@@ -149,7 +149,7 @@ pub(crate) enum Frame<'a> {
     Vouch { node: NodeId },
     /// 15: some nodes I know of, for some that you know of (Cyclon's shuffle).
     Shuffle { nodes: Vec<PeerAddr>, answer: bool },
-    /// 16: the name that my piece of the overlay goes by.
+    /// 16: the name that my component of the overlay goes by.
     Component(Component),
     /// 17: some node cannot keep up: accept no new texts for a moment.
     BackPressure(BackPressure),

@@ -55,11 +55,11 @@ impl Log {
     pub(crate) fn push(&mut self, record: Record) -> Slot {
         if self.chunks.is_empty() || self.end.is_multiple_of(CHUNK) {
             // A node with few messages needs no whole chunk, and one with a single message needs
-            // room for one.
+            // memory for one.
             let is_first = self.chunks.is_empty();
-            let room = if is_first { 1 } else { CHUNK };
+            let capacity = if is_first { 1 } else { CHUNK };
             self.chunks.reserve_exact(usize::from(is_first));
-            self.chunks.push_back(VecDeque::with_capacity(usize::try_from(room).unwrap_or(0)));
+            self.chunks.push_back(VecDeque::with_capacity(usize::try_from(capacity).unwrap_or(0)));
         }
         let slot = Slot(self.end);
         self.end += 1;

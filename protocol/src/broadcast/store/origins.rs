@@ -13,7 +13,7 @@ use crate::ids::set::Ids;
 use crate::ids::{MessageId, Origin};
 
 /// A list with a capacity up to this keeps its memory as long as it has any message.
-const ROOM_KEPT: usize = 64;
+const CAPACITY_KEPT: usize = 64;
 
 /// Where a message lies among those held: its index in the order of arrival, from 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -102,7 +102,7 @@ impl Origins {
             let Ok(at) = of.place(id.sequence) else { return };
             of.places.remove(at);
             of.held.remove(id.sequence);
-            of.give_room_back();
+            of.give_memory_back();
         });
     }
 
@@ -120,14 +120,14 @@ impl Origins {
 
 impl OfOrigin {
     /// Gives back memory that is not used: origins take turns, and none keeps what it once filled.
-    fn give_room_back(&mut self) {
+    fn give_memory_back(&mut self) {
         // A list is halved when three quarters of it are free: one at the border would else shrink
         // and grow in turns.
-        let (room, taken) = (self.places.capacity(), self.places.len());
+        let (capacity, taken) = (self.places.capacity(), self.places.len());
         if taken == 0 {
             (self.held, self.places) = Default::default();
-        } else if room > ROOM_KEPT && taken < room / 4 {
-            self.places.shrink_to(room / 2);
+        } else if capacity > CAPACITY_KEPT && taken < capacity / 4 {
+            self.places.shrink_to(capacity / 2);
         }
     }
 
@@ -163,12 +163,12 @@ mod tests {
         for sequence in 1..10_000 {
             origins.let_go(id(sequence));
         }
-        let room =
+        let capacity =
             |origins: &Origins| origins.origins.get(&id(1).origin).unwrap().places.capacity();
-        assert!(room(&origins) <= 2 * ROOM_KEPT, "{}", room(&origins));
+        assert!(capacity(&origins) <= 2 * CAPACITY_KEPT, "{}", capacity(&origins));
         assert_eq!(origins.find(id(10_000)), Found::Held(Slot(10_000)));
         origins.let_go(id(10_000));
-        assert_eq!((room(&origins), origins.find(id(10_000))), (0, Found::Gone));
+        assert_eq!((capacity(&origins), origins.find(id(10_000))), (0, Found::Gone));
     }
 
     fn members(ids: Ids<'_, OfOrigin>) -> BTreeSet<MessageId> {
