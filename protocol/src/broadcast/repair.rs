@@ -1,8 +1,8 @@
 //! Repair: asking for messages that are missing, and sending those that others ask for.
 //!
 //! A node that lacks a message asks one peer at a time for it, and gets it as a rumor that is
-//! marked as repaired. Questions about messages in flight (see `acks`) and the comparison of summaries
-//! (see `reconcile`) tell it which messages it lacks.
+//! marked as repaired. Questions about messages in flight (see `acks`) and the comparison of
+//! summaries (see `reconcile`) tell it which messages it lacks.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;

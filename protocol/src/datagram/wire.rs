@@ -251,9 +251,7 @@ pub(crate) fn open<'a>(bytes: &'a [u8], key: &Key) -> Result<Datagram<'a>, Dropp
 /// The first bytes of the keyed hash.
 fn tag(bytes: &[u8], key: &Key) -> [u8; TAG_BYTES] {
     let hash = blake3::keyed_hash(&key.0, bytes);
-    let mut tag = [0; TAG_BYTES];
-    tag.copy_from_slice(&hash.as_bytes()[..TAG_BYTES]);
-    tag
+    *hash.as_bytes().first_chunk().expect("a hash is longer than a tag")
 }
 
 /// Sender and frames; `None` if anything breaks the format.
