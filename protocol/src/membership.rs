@@ -60,7 +60,7 @@ impl Membership {
             timers::between(&mut fx.rng, std::time::Duration::ZERO, timing.shuffle_interval);
         let mut membership = Self {
             peers: Peers::default(),
-            overlay: Overlay { began_with: config.neighbours.len(), ..Overlay::default() },
+            overlay: Overlay::new(config.neighbours.len()),
             sample: Sample::new(&config.sample, fx.now + shuffle_in),
             partition: PartitionDetection::new(fx.me(), fx.now),
             trickle: Trickle::start(fx.now, timing.summary_interval_min),

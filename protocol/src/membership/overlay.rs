@@ -32,6 +32,12 @@ pub(super) struct Overlay {
 /// Fewer links than this, if it began with as many, and a node looks for more.
 const LINKS_MIN: usize = 2;
 
+impl Overlay {
+    pub(super) fn new(began_with: usize) -> Self {
+        Self { began_with, ..Self::default() }
+    }
+}
+
 impl Membership {
     /// Sends heartbeats when it is time to, and mends what links are missing.
     pub(super) fn beat(&mut self, fx: &mut Effects) {
