@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::time::Wall;
 
+pub(crate) mod by_origin;
 pub(crate) mod link;
 pub(crate) mod numbers;
 pub(crate) mod set;

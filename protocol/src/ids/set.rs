@@ -4,10 +4,9 @@
 //! nodes compare sets by [`Account`]: a sum over ids, so it does not depend on order, and the
 //! difference of two accounts is the account of what one side has and the other has not.
 
-use std::collections::BTreeMap;
-
 use serde::{Deserialize, Serialize};
 
+use crate::ids::by_origin::ByOrigin;
 use crate::ids::numbers::Numbers;
 use crate::ids::{MessageId, NodeId, Origin};
 
@@ -83,7 +82,7 @@ pub(crate) fn mix(value: u64) -> u64 {
 /// A set of ids, kept as ranges.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct IdSet {
-    origins: BTreeMap<Origin, Numbers>,
+    origins: ByOrigin<Numbers>,
     ranges: usize,
 }
 
@@ -117,13 +116,13 @@ impl IdSet {
     pub(crate) fn remove(&mut self, id: MessageId) {
         if self.ids().contains(id) && self.change(id.origin, |numbers| numbers.remove(id.sequence))
         {
-            self.origins.remove(&id.origin);
+            self.origins.remove(id.origin);
         }
     }
 
     /// Changes the numbers of an origin, and keeps count of ranges; says whether none is left.
     fn change(&mut self, origin: Origin, change: impl FnOnce(&mut Numbers)) -> bool {
-        let numbers = self.origins.entry(origin).or_default();
+        let numbers = self.origins.or_default(origin);
         let before = numbers.ranges().len();
         change(numbers);
         self.ranges = self.ranges + numbers.ranges().len() - before;
@@ -141,15 +140,23 @@ impl IdSet {
 
 /// A set of ids to be read, wherever the numbers of each origin stand.
 pub(crate) struct Ids<'a, T> {
-    origins: &'a BTreeMap<Origin, T>,
+    origins: &'a ByOrigin<T>,
     ranges: usize,
     numbers: fn(&T) -> &Numbers,
 }
 
+impl<T> Clone for Ids<'_, T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T> Copy for Ids<'_, T> {}
+
 impl<'a, T> Ids<'a, T> {
     /// The ids whose numbers this function finds, `ranges` of them in all.
     pub(crate) fn new(
-        origins: &'a BTreeMap<Origin, T>,
+        origins: &'a ByOrigin<T>,
         ranges: usize,
         numbers: fn(&T) -> &Numbers,
     ) -> Self {
@@ -157,27 +164,27 @@ impl<'a, T> Ids<'a, T> {
     }
 
     /// The number of ranges.
-    pub(crate) fn ranges(&self) -> usize {
+    pub(crate) fn ranges(self) -> usize {
         self.ranges
     }
 
     /// The numbers of one origin.
-    fn of(&self, origin: Origin) -> Option<&'a Numbers> {
-        self.origins.get(&origin).map(self.numbers)
+    fn of(self, origin: Origin) -> Option<&'a Numbers> {
+        self.origins.get(origin).map(self.numbers)
     }
 
     /// Whether this id is among them.
-    pub(crate) fn contains(&self, id: MessageId) -> bool {
+    pub(crate) fn contains(self, id: MessageId) -> bool {
         self.of(id.origin).is_some_and(|numbers| numbers.contains(id.sequence))
     }
 
     /// Whether adding this id would take one more range.
-    pub(crate) fn needs_range_for(&self, id: MessageId) -> bool {
+    pub(crate) fn needs_range_for(self, id: MessageId) -> bool {
         self.of(id.origin).is_none_or(|numbers| numbers.needs_range_for(id.sequence))
     }
 
     /// The parts of `range` that are in this set, in order.
-    pub(crate) fn common_with(&self, range: IdRange) -> impl Iterator<Item = IdRange> + use<'a, T> {
+    pub(crate) fn common_with(self, range: IdRange) -> impl Iterator<Item = IdRange> + use<'a, T> {
         let last = range.last().unwrap_or(0);
         let origin = range.origin;
         let known = self.of(origin).map_or(&[][..], Numbers::ranges);
@@ -191,7 +198,7 @@ impl<'a, T> Ids<'a, T> {
 
     /// The parts of this set from `first` on, up to and without `end`, in order.
     pub(crate) fn between(
-        &self,
+        self,
         first: MessageId,
         end: Option<MessageId>,
     ) -> impl Iterator<Item = IdRange> + use<'a, T> {
@@ -216,26 +223,25 @@ impl<'a, T> Ids<'a, T> {
     /// All ranges of the origins from `first` to `last`, or to the end, in order. Origins behind
     /// are not looked at: there may be very many of which nothing is in the set.
     fn of_origins(
-        &self,
+        self,
         first: Origin,
         last: Option<Origin>,
     ) -> impl Iterator<Item = IdRange> + use<'a, T> {
         let within = move |origin: Origin| last.is_none_or(|last| origin <= last);
-        let origins = self.origins.range(first..).take_while(move |(origin, _)| within(**origin));
-        let numbers = self.numbers;
-        origins.flat_map(move |(&origin, of)| {
-            let ranges = numbers(of).ranges().iter();
+        let origins = self.origins.iter_from(first).take_while(move |(origin, _)| within(*origin));
+        origins.flat_map(move |(origin, of)| {
+            let ranges = (self.numbers)(of).ranges().iter();
             ranges.map(move |(first, last)| IdRange { origin, first: *first, more: last - first })
         })
     }
 
     /// All ranges in order.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = IdRange> + use<'a, T> {
+    pub(crate) fn iter(self) -> impl Iterator<Item = IdRange> + use<'a, T> {
         self.of_origins(Origin { node: NodeId(0), incarnation: 0 }, None)
     }
 
     /// The parts of `range` that are not in this set, in order.
-    pub(crate) fn missing_in(&self, range: IdRange) -> impl Iterator<Item = IdRange> + use<'a, T> {
+    pub(crate) fn missing_in(self, range: IdRange) -> impl Iterator<Item = IdRange> + use<'a, T> {
         let (origin, last) = (range.origin, range.last());
         // Where the rest begins that was not looked at; `None` once nothing is left.
         let mut next = last.map(|_| range.first);
@@ -257,7 +263,7 @@ impl<'a, T> Ids<'a, T> {
     }
 
     /// The ids of `range` that are in this set, in order: as many steps as there are such ids.
-    pub(crate) fn known_in(&self, range: IdRange) -> impl Iterator<Item = MessageId> + use<'a, T> {
+    pub(crate) fn known_in(self, range: IdRange) -> impl Iterator<Item = MessageId> + use<'a, T> {
         self.common_with(range).flat_map(|part| {
             let last = part.first.saturating_add(part.more);
             (part.first..=last).map(move |sequence| MessageId { origin: part.origin, sequence })
@@ -350,11 +356,11 @@ mod tests {
     #[test]
     fn a_page_does_not_look_at_origins_behind_its_end() {
         thread_local!(static LOOKED_AT: std::cell::Cell<u32> = const { std::cell::Cell::new(0) });
-        let mut origins: BTreeMap<Origin, Numbers> = BTreeMap::new();
+        let mut origins: ByOrigin<Numbers> = ByOrigin::new();
         for node in 1..=1_000 {
-            origins.entry(MessageId::new(node, 1, 1).origin).or_default();
+            origins.or_default(MessageId::new(node, 1, 1).origin);
         }
-        origins.entry(id(1).origin).or_default().insert_range(1, 9);
+        origins.or_default(id(1).origin).insert_range(1, 9);
         let ids = Ids::new(&origins, 1, |numbers| {
             LOOKED_AT.set(LOOKED_AT.get() + 1);
             numbers

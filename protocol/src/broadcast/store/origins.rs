@@ -6,11 +6,12 @@
 //! together, and a number tells where. A hash table would scatter them, each to memory that is
 //! cold.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 
+use crate::ids::MessageId;
+use crate::ids::by_origin::ByOrigin;
 use crate::ids::numbers::Numbers;
 use crate::ids::set::Ids;
-use crate::ids::{MessageId, Origin};
 
 /// A list with a capacity up to this keeps its memory as long as it has any message.
 const CAPACITY_KEPT: usize = 64;
@@ -33,7 +34,7 @@ pub(crate) struct OfOrigin {
 /// What is known of all messages.
 #[derive(Debug, Default)]
 pub(crate) struct Origins {
-    origins: BTreeMap<Origin, OfOrigin>,
+    origins: ByOrigin<OfOrigin>,
     known_ranges: usize,
     held_ranges: usize,
 }
@@ -64,7 +65,7 @@ impl Origins {
 
     /// What became of this message.
     pub(crate) fn find(&self, id: MessageId) -> Found {
-        let Some(of) = self.origins.get(&id.origin) else { return Found::Unknown };
+        let Some(of) = self.origins.get(id.origin) else { return Found::Unknown };
         if !of.known.contains(id.sequence) {
             return Found::Unknown;
         }
@@ -108,7 +109,7 @@ impl Origins {
 
     /// Changes what is known of an origin's messages, and keeps count of ranges.
     fn change(&mut self, id: MessageId, change: impl FnOnce(&mut OfOrigin)) {
-        let of = self.origins.entry(id.origin).or_default();
+        let of = self.origins.or_default(id.origin);
         let ranges = |of: &OfOrigin| (of.known.ranges().len(), of.held.ranges().len());
         let before = ranges(of);
         change(of);
@@ -151,7 +152,7 @@ mod tests {
     use super::*;
     use crate::ids::set::IdRange;
     use proptest::prelude::*;
-    use std::collections::BTreeSet;
+    use std::collections::{BTreeMap, BTreeSet};
 
     #[test]
     fn an_origin_whose_messages_are_gone_gives_its_memory_back() {
@@ -164,7 +165,7 @@ mod tests {
             origins.let_go(id(sequence));
         }
         let capacity =
-            |origins: &Origins| origins.origins.get(&id(1).origin).unwrap().places.capacity();
+            |origins: &Origins| origins.origins.get(id(1).origin).unwrap().places.capacity();
         assert!(capacity(&origins) <= 2 * CAPACITY_KEPT, "{}", capacity(&origins));
         assert_eq!(origins.find(id(10_000)), Found::Held(Slot(10_000)));
         origins.let_go(id(10_000));
