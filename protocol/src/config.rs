@@ -435,7 +435,8 @@ mod tests {
         assert_eq!(refused(|c| c.limits_mut().paths_max = 0), "paths_max is zero");
         let most = "text_bytes_max is at most 60000, and not 60001";
         assert_eq!(refused(|c| c.limits_mut().text_bytes_max += 1), most);
-        let retained = "text_bytes_max is 60000 and retained_bytes_max 9";
+        let retained = "text_bytes_max is 60000 and retained_bytes_max 9: a message that is accepted must fit \
+                        what is retained";
         assert_eq!(refused(|c| c.limits_mut().retained_bytes_max = 9), retained);
         assert_eq!(
             refused(|c| c.timing_mut().want_timeout = Duration::ZERO),

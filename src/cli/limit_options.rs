@@ -62,7 +62,6 @@ const TIMING: [&str; 22] = [
     "want_timeout the least wait for a missing message that was asked for",
     "suspect_after a neighbour that is silent this long is suspected, and probed",
     "probe_interval the time between two probes of a suspect",
-    "probes after this many unanswered probes a suspect is declared dead",
     "first_contact_timeout the wait for a neighbour that was never heard from",
     "stand_in_timeout the wait for a node that is to stand in for a dead neighbour",
     "unlinked_memory a link that was given up is not made again by this end for this long",
@@ -71,6 +70,7 @@ const TIMING: [&str; 22] = [
     "dead_probe_interval_min the shortest time between two probes of a dead peer",
     "dead_probe_interval_max the longest",
     "shuffle_interval the time between two exchanges of addresses with a random node",
+    "probes after this many unanswered probes a suspect is declared dead",
 ];
 
 impl Changes {

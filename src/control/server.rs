@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::io::{self, ErrorKind};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Weak};
 use std::thread;
 use std::time::Duration;
 
@@ -80,15 +80,19 @@ impl Drop for Accepting {
 
 /// Accepts until told to end. Errors such as too many open files pass; they are not ours.
 fn accept(listener: &TcpListener, token: Token, service: &Arc<dyn Service>, ended: &AtomicBool) {
-    let places = Arc::new(Places::default());
-    for number in 0.. {
+    let (mut strangers, members) = (VecDeque::new(), Arc::new(()));
+    loop {
         let accepted = listener.accept();
         if ended.load(Ordering::Acquire) {
             return;
         }
         match accepted {
             // Where it fails, the connection closes, and the client says so.
-            Ok((stream, _)) => drop(connection(stream, number, token, service, &places)),
+            Ok((stream, _)) => {
+                make_room(&mut strangers);
+                let connected = connection(stream, token, service, &Arc::downgrade(&members));
+                strangers.extend(connected);
+            }
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
             // Nothing to do but to give others a chance to finish; a connection that waits is
             // accepted at the next turn.
@@ -97,70 +101,58 @@ fn accept(listener: &TcpListener, token: Token, service: &Arc<dyn Service>, ende
     }
 }
 
-/// The connections there are.
-#[derive(Debug, Default)]
-struct Places {
-    /// Those that have not shown the token, oldest first, and what closes each.
-    strangers: Mutex<VecDeque<(u64, TcpStream)>>,
-    /// Each connection that has holds a copy.
-    members: Arc<()>,
+/// A connection that has not shown the token yet, as the accepting thread sees it.
+struct Stranger {
+    /// It has shown the token, or was closed: whichever came first.
+    is_decided: Arc<AtomicBool>,
+    stream: TcpStream,
 }
 
-impl Places {
-    /// Takes in a stranger by this number. Closes the oldest one if there are too many.
-    fn enter(&self, number: u64, stream: TcpStream) {
-        let mut strangers = self.strangers.lock().unwrap_or_else(PoisonError::into_inner);
-        strangers.push_back((number, stream));
-        if strangers.len() > STRANGERS_MAX
-            && let Some((_, oldest)) = strangers.pop_front()
-        {
-            // Its thread finds that it has ended.
-            let _ = oldest.shutdown(Shutdown::Both);
-        }
-    }
-
-    /// Lets a stranger go.
-    fn leave(&self, number: u64) {
-        let mut strangers = self.strangers.lock().unwrap_or_else(PoisonError::into_inner);
-        strangers.retain(|(other, _)| *other != number);
-    }
-
-    /// A place for a connection that has shown the token, for as long as the value lives.
-    fn member(&self) -> Option<Arc<()>> {
-        let place = Arc::clone(&self.members);
-        // One is that of `self`.
-        (Arc::strong_count(&place) <= CONNECTIONS_MAX + 1).then_some(place)
+/// Closes the oldest stranger, if there are too many.
+fn make_room(strangers: &mut VecDeque<Stranger>) {
+    strangers.retain(|stranger| !stranger.is_decided.load(Ordering::Acquire));
+    if strangers.len() >= STRANGERS_MAX
+        && let Some(oldest) = strangers.pop_front()
+        && !oldest.is_decided.swap(true, Ordering::AcqRel)
+    {
+        // Its thread finds that it has ended.
+        let _ = oldest.stream.shutdown(Shutdown::Both);
     }
 }
 
-/// Gives a connection its thread.
+/// Gives a connection its thread. `members` counts those that have shown the token.
 fn connection(
     mut stream: TcpStream,
-    number: u64,
     token: Token,
     service: &Arc<dyn Service>,
-    places: &Arc<Places>,
-) -> io::Result<()> {
+    members: &Weak<()>,
+) -> io::Result<Stranger> {
     stream.set_read_timeout(Some(IDLE_TIMEOUT))?;
     stream.set_write_timeout(Some(IDLE_TIMEOUT))?;
     stream.set_nodelay(true)?;
-    let (service, places) = (Arc::clone(service), Arc::clone(places));
-    places.enter(number, stream.try_clone()?);
+    let stranger = Stranger { is_decided: Arc::default(), stream: stream.try_clone()? };
+    let is_decided = Arc::clone(&stranger.is_decided);
+    let (service, members) = (Arc::clone(service), Weak::clone(members));
     let named = thread::Builder::new().name("connection".into()).stack_size(STACK_BYTES);
-    // Where the thread cannot be started, the place is given up as that of the oldest.
     named.spawn(move || {
-        // It ends the same way for any reason: the connection closes, and the client says so.
         let let_in = let_in(&mut stream, token);
-        places.leave(number);
+        let was_closed = is_decided.swap(true, Ordering::AcqRel);
+        // Held as long as the connection lasts. One is that of the accepting thread.
+        let member = members.upgrade();
+        let is_full = members.strong_count() > CONNECTIONS_MAX + 1;
+        // It ends the same way for any reason: the connection closes, and the client says so.
         let _ = let_in.and_then(|refusal| {
-            let place = places.member();
-            match refusal.or_else(|| place.is_none().then_some(Response::Busy)) {
+            match refusal.or_else(|| is_full.then_some(Response::Busy)) {
+                _ if was_closed => Ok(()),
                 Some(refusal) => frame::write(&mut stream, &refusal),
                 None => serve(&mut stream, service.as_ref()),
             }
         });
+        // The accepting thread may still have it, too.
+        let _ = stream.shutdown(Shutdown::Both);
+        drop(member);
     })?;
-    Ok(())
+    Ok(stranger)
 }
 
 /// Waits for a connection to show the token, and says why it is refused, if it is.
