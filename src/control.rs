@@ -1,8 +1,8 @@
 //! Questions to a running node, over TCP on loopback: the node's UDP port number, its own socket.
 //!
 //! A frame is a length (`u32`, little endian, at most [`FRAME_BYTES_MAX`]) and that many bytes of
-//! bincode. The first frame of a connection is a [`Hello`] with the network's token; then requests
-//! and responses alternate. After [`Request::Subscribe`] the node only talks: [`Response::Event`]
+//! bincode. The first frame of a connection is a [`Hello`] with the network's token. The node
+//! answers [`Response::Done`], or why it refuses; then requests and responses alternate. After [`Request::Subscribe`] the node only talks: [`Response::Event`]
 //! upon event, until either side hangs up.
 //!
 //! `control::client` asks, `control::server` listens and hands each question to the socket loop.

@@ -32,7 +32,7 @@ fn the_overlay_is_drawn_as_it_is_now() {
     lab.ok("pause-node 7");
     let said =
         lab.until("plot-network now.svg", |said| links(said, "made_by_nodes") == [(2, 4), (6, 8)]);
-    assert_eq!((&said["format"], &said["pieces"]), (&"svg".into(), &1.into()));
+    assert_eq!((&said["format"], &said["components"]), (&"svg".into(), &1.into()));
     assert_eq!(said["nodes"][2]["state"], "down");
     assert_eq!(said["nodes"][6]["state"], "paused");
     assert!(!links(&said, "in_use").contains(&(2, 3)));
@@ -44,7 +44,7 @@ fn the_overlay_is_drawn_as_it_is_now() {
     lab.ok("partition-network 1-4 5-8");
     lab.ok("inject-faults --from 1 --to 2 --loss 20%");
     let said = lab.json("plot-network now.png");
-    assert_eq!(said["pieces"], 2, "1, 2, 4 and 5, 6, 8");
+    assert_eq!(said["components"], 2, "1, 2, 4 and 5, 6, 8");
     assert!(links(&said, "cut").contains(&(1, 8)) && links(&said, "faulty").contains(&(1, 2)));
     assert_eq!(fs::read(lab.directory().join("now.png")).unwrap()[..4], *b"\x89PNG");
 

@@ -328,3 +328,10 @@ fn the_run_of_the_pictures_is_shown() {
         assert!(shown.lines().count() > 20, "{document} shows no {name}");
     }
 }
+
+#[test]
+fn the_document_names_the_version_of_the_control_protocol() {
+    let document = include_str!("../docs/wire-format.md");
+    let version = format!("a version of its own ({})", gossip::control::VERSION);
+    assert!(document.contains(&version), "{version}");
+}

@@ -294,7 +294,7 @@ impl Limits {
 table! {
     /// When a node acts by itself. All intervals are measured on the monotonic clock.
     ///
-    /// No interval has a hard bound, but a `…_min` must not be longer than its `…_max`. Sane ranges
+    /// No interval is longer than 136 years, and a `…_min` must not be longer than its `…_max`. Sane ranges
     /// are for networks with round trips of up to some tens of milliseconds. A default without a
     /// source is a choice of this program.
     Timing: Duration, at most INTERVAL_MAX;

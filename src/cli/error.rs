@@ -136,13 +136,21 @@ impl Error {
     pub(super) fn no_answer(node: NodeId, error: &client::Error) -> Self {
         use client::Error as E;
         let why = match error {
+            E::TimedOut(addr, after) => {
+                let after = render::time_text::span(*after);
+                format!(
+                    "its control port {addr} was silent for {after}; it may be stopped or overloaded"
+                )
+            }
             E::Io(addr, error) => format!("the connection to {addr} failed: {}", reason(error)),
             error => error.to_string(),
         };
         let others = "`gossip show-network` shows which nodes are up";
         let again = format!("try again; {others}");
         let (what, next) = match error {
-            E::Refused(_) | E::Closed(_) => (format!("node {node} did not answer"), others),
+            E::Refused(_) | E::Closed(_) | E::NotLetIn(_) => {
+                (format!("node {node} did not answer"), others)
+            }
             E::TimedOut(..) | E::Io(..) => (format!("node {node} did not answer"), &*again),
             E::Rubbish(_) => (
                 format!("node {node} gave an answer that makes no sense"),

@@ -12,6 +12,9 @@ use super::{FRAME_BYTES_MAX, Hello, Request, Response, Token, VERSION};
 
 /// How long to wait where a node has no place for a connection, before the next try.
 const TRY_AGAIN_AFTER: Duration = Duration::from_millis(5);
+/// How often a connection may be closed before the node let it in. A node closes one for another in a flood of
+/// connections; a program that is no node closes all.
+const CLOSED_MAX: u32 = 20;
 
 /// A connection to one node. Every wait on it has a deadline.
 #[derive(Debug)]
@@ -60,9 +63,12 @@ pub enum Error {
         "the node on {0} speaks version {1} of the control protocol, and this program version {VERSION}"
     )]
     OtherVersion(SocketAddr, u32),
-    /// The node has as many connections as it takes, or does not come to what it is asked.
+    /// The node has as many connections as it takes, or no time to answer.
     #[error("the node on {0} has too many connections, or too much to do")]
     Busy(SocketAddr),
+    /// It hung up before anything could be asked.
+    #[error("it hung up on {0} again and again before it could be asked; it may be ending")]
+    NotLetIn(SocketAddr),
     /// It hung up before it answered.
     #[error("it hung up on {0} before its answer; it may be ending")]
     Closed(SocketAddr),
@@ -84,12 +90,16 @@ impl Client {
     ///
     /// [`Error`].
     pub fn connect(addr: SocketAddr, token: &Token, timeout: Duration) -> Result<Self, Error> {
-        let over = after(timeout);
+        let (over, mut closed) = (after(timeout), 0);
         loop {
-            match Self::say_hello(addr, token, timeout) {
+            let answered = Self::say_hello(addr, token, timeout);
+            closed += u32::from(matches!(answered, Err(Error::Closed(_))));
+            match answered {
+                Err(Error::Closed(_)) if closed >= CLOSED_MAX => return Err(Error::NotLetIn(addr)),
                 Err(Error::Busy(_) | Error::Closed(_)) if over.try_recv().is_err() => {
                     thread::park_timeout(TRY_AGAIN_AFTER);
                 }
+                Err(Error::Closed(_)) => return Err(Error::NotLetIn(addr)),
                 answered => return answered,
             }
         }

@@ -16,6 +16,8 @@ pub const CONNECTIONS_MAX: usize = 256;
 /// The most connections at a time that have not. For one more the oldest is closed: a program without the
 /// token, which connects again and again, must not keep others out.
 pub const STRANGERS_MAX: usize = 64;
+/// The most threads of connections, those that are about to end included.
+const THREADS_MAX: usize = CONNECTIONS_MAX + 2 * STRANGERS_MAX;
 /// How long a connection may say nothing, or leave an answer unread.
 pub const IDLE_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a subscriber may read nothing. Until then the events it misses are counted, so it
@@ -80,18 +82,20 @@ impl Drop for Accepting {
 
 /// Accepts until told to end. Errors such as too many open files pass; they are not ours.
 fn accept(listener: &TcpListener, token: Token, service: &Arc<dyn Service>, ended: &AtomicBool) {
-    let (mut strangers, members) = (VecDeque::new(), Arc::new(()));
+    let (mut strangers, open, members) = (VecDeque::new(), Arc::new(()), Arc::new(()));
     loop {
         let accepted = listener.accept();
         if ended.load(Ordering::Acquire) {
             return;
         }
         match accepted {
-            // Where it fails, the connection closes, and the client says so.
+            // A stranger's thread may end a moment after its place went to another. The client of a
+            // connection that closes tries again.
+            Ok((stream, _)) if Arc::strong_count(&open) > THREADS_MAX => drop(stream),
             Ok((stream, _)) => {
                 make_room(&mut strangers);
-                let connected = connection(stream, token, service, &Arc::downgrade(&members));
-                strangers.extend(connected);
+                let members = Arc::downgrade(&members);
+                strangers.extend(connection(stream, token, service, &open, &members));
             }
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
             // Nothing to do but to give others a chance to finish; a connection that waits is
@@ -120,11 +124,13 @@ fn make_room(strangers: &mut VecDeque<Stranger>) {
     }
 }
 
-/// Gives a connection its thread. `members` counts those that have shown the token.
+/// Gives a connection its thread, which has a copy of `open`. `members` counts the connections that have
+/// shown the token.
 fn connection(
     mut stream: TcpStream,
     token: Token,
     service: &Arc<dyn Service>,
+    open: &Arc<()>,
     members: &Weak<()>,
 ) -> io::Result<Stranger> {
     stream.set_read_timeout(Some(IDLE_TIMEOUT))?;
@@ -132,31 +138,40 @@ fn connection(
     stream.set_nodelay(true)?;
     let stranger = Stranger { is_decided: Arc::default(), stream: stream.try_clone()? };
     let is_decided = Arc::clone(&stranger.is_decided);
-    let (service, members) = (Arc::clone(service), Weak::clone(members));
+    let (service, open, members) = (Arc::clone(service), Arc::clone(open), Weak::clone(members));
     let named = thread::Builder::new().name("connection".into()).stack_size(STACK_BYTES);
     named.spawn(move || {
-        let let_in = let_in(&mut stream, token);
+        let refusal = refusal(&mut stream, token);
         let was_closed = is_decided.swap(true, Ordering::AcqRel);
-        // Held as long as the connection lasts. One is that of the accepting thread.
-        let member = members.upgrade();
-        let is_full = members.strong_count() > CONNECTIONS_MAX + 1;
         // It ends the same way for any reason: the connection closes, and the client says so.
-        let _ = let_in.and_then(|refusal| {
-            match refusal.or_else(|| is_full.then_some(Response::Busy)) {
-                _ if was_closed => Ok(()),
-                Some(refusal) => frame::write(&mut stream, &refusal),
-                None => serve(&mut stream, service.as_ref()),
-            }
+        let _ = refusal.and_then(|refusal| match refusal {
+            _ if was_closed => Ok(()),
+            Some(refusal) => frame::write(&mut stream, &refusal),
+            None => serve_member(&mut stream, service.as_ref(), &members),
         });
         // The accepting thread may still have it, too.
         let _ = stream.shutdown(Shutdown::Both);
-        drop(member);
+        drop(open);
     })?;
     Ok(stranger)
 }
 
+/// Serves a connection that has shown the token, unless there are too many such.
+fn serve_member(
+    stream: &mut TcpStream,
+    service: &dyn Service,
+    members: &Weak<()>,
+) -> io::Result<()> {
+    // Counted for as long as it is served; the accepting thread has one copy more.
+    let _member = members.upgrade();
+    if members.strong_count() > CONNECTIONS_MAX + 1 {
+        return frame::write(stream, &Response::Busy);
+    }
+    serve(stream, service)
+}
+
 /// Waits for a connection to show the token, and says why it is refused, if it is.
-fn let_in(stream: &mut TcpStream, token: Token) -> io::Result<Option<Response>> {
+fn refusal(stream: &mut TcpStream, token: Token) -> io::Result<Option<Response>> {
     stream.set_read_timeout(Some(HELLO_TIMEOUT))?;
     let mut timed = frame::timed(stream, HELLO_TIMEOUT);
     let hello: Hello = frame::read_up_to(&mut timed, HELLO_BYTES_MAX)?;
@@ -272,7 +287,10 @@ mod tests {
             })
             .collect();
         let extra = || Client::connect(addr, &token, Duration::from_millis(100));
+        let since = crate::runtime::clock::monotonic();
         assert!(matches!(extra(), Err(Error::Busy(_))));
+        let tried_for = crate::runtime::clock::monotonic().since(since);
+        assert!(tried_for >= Duration::from_millis(100), "{tried_for:?}");
         assert_eq!(clients[0].ask(&Request::Peers).unwrap(), Response::Done);
         thread::scope(|scope| {
             let waiting = scope.spawn(|| Client::connect(addr, &token, TIMEOUT).map(drop));

@@ -50,8 +50,8 @@ pub enum Error {
     /// The state file is not what this program writes, for this reason: cut short, say.
     #[error("cannot read {0}")]
     StateBroken(PathBuf, String),
-    /// A directory of the state may be changed by other users, for this reason.
-    #[error("cannot keep a network's key in {0}")]
+    /// A part of the state may be changed by other users, for this reason.
+    #[error("cannot trust {0}")]
     StateOpen(PathBuf, String),
     /// The state file has this version, which belongs to another version of this program.
     #[error("cannot read {0}")]

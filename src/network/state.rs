@@ -93,17 +93,35 @@ impl StateDir {
     }
 }
 
-/// Refuses a directory that another user owns or may write to: what is put there could be replaced.
-fn check_private(directory: &Path) -> Result<(), Error> {
-    let found = fs::metadata(directory).map_err(Error::state("look at", directory))?;
-    let (owner, me) = (found.uid(), rustix::process::geteuid().as_raw());
-    let open = |reason| Err(Error::StateOpen(directory.to_owned(), reason));
-    if owner != me {
-        return open(format!("it belongs to user {owner}, and this is user {me}"));
+/// Refuses directories that belong to another user, as a whole or by the symbolic link that leads there: what
+/// is put there could be replaced.
+fn check_owner(directories: &[&Path]) -> Result<(), Error> {
+    let me = rustix::process::geteuid().as_raw();
+    for directory in directories {
+        for found in [fs::symlink_metadata(directory), fs::metadata(directory)] {
+            let owner = found.map_err(Error::state("look at", directory))?.uid();
+            if owner != me {
+                let reason = format!("it belongs to user {owner}, and this is user {me}");
+                return Err(Error::StateOpen(directory.to_path_buf(), reason));
+            }
+        }
     }
+    directories.iter().try_for_each(|directory| check_closed(directory))
+}
+
+/// Refuses a directory that others may write to: a record there may be theirs, and name any process. One that is
+/// not there is closed.
+fn check_closed(directory: &Path) -> Result<(), Error> {
+    let found = match fs::metadata(directory) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        found => found.map_err(Error::state("look at", directory))?,
+    };
     match found.mode() & 0o777 {
         mode if mode & 0o022 == 0 => Ok(()),
-        mode => open(format!("others may write to it (mode {mode:o})")),
+        mode => {
+            let reason = format!("others may write to it (mode {mode:o})");
+            Err(Error::StateOpen(directory.to_owned(), reason))
+        }
     }
 }
 
@@ -129,12 +147,13 @@ fn open(
     }
 }
 
-/// What a file holds, if there is one.
-fn read_file(path: &Path) -> Result<Option<Vec<u8>>, Error> {
+/// What a file holds and whose it is, if there is one.
+fn read_file(path: &Path) -> Result<Option<(Vec<u8>, u32)>, Error> {
     let Some(mut file) = open(File::options().read(true), path, "read")? else { return Ok(None) };
     let mut text = Vec::new();
-    file.read_to_end(&mut text).map_err(Error::state("read", path))?;
-    Ok(Some(text))
+    let read = file.read_to_end(&mut text).and_then(|_| Ok(file.metadata()?.uid()));
+    let owner = read.map_err(Error::state("read", path))?;
+    Ok(Some((text, owner)))
 }
 
 /// Opens a file of ours to write to it, which is created if need be.
@@ -190,8 +209,16 @@ impl NetworkDir {
 
     /// The record, if there is one.
     pub(super) fn read(&self) -> Result<Option<Record>, Error> {
+        self.path.ancestors().take(2).try_for_each(check_closed)?;
         let path = self.record_file();
-        read_file(&path)?.map(|text| parse(&text, &path)).transpose()
+        let Some((text, owner)) = read_file(&path)? else { return Ok(None) };
+        let me = rustix::process::geteuid();
+        // The superuser may look after the networks of others.
+        if owner != me.as_raw() && !me.is_root() {
+            let reason = format!("it belongs to user {owner}, and this is user {}", me.as_raw());
+            return Err(Error::StateOpen(path, reason));
+        }
+        parse(&text, &path).map(Some)
     }
 
     /// Replaces the record. Call it with the lock held.
@@ -211,7 +238,7 @@ impl NetworkDir {
             let made = DirBuilder::new().recursive(true).mode(0o700).create(&logs);
             made.map_err(Error::state("create", &logs))?;
             // Another user may have made them beforehand.
-            self.path.ancestors().take(2).chain([&*logs]).try_for_each(check_private)?;
+            check_owner(&[self.path.parent().unwrap_or(&self.path), &self.path, &logs])?;
             match self.lock(LOCK_WITHIN, give_up) {
                 // Removed by another command between the two steps: once more.
                 Err(Error::NotRunning(_)) => {}
@@ -253,7 +280,8 @@ impl NetworkDir {
     }
 
     fn locked(&self, path: &Path) -> Error {
-        let text = read_file(path).ok().flatten().and_then(|text| String::from_utf8(text).ok());
+        let text =
+            read_file(path).ok().flatten().and_then(|(text, _)| String::from_utf8(text).ok());
         let pid = text.and_then(|text| text.trim().parse().ok());
         Error::Locked(self.name.clone(), pid.and_then(Holder::of))
     }
@@ -332,7 +360,7 @@ mod tests {
         };
         let logs = dir.path.join("logs");
         for path in [&*dir.path, &*logs, dir.path.parent().unwrap()] {
-            for mode in [0o770, 0o777] {
+            for mode in [0o720, 0o702, 0o777] {
                 open(path, mode);
                 let refused = dir.create_and_lock(&never);
                 assert!(

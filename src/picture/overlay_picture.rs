@@ -50,7 +50,7 @@ fn title(network: &str, scene: &Scene, overlay: &Overlay) -> String {
     let used = counted(overlay.links.iter().filter(|link| link.used).count(), "link");
     let components = match overlay.components() {
         0 | 1 => String::new(),
-        components => format!(", in {components} pieces"),
+        components => format!(", in {components} components"),
     };
     format!("{network}: {}, {nodes}, {used}{components}", scene.kind)
 }
@@ -173,7 +173,7 @@ mod tests {
         assert_eq!(look_of(&picture, (2, 4)), LinkLook::Faulty);
         assert_eq!(picture.nodes[0].look, NodeLook::Group(0));
         assert_eq!(picture.nodes[1].look, NodeLook::Group(1));
-        assert!(picture.title.ends_with("3 links, in 2 pieces"), "{}", picture.title);
+        assert!(picture.title.ends_with("3 links, in 2 components"), "{}", picture.title);
     }
 
     /// A link may be cut by other faults than a partition.

@@ -165,7 +165,7 @@ fn document(record: &Record, overlay: &Overlay, file: &str, format: Format) -> V
         "topology": kind_json(record),
         "file": file,
         "format": format,
-        "pieces": overlay.components(),
+        "components": overlay.components(),
         "faults": fault_text::json(&record.faults),
         "nodes": overlay.nodes.iter().map(node_json).collect::<Vec<_>>(),
         "links": shown(overlay).map(link_json).collect::<Vec<_>>(),
