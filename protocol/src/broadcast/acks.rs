@@ -13,9 +13,9 @@ use super::store::{Record, Slot};
 use crate::config::Timing;
 use crate::datagram::wire::Frame;
 use crate::effects::Effects;
-use crate::ids::link::{LinkId, Sender};
+use crate::ids::MessageId;
+use crate::ids::link::{Link, LinkId, Sender};
 use crate::ids::set::{self, IdRange};
-use crate::ids::{MessageId, NodeId};
 use crate::time::Monotonic;
 use crate::time::timers::{Due, back_off};
 
@@ -32,25 +32,23 @@ impl Broadcast {
         went_out: impl Fn(&LinkCopies) -> bool,
     ) {
         let Some(record) = self.store.at(slot) else { return };
-        let bytes = record.in_flight_bytes();
+        let (message, timing) = ((slot, record.in_flight_bytes()), &fx.config.timing);
         for copies in record.copies.iter().filter(|copies| went_out(copies)) {
-            let Some(link) = self.links.get_mut(copies.link) else { continue };
+            let Some(at) = self.links.expect(copies.link, fx.now, message, timing) else { continue };
             // A grain later, so that messages sent in a row are asked about together.
-            self.ack_due.at(link.in_flight.expect(fx.now, slot, bytes, &fx.config.timing) + GRAIN);
+            self.ack_due.at(at + GRAIN);
         }
     }
 
     /// Notes that the node at the other end of `link` has a message of this many bytes that was
     /// sent to it. Only a copy that the flood alone brought back tells how long that takes.
     pub(super) fn acknowledge(&mut self, link: LinkId, bytes: u64, after: Option<Duration>) {
-        let Some(record) = self.links.get_mut(link) else { return };
-        record.in_flight.acknowledged(bytes);
+        let Some(record) = self.links.acknowledged(link, bytes) else { return };
         if let Some(sample) = after {
             record.in_flight.measure(sample);
         }
         // With nothing in flight on any link no timer needs to run.
-        let none_here = record.in_flight.messages == 0;
-        if none_here && self.links.iter().all(|record| record.in_flight.messages == 0) {
+        if self.links.in_flight == 0 {
             self.ack_due = Due::default();
         }
     }
@@ -61,10 +59,8 @@ impl Broadcast {
         for copies in record.copies.iter().filter(|copies| copies.is_in_flight()) {
             // An evicted message can be neither asked about nor sent again, so nothing waits for
             // it.
-            if let Some(link) = self.links.get_mut(copies.link) {
-                link.in_flight.acknowledged(record.in_flight_bytes());
-                too_early |= link.is_awaited();
-            }
+            let link = self.links.acknowledged(copies.link, record.in_flight_bytes());
+            too_early |= link.is_some_and(|link| link.is_awaited());
         }
         // A neighbour may lack it for good now: more was taken in than it could follow.
         if too_early {
@@ -76,24 +72,25 @@ impl Broadcast {
     /// Asks neighbours about messages that did not come back in time. A suspected neighbour is not
     /// asked: it is probed, and asked once it is heard of.
     pub(super) fn ask_about_in_flight(&mut self, fx: &mut Effects) {
-        let alive: Vec<NodeId> = self.links.alive().collect();
-        for node in alive {
-            let ids = self.overdue(&fx.config.timing, fx.now, node);
+        let alive: Vec<Link> = self.links.alive().collect();
+        for link in alive {
+            let ids = self.overdue(&fx.config.timing, fx.now, link);
             if !ids.is_empty() {
                 fx.counters.haves_sent += 1;
-                fx.send(node, &Frame::Have(set::to_ranges(ids)));
+                fx.send(link.node, &Frame::Have(set::to_ranges(ids)));
             }
         }
         // The same tick sees how far the slowest neighbour lags behind.
         self.hold_back(fx);
     }
 
-    /// Takes out the messages that a neighbour is to be asked about now.
-    fn overdue(&mut self, timing: &Timing, now: Monotonic, node: NodeId) -> Vec<MessageId> {
+    /// Takes out the messages that the neighbour at the other end of a link is to be asked about now.
+    fn overdue(&mut self, timing: &Timing, now: Monotonic, link: Link) -> Vec<MessageId> {
         let Self { links, store, exchanges, ack_due, .. } = self;
-        let answer_time = exchanges.get(&node).map_or(Duration::ZERO, |peer| peer.answer_time);
-        let Some(record) = links.to_mut(node) else { return Vec::new() };
-        let (link, sent) = (record.link.id, &mut record.in_flight);
+        let peer = exchanges.get(&link.node);
+        let answer_time = peer.map_or(Duration::ZERO, |peer| peer.answer_time);
+        let Some(record) = links.get_mut(link.id) else { return Vec::new() };
+        let (link, sent) = (link.id, &mut record.in_flight);
         // Queues are not searched when a message is acknowledged or evicted: its entry is found
         // stale here.
         let in_flight = |record: Option<&Record>| {

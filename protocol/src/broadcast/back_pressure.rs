@@ -71,7 +71,8 @@ impl Broadcast {
     fn pass_back_pressure_on(&mut self, fx: &mut Effects, wave: u64, from: Option<NodeId>) {
         self.back_pressure.wave = wave;
         self.hold_back_for_a_moment(fx.now);
-        for node in self.links.alive().filter(|node| Some(*node) != from) {
+        let alive = self.links.alive().map(|link| link.node);
+        for node in alive.filter(|node| Some(*node) != from) {
             self.send_back_pressure(fx, node);
         }
     }

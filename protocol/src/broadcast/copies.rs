@@ -3,7 +3,7 @@
 
 use smallvec::SmallVec;
 
-use crate::ids::link::LinkId;
+use crate::ids::link::{LinkId, place};
 
 /// The copies of one message that went over one link.
 #[derive(Clone, Copy, Debug)]
@@ -27,22 +27,28 @@ impl LinkCopies {
 /// The copies of one message on all links that it touched.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Copies {
+    /// In the order of link ids.
     links: SmallVec<[LinkCopies; 3]>,
 }
 
 impl Copies {
     /// The counts of one link, if the message touched it.
     pub(crate) fn get(&self, link: LinkId) -> Option<&LinkCopies> {
-        self.links.iter().find(|copies| copies.link == link)
+        self.place(link).ok().map(|at| &self.links[at])
     }
 
     /// The counts of one link.
     pub(crate) fn on(&mut self, link: LinkId) -> &mut LinkCopies {
-        let at = self.links.iter().position(|copies| copies.link == link).unwrap_or_else(|| {
-            self.links.push(LinkCopies { link, sent: 0, received: 0, acknowledged: false });
-            self.links.len() - 1
+        let at = self.place(link).unwrap_or_else(|at| {
+            let none = LinkCopies { link, sent: 0, received: 0, acknowledged: false };
+            self.links.insert(at, none);
+            at
         });
         &mut self.links[at]
+    }
+
+    fn place(&self, link: LinkId) -> Result<usize, usize> {
+        place(&self.links, link, |copies| copies.link)
     }
 
     /// Reserves memory for this many links, in one piece.
@@ -50,8 +56,8 @@ impl Copies {
         self.links.reserve_exact(links.saturating_sub(self.links.len()));
     }
 
-    /// All links touched.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &LinkCopies> {
+    /// All links touched, in the order of their ids.
+    pub(crate) fn iter(&self) -> std::slice::Iter<'_, LinkCopies> {
         self.links.iter()
     }
 

@@ -5,14 +5,16 @@ use std::time::Duration;
 
 use super::store::Slot;
 use crate::config::Timing;
-use crate::ids::link::{Link, LinkId, LinkState};
+use crate::ids::link::{Link, LinkId, LinkState, place};
 use crate::ids::{MessageId, NodeId};
 use crate::time::Monotonic;
 
-/// All links up, in the order of the nodes at their other ends.
+/// All links up, in the order of their ids: each copy of each message looks for a link by its id.
 #[derive(Debug, Default)]
 pub(crate) struct Links {
     list: Vec<LinkRecord>,
+    /// How many messages are in flight on them, each counted once for each link.
+    pub(crate) in_flight: u64,
     /// The newest link id met so far.
     pub(crate) newest: LinkId,
 }
@@ -35,29 +37,24 @@ impl Links {
     /// Notes that a link is up, or how it is now. Says in which state it was, if it was there.
     pub(crate) fn up(&mut self, link: Link) -> Option<LinkState> {
         self.meet(link.id);
-        let fresh = LinkRecord { link, in_flight: InFlight::default() };
-        match self.list.binary_search_by_key(&link.node, |record| record.link.node) {
-            // The same link in another state keeps what is in flight on it.
-            Ok(at) if self.list[at].link.id == link.id => {
-                Some(std::mem::replace(&mut self.list[at].link, link).state)
-            }
-            // A new link to the same node owes nothing of the last one.
-            Ok(at) => {
-                self.list[at] = fresh;
-                None
-            }
-            Err(at) => {
-                // Most nodes get all their links at once and keep them.
-                self.list.reserve_exact(1);
-                self.list.insert(at, fresh);
-                None
-            }
+        // The same link in another state keeps what is in flight on it.
+        if let Some(record) = self.get_mut(link.id) {
+            return Some(std::mem::replace(&mut record.link, link).state);
         }
+        // A new link to the same node owes nothing of the last one.
+        self.down(link.node);
+        // Most nodes get all their links at once and keep them.
+        self.list.reserve_exact(1);
+        let at = self.place(link.id).unwrap_or_else(|at| at);
+        self.list.insert(at, LinkRecord { link, in_flight: InFlight::default() });
+        None
     }
 
     /// Notes that there is no link to this node.
     pub(crate) fn down(&mut self, node: NodeId) {
-        self.list.retain(|record| record.link.node != node);
+        let Some(at) = self.list.iter().position(|record| record.link.node == node) else { return };
+        let gone = self.list.remove(at);
+        self.in_flight = self.in_flight.saturating_sub(gone.in_flight.messages.into());
     }
 
     /// Notes that a link id is in use.
@@ -67,24 +64,46 @@ impl Links {
 
     /// The link with this id.
     pub(crate) fn get(&self, id: LinkId) -> Option<&LinkRecord> {
-        self.list.iter().find(|record| record.link.id == id)
+        self.list.get(self.place(id).ok()?)
     }
 
     /// The link with this id, to be changed.
     pub(crate) fn get_mut(&mut self, id: LinkId) -> Option<&mut LinkRecord> {
-        self.list.iter_mut().find(|record| record.link.id == id)
-    }
-
-    /// The link to this node.
-    pub(crate) fn to(&self, node: NodeId) -> Option<&LinkRecord> {
-        let at = self.list.binary_search_by_key(&node, |record| record.link.node).ok()?;
-        self.list.get(at)
-    }
-
-    /// The link to this node, to be changed.
-    pub(crate) fn to_mut(&mut self, node: NodeId) -> Option<&mut LinkRecord> {
-        let at = self.list.binary_search_by_key(&node, |record| record.link.node).ok()?;
+        let at = self.place(id).ok()?;
         self.list.get_mut(at)
+    }
+
+    fn place(&self, id: LinkId) -> Result<usize, usize> {
+        place(&self.list, id, |record| record.link.id)
+    }
+
+    /// The link to this node. Looks at all links: not for what each message needs.
+    pub(crate) fn to(&self, node: NodeId) -> Option<&LinkRecord> {
+        self.list.iter().find(|record| record.link.node == node)
+    }
+
+    /// Notes that a first copy of a message of `bytes` went out over a link. Says when to ask about
+    /// it.
+    pub(crate) fn expect(
+        &mut self,
+        id: LinkId,
+        now: Monotonic,
+        (slot, bytes): (Slot, u64),
+        timing: &Timing,
+    ) -> Option<Monotonic> {
+        let at = self.get_mut(id)?.in_flight.expect(now, slot, bytes, timing);
+        self.in_flight += 1;
+        Some(at)
+    }
+
+    /// A message of `bytes` that was in flight on a link is acknowledged there, or gone. Gives the
+    /// link, if it is still up.
+    pub(crate) fn acknowledged(&mut self, id: LinkId, bytes: u64) -> Option<&mut LinkRecord> {
+        let at = self.place(id).ok()?;
+        self.in_flight = self.in_flight.saturating_sub(1);
+        let record = self.list.get_mut(at)?;
+        record.in_flight.acknowledged(bytes);
+        Some(record)
     }
 
     /// All links, in order.
@@ -102,15 +121,15 @@ impl Links {
         self.list.len()
     }
 
-    /// Their ids, in order.
-    pub(crate) fn ids(&self) -> impl Iterator<Item = LinkId> {
-        self.list.iter().map(|record| record.link.id)
+    /// Their ids up to this one, in order.
+    pub(crate) fn ids_up_to(&self, newest: LinkId) -> impl Iterator<Item = LinkId> {
+        self.list.iter().map(|record| record.link.id).take_while(move |id| *id <= newest)
     }
 
-    /// The nodes at the other ends that were heard from lately.
-    pub(crate) fn alive(&self) -> impl Iterator<Item = NodeId> {
-        let alive = self.list.iter().filter(|record| record.link.state == LinkState::Alive);
-        alive.map(|record| record.link.node)
+    /// The links whose other ends were heard from lately.
+    pub(crate) fn alive(&self) -> impl Iterator<Item = Link> {
+        let links = self.list.iter().map(|record| record.link);
+        links.filter(|link| link.state == LinkState::Alive)
     }
 }
 
@@ -133,13 +152,7 @@ pub(crate) struct InFlight {
 
 impl InFlight {
     /// Notes that a first copy of a message of `bytes` went out. Says when to ask about it.
-    pub(crate) fn expect(
-        &mut self,
-        now: Monotonic,
-        slot: Slot,
-        bytes: u64,
-        timing: &Timing,
-    ) -> Monotonic {
+    fn expect(&mut self, now: Monotonic, slot: Slot, bytes: u64, timing: &Timing) -> Monotonic {
         let ack_time = self.smoothed.or(self.assumed).unwrap_or(timing.ack_time_initial);
         // Not `clamp`, which panics where the least is above the most.
         let wait =
@@ -154,7 +167,7 @@ impl InFlight {
     }
 
     /// One message of `bytes` is acknowledged, or gone.
-    pub(crate) fn acknowledged(&mut self, bytes: u64) {
+    fn acknowledged(&mut self, bytes: u64) {
         self.messages = self.messages.saturating_sub(1);
         self.bytes = self.bytes.saturating_sub(bytes);
     }

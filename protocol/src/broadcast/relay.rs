@@ -162,7 +162,8 @@ impl Broadcast {
         catching_up: bool,
     ) -> Flooded {
         // A node that is catching up passes nothing on: summaries tell the neighbours.
-        let links = self.links.ids().filter(|_| !catching_up);
+        let newest = if catching_up { LinkId::NONE } else { self.links.newest };
+        let links = self.links.ids_up_to(newest);
         let mut copies = Copies::default();
         // One allocation at most, however many links there are.
         copies.reserve(self.links.len());
@@ -185,7 +186,7 @@ impl Broadcast {
         let outcome = store.update_at(slot, |record| {
             let acknowledged = record.acknowledges(from, rumor.repaired);
             // A node that became a neighbour later hears of it by repair, if at all.
-            let older = links.ids().filter(|link| *link <= record.newest_link);
+            let older = links.ids_up_to(record.newest_link);
             let send = |link, is_first: bool| {
                 copier.send(fx, link, is_first);
                 // Seldom: a node that has just caught up passed nothing on before.
@@ -193,6 +194,12 @@ impl Broadcast {
             };
             // The limit of the first copy holds: a later copy may claim another.
             let counts = flood::receive(&mut record.copies, from, record.relays, older, send);
+            // All others had as many copies as they may get. With that link they are all: the
+            // duplicates to come need not look at any. A hub gets one from each neighbour.
+            let is_full = |copies: &LinkCopies| copies.sent >= record.relays;
+            if counts && copier.sent == 0 && record.copies.get(from).is_some_and(is_full) {
+                record.newest_link = LinkId::NONE;
+            }
             record.copies_sent += copier.sent;
             record.bytes_sent += copier.bytes;
             let paths_max = fx.config.limits.paths_max;
@@ -205,7 +212,8 @@ impl Broadcast {
             self.acknowledge(from, bytes, since.map(|since| fx.now.since(since)));
         }
         if !first.is_empty() {
-            self.expect_back(fx, slot, |copies| first.contains(&copies.link));
+            // In the order of ids, as the links are.
+            self.expect_back(fx, slot, |copies| first.binary_search(&copies.link).is_ok());
         }
     }
 
@@ -254,6 +262,7 @@ mod tests {
     use super::*;
     use crate::datagram::wire;
     use crate::datagram::wire::Frame;
+    use crate::ids::link::LOOKED_AT;
     use crate::testing::table::{KEY, Table, addr, number_of, sealed};
     use crate::time::Now;
     use crate::{MessageQuery, Outputs, Refused, Wall, Which};
@@ -262,6 +271,37 @@ mod tests {
     use std::time::Duration;
 
     const MOMENT: Duration = Duration::from_millis(100);
+
+    /// The entries looked at in search of links for each copy of a message at a hub that has this
+    /// many neighbours, each of which sends it one copy and gets one.
+    fn looked_at_per_copy(degree: u32) -> u64 {
+        let neighbours = 2..degree + 2;
+        let links: Vec<(u32, u32)> = neighbours.clone().map(|neighbour| (1, neighbour)).collect();
+        let mut table = Table::with_links(1, &links);
+        LOOKED_AT.set(0);
+        for neighbour in neighbours {
+            let mut path = vec![];
+            for node in [9_999, neighbour] {
+                crate::datagram::path::push(&mut path, NodeId(node));
+            }
+            let (id, sent_at, payload) = (MessageId::new(9_999, 1, 1), Wall(1), &b"x"[..]);
+            let rumor =
+                Rumor { id, sent_at, relays: 1, repaired: false, hops: 2, path: &path, payload };
+            table.feed(1, neighbour, &[Frame::Rumor(rumor)]);
+        }
+        let counters = table.node(1).status().counters;
+        let copies = u64::from(degree);
+        assert_eq!((counters.rumors_received, counters.rumors_sent), (copies, copies));
+        assert_eq!(table.node(1).in_flight(), 0, "each copy acknowledges the one that went there");
+        LOOKED_AT.take() / (2 * copies)
+    }
+
+    #[test]
+    fn a_copy_costs_a_hub_hardly_more_the_more_neighbours_it_has() {
+        let (few, many) = (looked_at_per_copy(64), looked_at_per_copy(1_024));
+        println!("{few} and {many} entries looked at for each copy");
+        assert!(few > 0 && many <= 2 * few, "{few} and {many}");
+    }
 
     #[test]
     fn alice_tells_bob_and_eve_repeats_it() {

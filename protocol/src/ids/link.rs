@@ -9,6 +9,24 @@ use super::NodeId;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct LinkId(pub(crate) u32);
 
+impl LinkId {
+    /// Before all links: ids begin at 1.
+    pub(crate) const NONE: Self = Self(0);
+}
+
+/// The index of a link in a list that is sorted by link ids, or where it would be.
+pub(crate) fn place<T>(
+    list: &[T],
+    link: LinkId,
+    id_of: impl Fn(&T) -> LinkId,
+) -> Result<usize, usize> {
+    list.binary_search_by(|entry| {
+        #[cfg(test)]
+        LOOKED_AT.set(LOOKED_AT.get() + 1);
+        id_of(entry).cmp(&link)
+    })
+}
+
 /// How membership sees the other end of a link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum LinkState {
@@ -46,4 +64,15 @@ pub(crate) struct Sender {
     pub(crate) node: NodeId,
     /// What its copies and acknowledgements are counted on, whether it is a neighbour or not.
     pub(crate) link: LinkId,
+}
+
+#[cfg(test)]
+pub(crate) use tests::LOOKED_AT;
+
+#[cfg(test)]
+mod tests {
+    thread_local! {
+        /// How many entries were looked at in search of a link.
+        pub(crate) static LOOKED_AT: std::cell::Cell<u64> = const { std::cell::Cell::new(0) };
+    }
 }

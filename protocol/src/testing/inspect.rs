@@ -114,7 +114,8 @@ impl Node {
             |peer: &Peer| Link { id: peer.link, node: peer.addr.node, state: state(peer.standing) };
         let pushed: Vec<Link> = pushed.map(link).collect();
         let known = self.broadcast.links.iter().map(|record| record.link);
-        let known: Vec<Link> = known.collect();
+        let mut known: Vec<Link> = known.collect();
+        known.sort_unstable_by_key(|link| link.node);
         if pushed == known {
             return Ok(());
         }
@@ -124,6 +125,7 @@ impl Node {
     /// Checks that what is counted as in flight is what the messages held say. Takes a look at
     /// each of them.
     pub fn audit_in_flight(&self) -> Result<(), String> {
+        let mut in_all = 0;
         for record in self.broadcast.links.iter() {
             let (mut messages, mut bytes) = (0, 0);
             let all = &self.broadcast.store.messages;
@@ -139,8 +141,13 @@ impl Node {
                 let (node, held) = (record.link.node, (messages, bytes));
                 return Err(format!("{counted:?} counted as in flight to {node}, not {held:?}"));
             }
+            in_all += u64::from(messages);
         }
-        Ok(())
+        let counted = self.broadcast.links.in_flight;
+        if counted == in_all {
+            return Ok(());
+        }
+        Err(format!("{counted} counted as in flight in all, not {in_all}"))
     }
 }
 

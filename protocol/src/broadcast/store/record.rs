@@ -24,7 +24,8 @@ pub(crate) struct Record {
     pub(crate) received_at: Wall,
     pub(crate) arrived: Monotonic,
     pub(crate) copies: Copies,
-    /// The newest link there was when it came. Later ones hear of it by summaries: late copies
+    /// The newest link that may get a copy; none once all got as many as they may. At first the
+    /// newest link there was when it came. Later ones hear of it by summaries: late copies
     /// that came in would else go out over a link once more after it was given up and made anew.
     pub(crate) newest_link: LinkId,
     pub(crate) copies_received: u32,
