@@ -116,7 +116,7 @@ impl Node {
         match frame {
             Frame::Rumor(rumor) => broadcast.on_rumor(fx, sender, rumor, None),
             Frame::Have(ids) => broadcast.on_have(fx, sender, ids),
-            Frame::Got(ids) => broadcast.on_got(sender, ids),
+            Frame::Got(ids) => broadcast.on_got(fx, sender, ids),
             Frame::Want(ids) => broadcast.on_want(fx, sender, ids),
             Frame::Summary(summary) => broadcast.on_summary(fx, sender, summary),
             Frame::Ranges(ranges) => broadcast.on_ranges(fx, sender, ranges),

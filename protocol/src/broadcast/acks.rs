@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::Broadcast;
 use super::copies::LinkCopies;
 use super::repair::{GRAIN, IDS_PER_FRAME_MAX};
-use super::store::{Record, Slot};
+use super::store::{Found, Record, Slot};
 use crate::config::Timing;
 use crate::datagram::wire::Frame;
 use crate::effects::Effects;
@@ -140,7 +140,7 @@ impl Broadcast {
     /// A peer has these, and asks whether this node has them.
     pub(crate) fn on_have(&mut self, fx: &mut Effects, from: Sender, ranges: &[IdRange]) {
         // The node that asks has these messages, so the question acknowledges them as well.
-        self.on_got(from, ranges);
+        self.on_got(fx, from, ranges);
         let known = self.store.known();
         // Known is enough: a message that is gone will not be taken in again, and needs no more
         // questions.
@@ -154,13 +154,21 @@ impl Broadcast {
     }
 
     /// A peer has these: acknowledges all of them on the link to it.
-    pub(crate) fn on_got(&mut self, from: Sender, ranges: &[IdRange]) {
+    pub(crate) fn on_got(&mut self, fx: &mut Effects, from: Sender, ranges: &[IdRange]) {
         let held = self.store.held();
         // Bounded by messages held: a forged range may name 2⁶⁴ − 1 ids.
         let ids: Vec<MessageId> =
             ranges.iter().flat_map(|range| held.known_in(*range)).take(IDS_PER_FRAME_MAX).collect();
+        let is_up = self.links.get(from.link).is_some();
         for id in ids {
-            let acknowledged = self.store.update(id, |record| {
+            let Found::Held(slot) = self.store.find(id) else { continue };
+            let acknowledged = self.store.update_at(slot, |record| {
+                // Noted only where a copy went or may go: anybody may be made up to say this.
+                if record.copies.get(from.link).is_none()
+                    && !(is_up && from.link <= record.newest_link)
+                {
+                    return None;
+                }
                 let copies = record.copies.on(from.link);
                 let was_in_flight = copies.is_in_flight();
                 copies.acknowledged = true;
@@ -171,6 +179,8 @@ impl Broadcast {
                 self.acknowledge(from.link, bytes, None);
             }
         }
+        // What was noted takes memory.
+        self.evict(fx);
     }
 
     /// A neighbour lacks what was sent to it. Where loss leaves nothing to measure the link by,
@@ -188,5 +198,60 @@ impl Broadcast {
             let assumed = record.in_flight.assumed.unwrap_or(timing.ack_time_initial);
             record.in_flight.assumed = Some(assumed * 3 / 4);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::broadcast::store::Arrival;
+    use crate::testing::table::Table;
+    use crate::time::Wall;
+    use std::sync::Arc;
+
+    const SECOND: Duration = Duration::from_secs(1);
+    const STAR: [(u32, u32); 4] = [(1, 2), (1, 3), (1, 4), (1, 5)];
+
+    #[test]
+    fn acknowledgements_from_made_up_senders_take_no_memory() {
+        let mut table = Table::ring(3);
+        table.run(SECOND);
+        let id = table.send(1, "banana");
+        table.run(SECOND);
+        let bytes = table.node(1).status().retained_bytes;
+        for sender in 10..4_010 {
+            table.feed(1, sender, &[Frame::Got(vec![IdRange::one(id)])]);
+        }
+        assert_eq!(table.node(1).status().retained_bytes, bytes);
+    }
+
+    /// Messages that a node fetched went over none of its links.
+    #[test]
+    fn acknowledgements_of_messages_that_were_fetched_stay_within_the_limit_of_bytes() {
+        let mut table = Table::with_links(5, &STAR);
+        table.run(SECOND);
+        let arrival = Arrival {
+            payload: b"banana",
+            sent_at: Wall(1),
+            received_at: Wall(1),
+            arrived: Monotonic(1),
+            relays: 1,
+            repaired: true,
+            newest_link: LinkId(4),
+            hops: 1,
+            path: &[9],
+        };
+        let id = MessageId::new(9, 1, 1);
+        for sequence in 1..=100 {
+            let id = MessageId { sequence, ..id };
+            table.node(1).broadcast.store.insert(id, &arrival, Default::default());
+        }
+        let all = IdRange { more: 99, ..IdRange::one(id) };
+        let bytes = table.node(1).broadcast.store.bytes;
+        Arc::make_mut(&mut table.node(1).fx.config.limits).retained_bytes_max = bytes;
+        for neighbour in 2..=5 {
+            table.feed(1, neighbour, &[Frame::Got(vec![all])]);
+        }
+        assert!(table.node(1).broadcast.store.bytes <= bytes);
     }
 }

@@ -218,7 +218,7 @@ impl Broadcast {
     }
 
     /// Evicts the oldest messages until all limits hold.
-    fn evict(&mut self, fx: &mut Effects) {
+    pub(super) fn evict(&mut self, fx: &mut Effects) {
         while let Some(record) = self.store.evict(&fx.config.limits, &mut fx.counters) {
             self.forget_evicted(fx, &record);
         }
