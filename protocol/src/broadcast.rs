@@ -19,8 +19,8 @@
 use std::collections::BTreeMap;
 
 use crate::effects::Effects;
-use crate::ids::NodeId;
 use crate::ids::link::{LinkChange, LinkState};
+use crate::ids::{MessageId, NodeId};
 use crate::time::Monotonic;
 use crate::time::timers::Due;
 use back_pressure::BackPressureState;
@@ -56,6 +56,8 @@ pub(crate) struct Broadcast {
     recent: Recent,
     window: SendWindow,
     back_pressure: BackPressureState,
+    /// Acknowledgements that go out with the next flush: to whom, and of which message.
+    owed: Vec<(NodeId, MessageId)>,
     /// When anything else than messages in flight is due.
     due: Due,
     /// When to look after messages in flight; a timer of its own, which stops when nothing is.
@@ -127,6 +129,7 @@ impl Broadcast {
 
     /// Gives back the memory that is kept for the next messages.
     pub(crate) fn release_buffers(&mut self) {
+        self.owed.shrink_to_fit();
         for record in self.links.iter_mut().filter(|record| record.in_flight.messages == 0) {
             record.in_flight.pending = std::collections::VecDeque::new();
         }

@@ -193,7 +193,8 @@ impl Node {
 
     /// Appends what is to be sent and told to `out`.
     pub fn flush(&mut self, out: &mut Outputs) {
-        let Self { fx, membership, .. } = self;
+        let Self { fx, membership, broadcast, .. } = self;
+        broadcast.send_owed(fx);
         fx.flush(|node| membership.addr_of(node), out);
     }
 

@@ -71,7 +71,7 @@ fn datagrams_that_claim_to_come_from_the_node_itself_are_refused() {
 
 #[test]
 fn datagrams_of_an_earlier_incarnation_are_refused() {
-    let mut bench = Bench::new();
+    let mut bench = Bench::new().joined();
     bench.feed(8, &datagram_of(8, 2, &[BEAT]));
     assert_eq!(counter_for(&mut bench, &datagram_of(8, 1, &[RUMOR])), "dropped_stale");
     assert_eq!(bench.feed(8, &datagram_of(8, 2, &[RUMOR])).len(), 1);

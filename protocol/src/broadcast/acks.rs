@@ -1,8 +1,10 @@
 //! Acknowledgement: what is in flight on each link, and asking about what did not come back.
 //!
-//! The copy that comes back over a link acknowledges its message there. A neighbour is asked by id
-//! ([`Frame::Have`]) about a message that stays in flight for too long. It answers with
-//! [`Frame::Got`] or [`Frame::Want`], and is asked again while it lives.
+//! The copy that comes back over a link acknowledges its message there. A node that sends none back
+//! acknowledges by id ([`Frame::Got`]) with its next flush: a leaf at once, any other node of a tree
+//! once all behind it did. A neighbour is asked by id ([`Frame::Have`]) about a message that stays in
+//! flight for too long. It answers with [`Frame::Got`] or [`Frame::Want`], and is asked again while
+//! it lives.
 
 use std::time::Duration;
 
@@ -14,7 +16,7 @@ use crate::config::Timing;
 use crate::datagram::wire::Frame;
 use crate::effects::Effects;
 use crate::ids::MessageId;
-use crate::ids::link::{Link, LinkId, Sender};
+use crate::ids::link::{Link, LinkId, LinkState, Sender};
 use crate::ids::set::{self, IdRange};
 use crate::time::Monotonic;
 use crate::time::timers::{Due, back_off};
@@ -24,20 +26,25 @@ use crate::time::timers::{Due, back_off};
 const ASK_AHEAD: Duration = Duration::from_millis(20);
 
 impl Broadcast {
-    /// Notes that first copies of a message that is held went out over some links.
+    /// Notes that first copies of a message that is held went out over some links; says whether
+    /// any of them went to a living neighbour.
     pub(super) fn expect_back(
         &mut self,
         fx: &Effects,
         slot: Slot,
         went_out: impl Fn(&LinkCopies) -> bool,
-    ) {
-        let Some(record) = self.store.at(slot) else { return };
+    ) -> bool {
+        let Some(record) = self.store.at(slot) else { return false };
         let (message, timing) = ((slot, record.in_flight_bytes()), &fx.config.timing);
+        let mut to_the_living = false;
         for copies in record.copies.iter().filter(|copies| went_out(copies)) {
-            let Some(at) = self.links.expect(copies.link, fx.now, message, timing) else { continue };
+            let expected = self.links.expect(copies.link, fx.now, message, timing);
+            let Some((link, at)) = expected else { continue };
             // A grain later, so that messages sent in a row are asked about together.
             self.ack_due.at(at + GRAIN);
+            to_the_living |= link.state == LinkState::Alive;
         }
+        to_the_living
     }
 
     /// Notes that the node at the other end of `link` has a message of this many bytes that was
@@ -51,6 +58,36 @@ impl Broadcast {
         if self.links.in_flight == 0 {
             self.ack_due = Due::default();
         }
+    }
+
+    /// Owes an acknowledgement of a message to the neighbour that it came from, if no copy went back
+    /// there and none will: while a living neighbour has yet to acknowledge the message, a copy may
+    /// come from there and lead to one. So on a tree acknowledgements run from the leaves to the
+    /// origin. Where every node has two ways to every other, none is owed.
+    pub(super) fn owe(&mut self, slot: Slot) {
+        let Self { store, links, owed, .. } = self;
+        let alive = |link| {
+            let link = links.get(link)?.link;
+            (link.state == LinkState::Alive).then_some(link.node)
+        };
+        let waits = store.update_at(slot, |record| record.waits(|link| alive(link).is_some()));
+        let Some(record) = store.at(slot).filter(|_| waits == Some(false)) else { return };
+        let upstream =
+            record.copies.iter().filter(|copies| copies.received > 0 && copies.sent == 0);
+        owed.extend(upstream.filter_map(|copies| Some((alive(copies.link)?, record.id))));
+    }
+
+    /// Sends the acknowledgements that are owed. Due before each flush.
+    pub(crate) fn send_owed(&mut self, fx: &mut Effects) {
+        // Sorted, so that those to one neighbour stand together.
+        self.owed.sort_unstable();
+        for owed in self.owed.chunk_by(|a, b| a.0 == b.0) {
+            for part in owed.chunks(IDS_PER_FRAME_MAX) {
+                let ids = part.iter().map(|(_, id)| *id).collect();
+                fx.send(owed[0].0, &Frame::Got(set::to_ranges(ids)));
+            }
+        }
+        self.owed.clear();
     }
 
     /// Forgets the copies of an evicted message that are in flight.
@@ -177,6 +214,7 @@ impl Broadcast {
             if let Some(Some(bytes)) = acknowledged {
                 // No sample: an answer says nothing about how fast the flood comes back.
                 self.acknowledge(from.link, bytes, None);
+                self.owe(slot);
             }
         }
         // What was noted takes memory.
@@ -205,12 +243,86 @@ impl Broadcast {
 mod tests {
     use super::*;
     use crate::broadcast::store::Arrival;
+    use crate::datagram::wire::Rumor;
+    use crate::ids::NodeId;
+    use crate::node::Node;
+    use crate::report::Event;
     use crate::testing::table::Table;
     use crate::time::Wall;
     use std::sync::Arc;
 
     const SECOND: Duration = Duration::from_secs(1);
+    /// Shorter than any time after which a node asks about a message.
+    const MOMENT: Duration = Duration::from_millis(20);
+    const LINE: [(u32, u32); 4] = [(1, 2), (2, 3), (3, 4), (4, 5)];
     const STAR: [(u32, u32); 4] = [(1, 2), (1, 3), (1, 4), (1, 5)];
+
+    fn in_flight(table: &mut Table) -> u64 {
+        let nodes = 1..=u32::try_from(table.nodes.len()).unwrap();
+        nodes.map(|node| table.nodes[node as usize - 1].as_ref().map_or(0, Node::in_flight)).sum()
+    }
+
+    #[test]
+    fn a_tree_acknowledges_from_its_leaves_to_the_origin_and_nobody_asks() {
+        let ways = [(2, &LINE[..1], 1), (5, &STAR, 1), (5, &STAR, 3), (5, &LINE, 1), (5, &LINE, 3)];
+        for (nodes, links, origin) in ways {
+            let mut table = Table::with_links(nodes, links);
+            table.run(SECOND);
+            // More than one frame acknowledges.
+            for _ in 0..2_000 {
+                table.send(origin, "banana");
+            }
+            table.run(MOMENT);
+            let asked = table.count(|c| c.haves_sent);
+            assert_eq!((in_flight(&mut table), asked), (0, 0), "{origin} of {links:?}");
+        }
+    }
+
+    #[test]
+    fn where_each_node_has_two_ways_copies_alone_acknowledge() {
+        let mut table = Table::ring(5);
+        table.run(SECOND);
+        table.passes = Box::new(|_, _, frames| {
+            assert!(!frames.iter().any(|frame| matches!(frame, Frame::Got(_))));
+            true
+        });
+        for node in 1..=5 {
+            table.send(node, "banana");
+        }
+        table.run(SECOND);
+        assert_eq!(in_flight(&mut table), 0);
+    }
+
+    #[test]
+    fn a_suspected_leaf_holds_up_no_acknowledgement_of_the_nodes_before_it() {
+        let mut table = Table::with_links(3, &LINE[..2]);
+        table.run(SECOND);
+        table.kill(3);
+        let suspected = Event::PeerSuspected { node: NodeId(3) };
+        while table.told(|_, event| *event == suspected) == 0 {
+            table.run(MOMENT);
+        }
+        table.send(1, "banana");
+        table.run(MOMENT);
+        assert_eq!(table.node(1).in_flight(), 0);
+    }
+
+    #[test]
+    fn an_acknowledgement_that_is_lost_is_asked_for() {
+        let mut table = Table::with_links(2, &LINE[..1]);
+        table.run(SECOND);
+        let mut lost = 0;
+        table.passes = Box::new(move |_, _, frames| {
+            let acknowledges = frames.iter().any(|frame| matches!(frame, Frame::Got(_)));
+            lost += u32::from(acknowledges);
+            !acknowledges || lost > 1
+        });
+        table.send(1, "banana");
+        table.run(MOMENT);
+        assert_eq!(table.node(1).in_flight(), 1);
+        table.run(SECOND);
+        assert_eq!((table.node(1).in_flight(), table.count(|c| c.haves_sent)), (0, 1));
+    }
 
     #[test]
     fn acknowledgements_from_made_up_senders_take_no_memory() {
@@ -230,21 +342,13 @@ mod tests {
     fn acknowledgements_of_messages_that_were_fetched_stay_within_the_limit_of_bytes() {
         let mut table = Table::with_links(5, &STAR);
         table.run(SECOND);
-        let arrival = Arrival {
-            payload: b"banana",
-            sent_at: Wall(1),
-            received_at: Wall(1),
-            arrived: Monotonic(1),
-            relays: 1,
-            repaired: true,
-            newest_link: LinkId(4),
-            hops: 1,
-            path: &[9],
-        };
-        let id = MessageId::new(9, 1, 1);
+        let (id, sent_at, payload) = (MessageId::new(9, 1, 1), Wall(1), &b"banana"[..]);
+        let rumor = Rumor { id, sent_at, relays: 1, repaired: true, hops: 1, path: &[9], payload };
         for sequence in 1..=100 {
-            let id = MessageId { sequence, ..id };
-            table.node(1).broadcast.store.insert(id, &arrival, Default::default());
+            let rumor = Rumor { id: MessageId { sequence, ..id }, ..rumor };
+            let (received_at, arrived, newest_link) = (Wall(1), Monotonic(1), LinkId(4));
+            let arrival = Arrival { rumor, received_at, arrived, newest_link };
+            table.node(1).broadcast.store.insert(&arrival, Default::default());
         }
         let all = IdRange { more: 99, ..IdRange::one(id) };
         let bytes = table.node(1).broadcast.store.bytes;

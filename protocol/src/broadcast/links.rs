@@ -82,18 +82,19 @@ impl Links {
         self.list.iter().find(|record| record.link.node == node)
     }
 
-    /// Notes that a first copy of a message of `bytes` went out over a link. Says when to ask about
-    /// it.
+    /// Notes that a first copy of a message of `bytes` went out over a link. Gives the link, and when
+    /// to ask about the message.
     pub(crate) fn expect(
         &mut self,
         id: LinkId,
         now: Monotonic,
         (slot, bytes): (Slot, u64),
         timing: &Timing,
-    ) -> Option<Monotonic> {
-        let at = self.get_mut(id)?.in_flight.expect(now, slot, bytes, timing);
+    ) -> Option<(Link, Monotonic)> {
+        let record = self.get_mut(id)?;
+        let expected = (record.link, record.in_flight.expect(now, slot, bytes, timing));
         self.in_flight += 1;
-        Some(at)
+        Some(expected)
     }
 
     /// A message of `bytes` that was in flight on a link is acknowledged there, or gone. Gives the

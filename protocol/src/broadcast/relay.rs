@@ -150,7 +150,9 @@ impl Broadcast {
         let arrival = Arrival { rumor: *rumor, received_at, arrived, newest_link };
         let slot = self.store.insert(&arrival, flooded);
         fx.counters.delivered += 1;
-        self.expect_back(fx, slot, LinkCopies::is_in_flight);
+        if !self.expect_back(fx, slot, LinkCopies::is_in_flight) {
+            self.owe(slot);
+        }
     }
 
     /// Passes a message on that is yet to be recorded.

@@ -7,7 +7,7 @@
 use smallvec::SmallVec;
 
 use super::origins::Origins;
-use crate::broadcast::copies::Copies;
+use crate::broadcast::copies::{Copies, LinkCopies};
 use crate::config::UDP_PAYLOAD_BYTES_MAX;
 use crate::datagram::path;
 use crate::datagram::wire::Rumor;
@@ -28,6 +28,9 @@ pub(crate) struct Record {
     /// newest link there was when it came. Later ones hear of it by summaries: late copies
     /// that came in would else go out over a link once more after it was given up and made anew.
     pub(crate) newest_link: LinkId,
+    /// How many of `copies`, from the first on, nothing is expected of any more: see
+    /// [`Record::waits`].
+    settled: u32,
     pub(crate) copies_received: u32,
     pub(crate) copies_sent: u32,
     pub(crate) repairs_sent: u32,
@@ -100,6 +103,7 @@ impl Record {
             arrived: arrival.arrived,
             copies: flooded.copies,
             newest_link: arrival.newest_link,
+            settled: 0,
             // A message that starts here came from nobody.
             copies_received: u32::from(hops > 0),
             copies_sent: flooded.sent,
@@ -126,6 +130,15 @@ impl Record {
         // The time to come back measures the link only if nobody asked for either copy.
         let flooded = !repaired && !self.repaired;
         copies.is_in_flight().then_some(flooded.then_some(self.arrived))
+    }
+
+    /// Whether some neighbour that got a copy, and that is waited for, has yet to acknowledge it.
+    /// Each is passed over for good once it needs no waiting: as many steps in all as links.
+    pub(crate) fn waits(&mut self, is_awaited: impl Fn(LinkId) -> bool) -> bool {
+        let rest = self.copies.iter().skip(self.settled as usize);
+        let is_over = |copies: &&LinkCopies| !copies.is_in_flight() || !is_awaited(copies.link);
+        self.settled += u32::try_from(rest.take_while(is_over).count()).unwrap_or(0);
+        self.copies.iter().len() > self.settled as usize
     }
 
     /// Notes a later copy; the first was noted when the message was recorded. False if there was
