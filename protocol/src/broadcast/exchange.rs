@@ -21,3 +21,11 @@ pub(crate) struct Exchange {
     /// Whether the pages of the listing under way found anything so far.
     pub(crate) found: bool,
 }
+
+impl Exchange {
+    /// How long the peer is given to send what it is asked for: twice what it took of late, so that a
+    /// busy one is not asked twice for the same message.
+    pub(crate) fn want_wait(&self, least: Duration) -> Duration {
+        least.max(self.answer_time * 2)
+    }
+}

@@ -23,6 +23,11 @@ use crate::time::timers::back_off;
 pub(super) const IDS_PER_FRAME_MAX: usize = 1_024;
 /// How many times a message is asked for before the next summary has to bring it up again.
 const WANT_ATTEMPTS_MAX: u8 = 10;
+/// The longest that a request waits for its answer before the message is asked for again, and the
+/// longest time that a peer is assumed to take. Both grow while requests and answers get lost, and
+/// must not outlast that by much.
+const WANT_WAIT_MAX: Duration = Duration::from_secs(2);
+const ANSWER_TIME_MAX: Duration = Duration::from_secs(1);
 /// Timers of single messages are kept this coarse, so that a busy node ticks seldom.
 pub(super) const GRAIN: Duration = Duration::from_millis(5);
 /// With more messages missing than this, a node is catching up, and does not pass on what it gets.
@@ -98,9 +103,7 @@ impl Broadcast {
         if peer.offers.is_empty() || peer.asked > wanted_max / 2 {
             return;
         }
-        // Twice what the peer took of late: a busy peer is not asked twice for the same message.
-        let wait = want_timeout.max(peer.answer_time * 2);
-        let (at, until) = (fx.now, fx.now + wait);
+        let (at, until) = (fx.now, fx.now + peer.want_wait(want_timeout));
         let mut ask = Vec::new();
         // Peers may be forgotten faster than what they were asked for is given up.
         let all_max = wanted_max.saturating_mul(fx.config.limits.neighbours_max);
@@ -148,7 +151,8 @@ impl Broadcast {
             // The time runs from the first request, so a lost request or answer makes it longer.
             // Hence a shorter time counts at once, and a longer one by an eighth.
             let (sample, time) = (fx.now.since(wanted.since), peer.answer_time);
-            peer.answer_time = if sample < time { sample } else { time + (sample - time) / 8 };
+            let time = if sample < time { sample } else { time + (sample - time) / 8 };
+            peer.answer_time = time.min(ANSWER_TIME_MAX);
         }
         // The message that ends catching up still belongs to it.
         let catching_up = self.repair.catching_up;
@@ -176,9 +180,10 @@ impl Broadcast {
                 let peer = exchanges.entry(wanted.asked).or_default();
                 peer.asked += 1;
                 // Each peer is given the time that it needs; several attempts make it longer.
-                let wait = fx.config.timing.want_timeout.max(peer.answer_time * 2);
+                let wait = peer.want_wait(fx.config.timing.want_timeout);
                 wanted.at = fx.now;
-                wanted.until = fx.now + back_off(wait, wanted.attempts);
+                wanted.until =
+                    fx.now + back_off(wait, wanted.attempts).min(wait.max(WANT_WAIT_MAX));
                 ask.entry(wanted.asked).or_default().push(*id);
             }
             // Requests whose time is over within one grain share a tick.
@@ -314,11 +319,37 @@ mod tests {
     use super::*;
     use crate::Event;
     use crate::testing::table::Table;
+    use rand::rngs::Xoshiro256PlusPlus;
+    use rand::{RngExt, SeedableRng};
 
     const SECOND: Duration = Duration::from_secs(1);
 
     fn is_rumor(frames: &[Frame<'_>]) -> bool {
         frames.iter().any(|frame| matches!(frame, Frame::Rumor(_)))
+    }
+
+    /// The time that a peer takes was learned from requests and answers that got lost again and
+    /// again, and all that was asked for later waited as long.
+    #[test]
+    fn a_node_catches_up_soon_after_a_minute_of_heavy_loss() {
+        for (seed, lost) in [(1, 0.8), (2, 0.9), (3, 0.95)] {
+            let mut table = Table::ring(3);
+            table.run(SECOND);
+            let mut dice = Xoshiro256PlusPlus::seed_from_u64(seed);
+            table.passes = Box::new(move |_, to, _| to != 2 || !dice.random_bool(lost));
+            for _ in 0..3_000 {
+                table.send(1, "banana");
+                table.run(SECOND / 50);
+            }
+            table.passes = Box::new(|_, _, _| true);
+            let ended = table.now;
+            while table.held(2) < 3_000 {
+                table.run(SECOND / 10);
+                let took = table.now.since(ended);
+                assert!(took <= SECOND * 5, "{lost} lost: {} after {took:?}", table.held(2));
+            }
+            println!("{lost} lost: all after {:?}", table.now.since(ended));
+        }
     }
 
     #[test]
