@@ -178,10 +178,14 @@ impl Broadcast {
     pub(crate) fn on_have(&mut self, fx: &mut Effects, from: Sender, ranges: &[IdRange]) {
         // The node that asks has these messages, so the question acknowledges them as well.
         self.on_got(fx, from, ranges);
-        let known = self.store.known();
+        let (known, limits) = (self.store.known(), &fx.config.limits);
         // Known is enough: a message that is gone will not be taken in again, and needs no more
-        // questions.
-        let got = ranges.iter().flat_map(|range| known.common_with(*range));
+        // questions. Nor does one that is refused whenever it comes.
+        let refused = |part: &IdRange| self.store.is_beyond_ranges(part.first_id(), limits);
+        let got = ranges.iter().flat_map(|range| {
+            let missing = known.missing_in(*range).take(IDS_PER_FRAME_MAX);
+            known.common_with(*range).chain(missing.filter(refused))
+        });
         let got: Vec<IdRange> = got.take(IDS_PER_FRAME_MAX).collect();
         self.take_offer(fx, from.node, ranges);
         if !got.is_empty() {
@@ -226,8 +230,7 @@ impl Broadcast {
     pub(super) fn learn_from_loss(&mut self, timing: &Timing, from: Sender, ranges: &[IdRange]) {
         // One id is enough: a request lowers the assumed time once, however many messages it
         // names.
-        let id =
-            ranges.first().map(|range| MessageId { origin: range.origin, sequence: range.first });
+        let id = ranges.first().map(IdRange::first_id);
         let copies = id.and_then(|id| self.store.get(id)?.copies.get(from.link));
         let was_sent = copies.is_some_and(|copies| copies.sent > 0);
         let Some(record) = self.links.get_mut(from.link).filter(|_| was_sent) else { return };

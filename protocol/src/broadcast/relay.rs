@@ -101,10 +101,7 @@ impl Broadcast {
     /// Whether a new message is within the limits. If not, that is counted.
     fn may_keep(&mut self, fx: &mut Effects, rumor: &Rumor<'_>) -> bool {
         let limits = &fx.config.limits;
-        let known = self.store.known();
-        // Ids stay known for good, so a member that leaves gaps on purpose must not grow their
-        // list for ever.
-        if known.ranges() >= limits.id_ranges_max && known.needs_range_for(rumor.id) {
+        if self.store.is_beyond_ranges(rumor.id, limits) {
             fx.counters.limit_ranges_refused += 1;
             return false;
         }

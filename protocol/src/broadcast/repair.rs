@@ -82,6 +82,11 @@ impl Broadcast {
         let missing = ranges.iter().flat_map(|range| known.missing_in(*range));
         // Counted in ranges, not ids: a single forged range may name 2⁶⁴ − 1 ids.
         for part in missing.take(ranges_max) {
+            // It would be refused as it comes, and brought up by each summary.
+            if self.store.is_beyond_ranges(part.first_id(), &fx.config.limits) {
+                fx.counters.limit_ranges_refused += 1;
+                continue;
+            }
             any = true;
             let offers = &mut self.exchanges.entry(from).or_default().offers;
             if offers.ranges() >= ranges_max {
@@ -350,6 +355,29 @@ mod tests {
             }
             println!("{lost} lost: all after {:?}", table.now.since(ended));
         }
+    }
+
+    #[test]
+    fn a_message_beyond_the_limit_of_ranges_is_neither_asked_for_nor_asked_about_for_good() {
+        let star = [(2, 1), (2, 3), (2, 4), (2, 5)];
+        let mut table = Table::with(5, &star, |config| {
+            if config.node == NodeId(2) {
+                config.limits_mut().id_ranges_max = 3;
+            }
+        });
+        table.run(SECOND);
+        for node in 1..=5 {
+            table.send(node, "banana");
+        }
+        table.run(SECOND * 5);
+        assert_eq!(table.held(2), 3);
+        assert!(table.node(2).status().counters.limit_ranges_refused > 0);
+        let asked = |table: &Table| table.count(|c| c.haves_sent + c.wants_sent + c.ranges_sent);
+        let before = asked(&table);
+        table.run(SECOND * 60);
+        assert_eq!(asked(&table), before);
+        let in_flight: Vec<u64> = (1..=5).map(|node| table.node(node).in_flight()).collect();
+        assert_eq!(in_flight, [0; 5]);
     }
 
     #[test]

@@ -69,6 +69,12 @@ impl Store {
         self.origins.known().contains(id)
     }
 
+    /// Whether an id that is not known needs a range of its own, and no more are allowed. Ids stay
+    /// known for good, so a member that leaves gaps on purpose must not grow their list for ever.
+    pub(crate) fn is_beyond_ranges(&self, id: MessageId, limits: &Limits) -> bool {
+        self.known().ranges() >= limits.id_ranges_max && self.known().needs_range_for(id)
+    }
+
     /// Ids known, held or gone.
     pub(crate) fn known(&self) -> Ids<'_, OfOrigin> {
         self.origins.known()

@@ -25,6 +25,11 @@ impl IdRange {
         Self { origin: id.origin, first: id.sequence, more: 0 }
     }
 
+    /// Its first id.
+    pub(crate) fn first_id(&self) -> MessageId {
+        MessageId { origin: self.origin, sequence: self.first }
+    }
+
     /// The last sequence number; `None` where the range runs over the end of numbers, or starts
     /// at 0, which no message has.
     pub(crate) fn last(&self) -> Option<u64> {
