@@ -499,6 +499,9 @@ local frames = {
   [17] = frame("back_pressure", { { "wave", u64 } }, function()
     return "asks all to take in no new texts for a moment"
   end),
+  [18] = frame("lacks", { { "range", list(id_range) } }, function(f)
+    return ("lacks %s"):format(enumerated(f.range, "nothing"))
+  end),
 }
 
 --------------------------------------------------------------------------------------------------

@@ -165,8 +165,9 @@ const SHUFFLED: &str = "0f 01 0d 00 7f000001 fb651b 01";
 const COMPONENT: &str = "10 09 01 01 00";
 const FOLLOWING: &str = "10 08 01 05 01";
 const BACK_PRESSURE: &str = "11 05";
+const LACKS: &str = "12 01 08 01 02 03";
 
-const ALL: [&str; 27] = [
+const ALL: [&str; 28] = [
     RUMOR,
     RELAYED,
     REPAIRED,
@@ -194,6 +195,7 @@ const ALL: [&str; 27] = [
     COMPONENT,
     FOLLOWING,
     BACK_PRESSURE,
+    LACKS,
 ];
 
 mod document {
@@ -479,6 +481,9 @@ mod golden {
         assert_eq!(bench.feed(8, &datagram(8, long)), [(addr(10), datagram(9, RELAYED))]);
     }
 }
+
+#[path = "wire/asked_in_vain.rs"]
+mod asked_in_vain;
 
 #[path = "wire/refused.rs"]
 mod refused;

@@ -118,6 +118,7 @@ impl Node {
             Frame::Have(ids) => broadcast.on_have(fx, sender, ids),
             Frame::Got(ids) => broadcast.on_got(fx, sender, ids),
             Frame::Want(ids) => broadcast.on_want(fx, sender, ids),
+            Frame::Lacks(ids) => broadcast.on_lacks(fx, sender, ids),
             Frame::Summary(summary) => broadcast.on_summary(fx, sender, summary),
             Frame::Ranges(ranges) => broadcast.on_ranges(fx, sender, ranges),
             Frame::Offer(offer) => broadcast.on_offer(fx, sender, offer),

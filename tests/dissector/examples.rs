@@ -22,7 +22,7 @@ const RELAYED: &str = "00 08 01 01 fd15cd853dfe9c9717 03 00 02 02 08 09 06 62616
 const HAVE: &str = "01 01 08 01 01 00";
 
 /// Frames of node 9, and the words of the Info column for them after "node 9".
-const SENTENCES: [(&str, &str); 27] = [
+const SENTENCES: [(&str, &str); 28] = [
     (RELAYED, "passes on 8.1 “banana”, hop 2 (8 ➜ 9)"),
     (
         "00 08 02 01 fd15cd853dfe9c9717 03 01 fb2c01 03 08 00 09 06 62616e616e61",
@@ -61,6 +61,7 @@ const SENTENCES: [(&str, &str); 27] = [
     ("0f 01 0d 00 7f000001 fb651b 01", "tells in turn of node 13"),
     ("10 08 01 05 01", "belongs to the component of node 8"),
     ("11 05", "asks all to take in no new texts for a moment"),
+    ("12 01 08 01 02 03", "lacks 8.2–8.5"),
     (
         "07 00 00 00 04 00 00 00 10 08 01 05 01",
         "keeps its link up; knows no message; belongs to the component of node 8",
@@ -96,7 +97,7 @@ fn a_malformed_datagram_is_flagged_with_the_reason() {
     let mut other = datagram("09");
     other[2] = 2;
     let wrong = [
-        (datagram("12"), "a frame of unknown kind 18, at byte 5"),
+        (datagram("13"), "a frame of unknown kind 19, at byte 5"),
         (datagram(""), "it has no frame"),
         (other, "wire version 2; this dissector knows version 1"),
         (datagram("09")[..18].to_vec(), "it is too short for a tag"),

@@ -81,7 +81,7 @@ fn datagrams_of_an_earlier_incarnation_are_refused() {
 #[test]
 fn frames_that_break_the_format_are_refused() {
     for (why, frames) in [
-        ("a kind that does not exist", "12"),
+        ("a kind that does not exist", "13"),
         ("a byte too many", "09 ff"),
         ("a frame that breaks off", "0d 08 00 7f0000"),
         ("a flag that is neither", "07 02 00 00"),

@@ -28,6 +28,8 @@ const WANT_ATTEMPTS_MAX: u8 = 10;
 /// must not outlast that by much.
 const WANT_WAIT_MAX: Duration = Duration::from_secs(2);
 const ANSWER_TIME_MAX: Duration = Duration::from_secs(1);
+/// Stands where no node is asked for a message: none has this number.
+const NOBODY: NodeId = NodeId(0);
 /// Timers of single messages are kept this coarse, so that a busy node ticks seldom.
 pub(super) const GRAIN: Duration = Duration::from_millis(5);
 /// With more messages missing than this, a node is catching up, and does not pass on what it gets.
@@ -224,11 +226,39 @@ impl Broadcast {
         self.due.at(now);
     }
 
+    /// A peer does not hold these, which it was asked for: others are asked at once, if they have
+    /// them. What a peer offers may be evicted there before it is asked for.
+    pub(crate) fn on_lacks(&mut self, fx: &mut Effects, from: Sender, ranges: &[IdRange]) {
+        let Self { repair, exchanges, .. } = self;
+        let Some(peer) = exchanges.get_mut(&from.node) else { return };
+        let before = peer.asked;
+        for range in ranges {
+            let Some(sequence) = range.last() else { continue };
+            let last = MessageId { origin: range.origin, sequence };
+            let wanted = repair.wanted.range_mut(range.first_id()..=last);
+            for (_, wanted) in wanted.filter(|(_, wanted)| wanted.asked == from.node) {
+                (wanted.asked, wanted.until) = (NOBODY, fx.now);
+                peer.asked = peer.asked.saturating_sub(1);
+            }
+        }
+        // Each of these can be lacked once. So what this costs is bounded, whatever a peer sends.
+        if peer.asked < before {
+            self.ask_again(fx);
+            self.pump(fx, from.node);
+        }
+    }
+
     /// A peer asks for these.
     pub(crate) fn on_want(&mut self, fx: &mut Effects, from: Sender, ranges: &[IdRange]) {
         self.learn_from_loss(&fx.config.timing, from, ranges);
         // Evicted messages cannot be sent, so only ids held count.
-        let ids = ranges.iter().flat_map(|range| self.store.held().known_in(*range));
+        let held = self.store.held();
+        let lacks = ranges.iter().flat_map(|range| held.missing_in(*range));
+        let lacks: Vec<IdRange> = lacks.take(IDS_PER_FRAME_MAX).collect();
+        if !lacks.is_empty() {
+            fx.send(from.node, &Frame::Lacks(lacks));
+        }
+        let ids = ranges.iter().flat_map(|range| held.known_in(*range));
         for id in ids.take(IDS_PER_FRAME_MAX) {
             if self.repair.replies.len() >= fx.config.limits.repair_replies_max {
                 fx.counters.limit_repair_replies_cut += 1;
@@ -323,7 +353,10 @@ fn want(fx: &mut Effects, to: NodeId, ids: Vec<MessageId>) {
 mod tests {
     use super::*;
     use crate::Event;
+    use crate::broadcast::store::Arrival;
+    use crate::ids::link::LinkId;
     use crate::testing::table::Table;
+    use crate::time::Wall;
     use rand::rngs::Xoshiro256PlusPlus;
     use rand::{RngExt, SeedableRng};
 
@@ -331,6 +364,10 @@ mod tests {
 
     fn is_rumor(frames: &[Frame<'_>]) -> bool {
         frames.iter().any(|frame| matches!(frame, Frame::Rumor(_)))
+    }
+
+    fn is_lacks(frame: &Frame<'_>) -> bool {
+        matches!(frame, Frame::Lacks(_))
     }
 
     /// The time that a peer takes was learned from requests and answers that got lost again and
@@ -354,6 +391,35 @@ mod tests {
                 assert!(took <= SECOND * 5, "{lost} lost: {} after {took:?}", table.held(2));
             }
             println!("{lost} lost: all after {:?}", table.now.since(ended));
+        }
+    }
+
+    #[test]
+    fn offers_that_a_peer_no_longer_holds_are_dropped_at_once() {
+        for offered in [2_000, 8_000] {
+            let mut table = Table::with_links(3, &[(1, 2), (1, 3)]);
+            table.run(SECOND);
+            let ids = IdRange { more: offered - 1, ..IdRange::one(MessageId::new(9, 1, 1)) };
+            let held = IdRange { first: offered - 99, more: 99, ..ids };
+            table.passes = Box::new(|_, _, _| false);
+            hold(&mut table, 3, held);
+            table.passes = Box::new(|_, _, _| true);
+            table.feed(1, 2, &[Frame::Have(vec![ids])]);
+            table.feed(1, 3, &[Frame::Have(vec![held])]);
+            table.run(SECOND);
+            assert_eq!((table.held(1), table.node(1).status().missing), (100, 0));
+        }
+    }
+
+    /// Has a node hold messages of node 9, as if they had come over a link that is gone.
+    fn hold(table: &mut Table, node: u32, ids: IdRange) {
+        let (id, sent_at, payload) = (MessageId::new(9, 1, 1), Wall(1), &b"banana"[..]);
+        let rumor = Rumor { id, sent_at, relays: 1, repaired: true, hops: 1, path: &[9], payload };
+        for sequence in ids.first..=ids.first + ids.more {
+            let rumor = Rumor { id: MessageId { sequence, ..id }, ..rumor };
+            let (received_at, arrived, newest_link) = (Wall(1), Monotonic(1), LinkId::NONE);
+            let arrival = Arrival { rumor, received_at, arrived, newest_link };
+            table.node(node).broadcast.store.insert(&arrival, Default::default());
         }
     }
 
@@ -418,6 +484,7 @@ mod tests {
     fn a_message_is_asked_of_one_neighbour_at_a_time() {
         let mut table = Table::with_links(3, &[(1, 2), (1, 3)]);
         table.run(SECOND);
+        table.passes = Box::new(|_, _, frames| !frames.iter().any(is_lacks));
         let range = IdRange::one(MessageId::new(9, 1, 1));
         table.feed(1, 2, &[Frame::Have(vec![range])]);
         table.feed(1, 3, &[Frame::Have(vec![range])]);

@@ -153,6 +153,8 @@ pub(crate) enum Frame<'a> {
     Component(Component),
     /// 17: some node cannot keep up: accept no new texts for a moment.
     BackPressure(BackPressure),
+    /// 18: I do not hold these, which you asked me for.
+    Lacks(Vec<IdRange>),
 }
 
 /// All ids known to the sender from `page.first` on, as far as one frame goes.
@@ -295,7 +297,7 @@ impl Frame<'_> {
         let peers = |peers: &[PeerAddr]| peers.iter().all(|peer| peer.node != NodeId(0));
         match self {
             Self::Rumor(rumor) => rumor.is_sound(sender),
-            Self::Have(ids) | Self::Got(ids) | Self::Want(ids) => sound(ids),
+            Self::Have(ids) | Self::Got(ids) | Self::Want(ids) | Self::Lacks(ids) => sound(ids),
             Self::Summary(summary) => sound(&summary.recent),
             Self::Ranges(ranges) => {
                 sound(&ranges.summary.recent) && sound(&ranges.held) && sound(&ranges.gone)
@@ -452,6 +454,7 @@ mod tests {
             ids().prop_map(Frame::Have),
             ids().prop_map(Frame::Got),
             ids().prop_map(Frame::Want),
+            ids().prop_map(Frame::Lacks),
             summary().prop_map(Frame::Summary),
             (summary(), ids(), ids()).prop_map(move |(summary, held, gone)| {
                 Frame::Ranges(Box::new(Ranges { summary, page, held, gone }))

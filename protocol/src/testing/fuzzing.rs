@@ -412,10 +412,11 @@ fn put_datagram(dice: &mut Dice<'_>) -> (u32, Vec<u8>) {
 /// Appends one frame, as the dice say.
 fn put_frame(dice: &mut Dice<'_>, sender: u32, to: &mut Vec<u8>) {
     let ranges = |dice: &mut Dice<'_>| dice.several(6, Dice::range);
-    let frame = match dice.below(19) {
+    let frame = match dice.below(20) {
         1 => Frame::Have(ranges(dice)),
         2 => Frame::Got(ranges(dice)),
         3 => Frame::Want(ranges(dice)),
+        18 => Frame::Lacks(ranges(dice)),
         4 => Frame::Summary(dice.summary()),
         5 => {
             let (summary, page) = (dice.summary(), dice.page());
