@@ -210,8 +210,8 @@ table! {
     /// Leaves room in a datagram of [`UDP_PAYLOAD_BYTES_MAX`] for headers, tag and a path.
     text_bytes_max = TEXT_BYTES_MAX, at most TEXT_BYTES_MAX;
     /// The largest datagram made by packing several frames together. One frame alone may exceed it.
-    /// Larger datagrams cost fewer system calls; smaller ones survive lossy paths better. On a real
-    /// network, the path MTU less 28 (IPv4) or 48 (IPv6). 1,200 to 8,192 is sane, and
+    /// Larger datagrams cost fewer system calls. To other hosts no more than 1,200 bytes are packed
+    /// together in any case: a path may drop fragments. 1,200 to 8,192 is sane, and
     /// [`UDP_PAYLOAD_BYTES_MAX`] the most.
     packed_datagram_bytes_max = 8_192, at most UDP_PAYLOAD_BYTES_MAX;
     /// The most messages in flight to any neighbour that is not suspected: the largest send window.

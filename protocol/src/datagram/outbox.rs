@@ -18,6 +18,11 @@ use crate::report::{Counters, Event};
 /// no more than this for an answer.
 const CONTROL_BYTES_MAX: usize = 128 << 10;
 
+/// The largest datagram made by packing several frames together for a receiver that is not on this
+/// host's loopback. Every path carries as much in one packet (RFC 8200 asks for 1,280 bytes, headers
+/// included): where fragments are dropped, short messages would else be lost together.
+const REMOTE_BYTES_MAX: usize = 1_200;
+
 /// What a node wants done: datagrams to send, in order, and events to tell of.
 ///
 /// The caller owns it and uses it again and again, so that a steady node allocates nothing.
@@ -191,7 +196,7 @@ impl Outbox {
         counters: &mut Counters,
     ) {
         while !items.is_empty() {
-            let (now, later) = items.split_at(fitting(items, config));
+            let (now, later) = items.split_at(fitting(items, to.addr, config));
             items = later;
             // Receivers of the same frames mostly follow each other: then one seal serves them
             // all.
@@ -218,10 +223,12 @@ impl Outbox {
 }
 
 /// How many of these frames to one receiver, the first at least, go into one datagram.
-fn fitting(items: &[Item], config: &Config) -> usize {
+fn fitting(items: &[Item], to: SocketAddr, config: &Config) -> usize {
     // Magic (2), version (1), sender (5) and incarnation (9).
     const HEADER_BYTES_MAX: usize = 17;
-    let bytes_max = config.limits.packed_datagram_bytes_max.min(UDP_PAYLOAD_BYTES_MAX);
+    let is_near = to.ip().to_canonical().is_loopback();
+    let path_max = if is_near { UDP_PAYLOAD_BYTES_MAX } else { REMOTE_BYTES_MAX };
+    let bytes_max = config.limits.packed_datagram_bytes_max.min(path_max);
     let mut bytes = HEADER_BYTES_MAX + TAG_BYTES;
     let fits = items.iter().take_while(|item| {
         bytes += item.frame.len();
@@ -251,6 +258,8 @@ fn count(items: &[Item], range: &Range<usize>, counters: &mut Counters) {
 mod tests {
     use super::*;
     use crate::config::Key;
+    use crate::ids::MessageId;
+    use crate::ids::set::IdRange;
 
     fn peer(node: u32) -> NodeId {
         NodeId(node)
@@ -335,6 +344,34 @@ mod tests {
         outbox.put_first(peer(5), frame);
         let (datagrams, _) = pack(&mut outbox, &config());
         assert_eq!(datagrams.iter().map(|d| d.0).collect::<Vec<_>>(), vec![4, 5, 2, 3]);
+    }
+
+    #[test]
+    fn a_datagram_that_leaves_the_host_is_packed_for_any_path() {
+        for (ip, bytes_max) in [
+            ("127.0.0.1", 8_192),
+            ("::ffff:127.0.0.1", 8_192),
+            ("::1", 8_192),
+            ("192.0.2.1", 1_200),
+            ("2001:db8::1", 1_200),
+        ] {
+            let mut outbox = Outbox::default();
+            for node in 1..=10_000 {
+                send(&mut outbox, 2, &Frame::Vouch { node: NodeId(node) });
+            }
+            // A larger frame goes alone.
+            send(&mut outbox, 2, &Frame::Have(vec![IdRange::one(MessageId::new(1, 1, 1)); 2_000]));
+            let (mut out, mut counters) = (Outputs::default(), Counters::default());
+            let addr = SocketAddr::new(ip.parse().unwrap(), 7_000);
+            outbox.pack(&config(), |_| Some(addr), &mut out, &mut counters);
+            let mut lengths: Vec<usize> = out.datagrams().map(|(_, bytes)| bytes.len()).collect();
+            let have = lengths.pop().unwrap();
+            let longest = lengths.into_iter().max().unwrap();
+            assert!(
+                have > 8_000 && (bytes_max - 20..=bytes_max).contains(&longest),
+                "{ip}: {longest}"
+            );
+        }
     }
 
     #[test]
