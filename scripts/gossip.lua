@@ -1,4 +1,4 @@
--- A Wireshark dissector for the datagrams of gossip networks, wire version 1.
+-- A Wireshark dissector for the datagrams of gossip networks, wire version 2.
 --
 -- Put this file into Wireshark's folder for personal Lua plugins (`tshark -G folders` names it), or
 -- hand it to tshark: `tshark -X lua_script:scripts/gossip.lua -r FILE`. It was tried with Wireshark
@@ -12,8 +12,10 @@
 -- A datagram that a node would refuse is flagged `gossip.malformed`, for the same reasons as in
 -- `wire.rs`, except for its tag: the capture does not have the key.
 
-local MAGIC, VERSION, TAG_BYTES = string.char(0x67, 0xc5), 1, 16
+local MAGIC, VERSION, TAG_BYTES = string.char(0x67, 0xc5), 2, 16
 local RELAYS_MAX = 16
+-- The default of `suspect-after`: a longer silence is shown.
+local HEARD_LATELY_MS = 2000
 
 local proto = Proto("gossip", "Gossip")
 local fields = {} -- Every ProtoField by its name.
@@ -465,8 +467,16 @@ local frames = {
     local wanting = f.wanting.value and " and lacks some of what was listed" or ""
     return ("offers %s%s"):format(enumerated(f.held, "nothing"), wanting)
   end),
-  [7] = frame("beat", { { "asking", flag }, { "version", u32 }, { "seen", u32 } }, function(f)
-    return f.asking.value and "asks for a link" or "keeps its link up"
+  [7] = frame("beat", {
+    { "asking", flag },
+    { "version", u32 },
+    { "seen", u32 },
+    { "heard", option(u32) },
+  }, function(f)
+    local does = f.asking.value and "asks for a link" or "keeps its link up"
+    local heard = f.heard.given and f.heard.given.value
+    if heard and heard < HEARD_LATELY_MS then return does end
+    return does .. (heard and (", heard nothing for %d ms"):format(heard) or ", heard nothing yet")
   end),
   [8] = frame("neighbours", { { "version", u32 }, { "spare", flag }, { "peer", list(peer) } }, function(f)
     return ("is linked to %s"):format(nodes(f.peer, "nobody"))

@@ -48,7 +48,7 @@ fn tagged(mut bytes: Vec<u8>) -> Vec<u8> {
 
 /// A whole datagram of these frames, which are given in hexadecimal digits.
 fn datagram_of(sender: u32, incarnation: u64, frames: &[&str]) -> Vec<u8> {
-    let mut bytes = hex("67c5 01");
+    let mut bytes = hex("67c5 02");
     bytes.extend(varint(sender.into()));
     bytes.extend(varint(incarnation));
     bytes.extend(frames.iter().flat_map(|frame| hex(frame)));
@@ -148,8 +148,8 @@ const ONE_RECENT: &str = "04 00 00 01 08 01 01 00";
 const ONE_ACCOUNT: &str = "04 01 fd5b02216019416905 00";
 const RANGES: &str = "05 00 00 01 08 01 01 00 00 00 00 00 01 08 01 01 00 00";
 const OFFER: &str = "06 00 00 01 08 01 01 00 00 00 00 00 00 01 08 01 01 00";
-const ASKING: &str = "07 01 01 00";
-const BEAT: &str = "07 00 00 00";
+const ASKING: &str = "07 01 01 00 00";
+const BEAT: &str = "07 00 00 00 01 05";
 const NEIGHBOURS: &str = "08 01 00 02 08 00 7f000001 fb601b 0a 00 7f000001 fb621b";
 const UNLINK: &str = "09";
 const LEAVE: &str = "0a";
@@ -235,7 +235,7 @@ mod document {
     #[test]
     fn the_document_gives_the_constants_of_the_code() {
         assert_eq!(hex("67c5"), MAGIC);
-        assert_eq!((VERSION, TAG_BYTES), (1, 16));
+        assert_eq!((VERSION, TAG_BYTES), (2, 16));
         let key: String = key().0.iter().map(|byte| format!("{byte:02x}")).collect();
         assert!(DOCUMENT.contains(&key));
         let limits =
@@ -284,7 +284,7 @@ mod golden {
         let mut bench = Bench::with(|config| config.node = NodeId(70_000));
         bench.node.send(at(0), &[b'x'; 300], 1).unwrap();
         let (_, sent) = bench.sent().swap_remove(0);
-        let mut expected = hex("67c5 01 fc70110100 01");
+        let mut expected = hex("67c5 02 fc70110100 01");
         expected
             .extend(hex("00 fc70110100 01 01 fd15cd853dfe9c9717 01 00 01 05 fc70110100 fb2c01"));
         expected.extend([b'x'; 300]);
@@ -322,7 +322,7 @@ mod golden {
     fn a_neighbour_that_is_heard_for_the_first_time_is_greeted() {
         let mut bench = Bench::new();
         let sent = bench.feed(8, &datagram(8, ASKING));
-        let greeting = ["07 00 01 00", NEIGHBOURS, "10 09 01 00 00", NOTHING_KNOWN];
+        let greeting = ["07 00 01 00 01 00", NEIGHBOURS, "10 09 01 00 00", NOTHING_KNOWN];
         assert_eq!(sent, greeting.map(|frame| (addr(8), datagram(9, frame))));
     }
 
@@ -377,14 +377,17 @@ mod golden {
     #[test]
     fn heartbeats_go_to_all_neighbours_and_tell_new_links_once() {
         let asking = Bench::new().pass(100);
-        assert_eq!(asking, [8, 10].map(|node| (addr(node), datagram(9, "07 01 01 00"))));
+        assert_eq!(asking, [8, 10].map(|node| (addr(node), datagram(9, ASKING))));
         let sent = Bench::new().joined().pass(200);
         assert!(sent.contains(&(addr(8), datagram(9, NEIGHBOURS))));
         let mut told = Bench::new().joined();
         for node in [8, 10] {
-            told.feed(node, &datagram(node, "07 00 00 01"));
+            told.feed(node, &datagram(node, "07 00 00 01 01 00"));
         }
-        assert!(told.pass(200).contains(&(addr(8), datagram(9, "07 00 01 00"))));
+        let sent = told.pass(200);
+        // The last byte: how many milliseconds ago node 8 was heard.
+        let beat = |ms: u64| datagram(9, &format!("07 00 01 00 01 {ms:02x}"));
+        assert!((1..=200).any(|ms| sent.contains(&(addr(8), beat(ms)))));
     }
 
     #[test]

@@ -376,8 +376,8 @@ table! {
     /// sooner, for a few datagrams each time. 1 s to 1 minute is sane.
     shuffle_interval = Duration::from_secs(6);
     and
-    /// After this many unanswered probes a suspect is dead to this node. With 20 % loss a direct
-    /// round trip fails in 36 of 100 cases, and twelve in a row about five times in a million. 3 to
+    /// After this many unanswered probes a suspect is dead to this node; after three times as many,
+    /// if others have heard from it meanwhile, its link is given up. With 20 % loss a direct round trip fails in 36 of 100 cases, and twelve in a row about five times in a million. 3 to
     /// 20 is sane. Probes are those of SWIM (Das et al. 2002).
     probes: u32 = 12;
 }

@@ -144,7 +144,7 @@ impl Membership {
             self.changes.push(LinkChange::Up(Link { id: peer.link, node, state }));
             return;
         }
-        let is_over = matches!(peer.standing, Standing::Dead { .. } | Standing::Removed);
+        let is_over = peer.is_lost() || peer.standing == Standing::Removed;
         if peer.told_up {
             self.peers.renew_link(node);
         }

@@ -141,6 +141,8 @@ pub enum PeerState {
     Suspected,
     /// It did not answer; still probed, ever more rarely.
     Dead,
+    /// It lives, as others say, but the link to it carries nothing; probed like the dead.
+    Cut,
     /// It left.
     Removed,
 }
@@ -270,6 +272,8 @@ counters! {
     links_made,
     /// Links dropped while their other end lived.
     links_dropped,
+    /// Links given up because they carried nothing, one way at least, while their other end lived.
+    links_broken,
     /// Dropped: empty, and not our own wake-up call.
     dropped_empty,
     /// Dropped: too short, or without our magic bytes.
@@ -358,7 +362,7 @@ pub enum Event {
         /// Which.
         node: NodeId,
     },
-    /// A suspected or dead neighbour was heard from, or a new one for the first time.
+    /// A suspected or lost neighbour was heard from, or a new one for the first time.
     PeerAlive {
         /// Which.
         node: NodeId,
@@ -370,6 +374,11 @@ pub enum Event {
     },
     /// A link was given up, though its other end lives.
     LinkDropped {
+        /// To whom.
+        node: NodeId,
+    },
+    /// A link was given up because it carries nothing, one way at least. Its other end lives.
+    LinkBroken {
         /// To whom.
         node: NodeId,
     },

@@ -1,5 +1,7 @@
 //! For tests, fuzzers and the simulator: looking into a node from outside.
 
+#[cfg(test)]
+mod broken_links;
 pub mod fuzzing;
 pub mod inspect;
 #[cfg(test)]

@@ -41,7 +41,7 @@ impl Simulation {
                     // A node with too few links keeps asking those it heard of.
                     PeerState::Joining => !lives && self.neighbours(member.id.0).len() < 2,
                     PeerState::Suspected => false,
-                    PeerState::Dead => !lives,
+                    PeerState::Dead | PeerState::Cut => !lives,
                     // The link is gone; the peer may have come back elsewhere since.
                     PeerState::Removed => true,
                 };

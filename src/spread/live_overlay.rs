@@ -42,7 +42,8 @@ pub enum LinkState {
     Suspected,
     /// One end is down, or is taken for dead by the other.
     Lost,
-    /// A partition in force lies between its ends, or faults lose all that crosses it.
+    /// A partition in force lies between its ends, faults lose all that crosses it, or its ends found
+    /// that it carries nothing.
     Cut,
 }
 
@@ -115,7 +116,7 @@ impl Overlay {
     }
 
     fn add(&mut self, ends: (NodeId, NodeId), told: &[PeerState], planned: bool, faults: &Faults) {
-        use PeerState::{Alive, Dead, Joining, Suspected};
+        use PeerState::{Alive, Cut, Dead, Joining, Suspected};
         let any = |wanted: &[PeerState]| wanted.iter().any(|wanted| told.contains(wanted));
         let (u, v) = ends;
         let places = (self.place(u), self.place(v));
@@ -129,9 +130,10 @@ impl Overlay {
             () if any(&[Alive]) && !any(&[Suspected]) => LinkState::Alive,
             // Planned links carry messages before they are confirmed.
             () if used => LinkState::Suspected,
+            () if any(&[Cut]) => LinkState::Cut,
             () => LinkState::Lost,
         };
-        let suspected = used && any(&[Suspected, Dead]);
+        let suspected = used && any(&[Suspected, Dead, Cut]);
         let faulty = faults.mistreat(u.0, v.0);
         self.links.push(Link { u, v, state, planned, used, suspected, faulty });
         if let (true, (Some(u), Some(v))) = (state.is_in_use(), places) {
@@ -264,6 +266,21 @@ mod tests {
         assert_eq!(state(&[lose(1, 1.0), lose(2, 1.0)]), LinkState::Cut);
         assert_eq!(state(&[lose(1, 1.0)]), LinkState::Alive, "the other way is open");
         assert_eq!(state(&[lose(1, 0.9), lose(2, 1.0)]), LinkState::Alive);
+    }
+
+    #[test]
+    fn a_link_that_carries_nothing_by_the_word_of_its_ends_is_cut() {
+        let state = |states: [PeerState; 2]| {
+            let mut nodes = [said(1, None, &[2]), said(2, None, &[1])];
+            for (node, state) in nodes.iter_mut().zip(states) {
+                node.peers[0].state = state;
+            }
+            let link = Overlay::of(&nodes, &[], &Faults::default()).links[0];
+            (link.state, link.suspected)
+        };
+        assert_eq!(state([PeerState::Cut, PeerState::Cut]), (LinkState::Cut, false));
+        // One end gives it up before the other.
+        assert_eq!(state([PeerState::Cut, PeerState::Alive]), (LinkState::Alive, true));
     }
 
     #[test]

@@ -11,7 +11,7 @@ fn datagram(frames: &str) -> Vec<u8> {
 fn from(node: u8, frames: &str) -> Vec<u8> {
     let digits: Vec<u8> = frames.bytes().filter(|byte| *byte != b' ').collect();
     let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap();
-    let mut bytes = vec![0x67, 0xc5, 1, node, 1];
+    let mut bytes = vec![0x67, 0xc5, 2, node, 1];
     bytes.extend(digits.chunks(2).map(byte));
     bytes.extend([0; 16]);
     bytes
@@ -22,7 +22,7 @@ const RELAYED: &str = "00 08 01 01 fd15cd853dfe9c9717 03 00 02 02 08 09 06 62616
 const HAVE: &str = "01 01 08 01 01 00";
 
 /// Frames of node 9, and the words of the Info column for them after "node 9".
-const SENTENCES: [(&str, &str); 28] = [
+const SENTENCES: [(&str, &str); 29] = [
     (RELAYED, "passes on 8.1 “banana”, hop 2 (8 ➜ 9)"),
     (
         "00 08 02 01 fd15cd853dfe9c9717 03 01 fb2c01 03 08 00 09 06 62616e616e61",
@@ -48,8 +48,9 @@ const SENTENCES: [(&str, &str); 28] = [
         "06 00 00 01 08 01 01 00 00 00 00 00 01 01 08 01 01 00",
         "offers 8.1 and lacks some of what was listed",
     ),
-    ("07 01 01 00", "asks for a link"),
-    ("07 00 00 00", "keeps its link up"),
+    ("07 01 01 00 00", "asks for a link, heard nothing yet"),
+    ("07 00 00 00 01 05", "keeps its link up"),
+    ("07 00 00 00 01 fbd007", "keeps its link up, heard nothing for 2000 ms"),
     ("08 01 00 02 08 00 7f000001 fb601b 0a 00 7f000001 fb621b", "is linked to nodes 8, 10"),
     ("09", "drops the link"),
     ("0a", "leaves the network"),
@@ -63,7 +64,7 @@ const SENTENCES: [(&str, &str); 28] = [
     ("11 05", "asks all to take in no new texts for a moment"),
     ("12 01 08 01 02 03", "lacks 8.2–8.5"),
     (
-        "07 00 00 00 04 00 00 00 10 08 01 05 01",
+        "07 00 00 00 01 05 04 00 00 00 10 08 01 05 01",
         "keeps its link up; knows no message; belongs to the component of node 8",
     ),
 ];
@@ -95,11 +96,11 @@ fn the_info_column_reads_like_a_sentence() {
 fn a_malformed_datagram_is_flagged_with_the_reason() {
     let lab = Lab::new();
     let mut other = datagram("09");
-    other[2] = 2;
+    other[2] = 3;
     let wrong = [
         (datagram("13"), "a frame of unknown kind 19, at byte 5"),
         (datagram(""), "it has no frame"),
-        (other, "wire version 2; this dissector knows version 1"),
+        (other, "wire version 3; this dissector knows version 2"),
         (datagram("09")[..18].to_vec(), "it is too short for a tag"),
         (from(0, "09"), "a node 0, at byte 3"),
         (

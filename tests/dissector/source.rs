@@ -91,7 +91,7 @@ fn mark(number: u64, width: usize) -> String {
 
 #[test]
 fn its_constants_are_those_of_the_code() {
-    use gossip::protocol::{MAGIC, RELAYS_MAX, TAG_BYTES, VERSION};
+    use gossip::protocol::{MAGIC, RELAYS_MAX, TAG_BYTES, Timing, VERSION};
     let [first, second] = MAGIC;
     let widths = [mark(251, 2), mark(1 << 16, 4), mark(1 << 32, 8)].join(", ");
     let expected = [
@@ -99,6 +99,7 @@ fn its_constants_are_those_of_the_code() {
         ("VERSION", VERSION.to_string()),
         ("TAG_BYTES", TAG_BYTES.to_string()),
         ("RELAYS_MAX", RELAYS_MAX.to_string()),
+        ("HEARD_LATELY_MS", Timing::default().suspect_after.as_millis().to_string()),
         ("WIDTHS", format!("{{ {widths} }}")),
     ];
     // How much is shown in one line is the dissector's own affair.

@@ -53,11 +53,19 @@ const HELP: &str = "This test needs root (or user namespaces), unshare, ip and n
 
 /// Has the kernel drop datagrams, in this namespace.
 fn drop_datagrams(percent: u8) {
+    drop_where(&format!("meta l4proto udp numgen random mod 100 < {percent}"));
+}
+
+/// Has the kernel drop all datagrams from one port to another, in this namespace.
+pub(crate) fn drop_between(from: u16, to: u16) {
+    drop_where(&format!("udp sport {from} udp dport {to}"));
+}
+
+fn drop_where(matches: &str) {
+    // Both are there already if this is not the first rule, which is no error.
     run("nft add table inet faults");
     run("nft add chain inet faults input { type filter hook input priority 0 ; }");
-    run(&format!(
-        "nft add rule inet faults input meta l4proto udp numgen random mod 100 < {percent} drop"
-    ));
+    run(&format!("nft add rule inet faults input {matches} drop"));
 }
 
 #[track_caller]

@@ -35,9 +35,9 @@ fn datagrams_of_other_protocols_and_versions_are_refused() {
     assert_refused(b"GET / HTTP/1.1\r\n\r\n", "dropped_magic");
     assert_refused(&vec![0; UDP_PAYLOAD_BYTES_MAX], "dropped_magic");
     assert_refused(&hex("67c5"), "dropped_magic");
-    assert_refused(&hex("67c5 01 08 01"), "dropped_magic");
-    assert_refused(&hex("67c5 02 08 01"), "dropped_version");
-    let mut other_version = hex("67c5 02 08 01 09");
+    assert_refused(&hex("67c5 02 08 01"), "dropped_magic");
+    assert_refused(&hex("67c5 03 08 01"), "dropped_version");
+    let mut other_version = hex("67c5 03 08 01 09");
     other_version = tagged(other_version);
     assert_refused(&other_version, "dropped_version");
 }
@@ -84,11 +84,11 @@ fn frames_that_break_the_format_are_refused() {
         ("a kind that does not exist", "13"),
         ("a byte too many", "09 ff"),
         ("a frame that breaks off", "0d 08 00 7f0000"),
-        ("a flag that is neither", "07 02 00 00"),
+        ("a flag that is neither", "07 02 00 00 00"),
         ("an option that is neither", "0b 02"),
         ("an address of no kind", "0d 08 02 7f000001 fb601b"),
-        ("a number of no size", "07 00 fe 00"),
-        ("a number larger than its field", "07 00 fd0000000001000000 00"),
+        ("a number of no size", "07 00 fe 00 00"),
+        ("a number larger than its field", "07 00 fd0000000001000000 00 00"),
         ("a list that claims more than there is", "02 fdffffffffffffff7f 08 01 01 00"),
         ("a list that claims 2³⁰ elements", "0f fc00000040"),
         ("a range from number 0", "01 01 08 01 00 00"),

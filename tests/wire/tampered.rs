@@ -84,7 +84,7 @@ proptest! {
     #[test]
     fn rubbish_with_a_tag_does_no_harm(body in prop::collection::vec(any::<u8>(), 0..400)) {
         let mut bench = busy();
-        survives(&mut bench, &tagged([&hex("67c5 01 08 01")[..], &body[..]].concat()));
+        survives(&mut bench, &tagged([&hex("67c5 02 08 01")[..], &body[..]].concat()));
     }
 }
 

@@ -3,7 +3,7 @@
 //! | Field | Encoding | Bytes | Why it is there |
 //! |---|---|---|---|
 //! | magic | `67 c5` | 2 | tells our datagrams from others', for us and for packet dissectors |
-//! | version | `01` | 1 | any other is dropped and counted |
+//! | version | `02` | 1 | any other is dropped and counted |
 //! | sender | node, incarnation: varints | 2–14 | whose counts this belongs to; a newer incarnation starts afresh |
 //! | frames | one or more, back to back | | see [`Frame`]: a varint for its kind, then its fields |
 //! | tag | BLAKE3, keyed with the network's key, over all before it, first 16 bytes | 16 | keeps strangers out |
@@ -29,7 +29,7 @@ use crate::time::Wall;
 /// common protocol.
 pub const MAGIC: [u8; 2] = [0x67, 0xc5];
 /// The third.
-pub const VERSION: u8 = 1;
+pub const VERSION: u8 = 2;
 /// The length of the tag.
 pub const TAG_BYTES: usize = 16;
 /// The longest datagram that is taken apart. UDP carries no more, but other drivers might.
@@ -92,6 +92,8 @@ pub(crate) struct Beat {
     pub(crate) version: u32,
     /// The latest version of the receiver's neighbours that the sender has seen; 0 for none.
     pub(crate) seen: u32,
+    /// How long ago the sender last heard from the receiver, in milliseconds; `None`: never.
+    pub(crate) heard: Option<u32>,
 }
 
 /// The name of the sender's component of the overlay: see `membership::partition`.
@@ -367,7 +369,7 @@ mod tests {
         let bytes = seal_frames(9, &[Frame::Rumor(rumor(&[8, 9], "banana"))]);
         let hex: String =
             bytes[..bytes.len() - TAG_BYTES].iter().map(|b| format!("{b:02x}")).collect();
-        assert_eq!(hex, "67c501090100080101fd15cd853dfe9c97170300020208090662616e616e61");
+        assert_eq!(hex, "67c502090100080101fd15cd853dfe9c97170300020208090662616e616e61");
         let tag: String =
             bytes[bytes.len() - TAG_BYTES..].iter().map(|b| format!("{b:02x}")).collect();
         let all = blake3::keyed_hash(&KEY.0, &bytes[..bytes.len() - TAG_BYTES]).to_hex();
@@ -407,7 +409,7 @@ mod tests {
         assert_eq!(reason(b"GET / HTTP/1.1\r\n"), Dropped::Magic);
         assert_eq!(reason(&good[..10]), Dropped::Magic);
         let mut other = good.clone();
-        other[2] = 2;
+        other[2] = VERSION + 1;
         assert_eq!(reason(&other), Dropped::Version);
         let mut flipped = good.clone();
         flipped[4] ^= 1;
@@ -462,8 +464,9 @@ mod tests {
             (summary(), any::<bool>(), ids()).prop_map(move |(summary, wanting, held)| {
                 Frame::Offer(Box::new(Offer { summary, page, wanting, held }))
             }),
-            (any::<bool>(), any::<u32>(), any::<u32>())
-                .prop_map(|(asking, version, seen)| Frame::Beat(Beat { asking, version, seen })),
+            (any::<bool>(), any::<u32>(), any::<u32>(), any::<Option<u32>>()).prop_map(
+                |(asking, version, seen, heard)| Frame::Beat(Beat { asking, version, seen, heard })
+            ),
             (any::<u32>(), any::<bool>(), prop::collection::vec(peer(), 0..5)).prop_map(
                 |(version, spare, list)| Frame::Neighbours(Neighbours { version, spare, list })
             ),

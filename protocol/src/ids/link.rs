@@ -34,7 +34,8 @@ pub(crate) enum LinkState {
     Joining,
     /// Heard from lately.
     Alive,
-    /// Suspected: it gets copies, and nobody waits for its acknowledgements.
+    /// Suspected, or not known to be heard by it: it gets copies, and nobody waits for its
+    /// acknowledgements.
     Suspected,
 }
 
@@ -54,7 +55,7 @@ pub(crate) enum LinkChange {
     Up(Link),
     /// The link to this node was given up. The node lives, and may still be asked for messages.
     Down(NodeId),
-    /// This incarnation of the node is over, or the node is forgotten.
+    /// This incarnation of the node is over, or nothing gets through to it, or it is forgotten.
     Gone(NodeId),
 }
 

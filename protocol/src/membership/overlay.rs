@@ -6,11 +6,14 @@
 //! its ends, where one link goes and one comes; between them a node gains one. Where this finds
 //! no living node, the random sample is the way back.
 
+use std::time::Duration;
+
 use super::Membership;
 use super::peer_list::PeerList;
 use super::peers::{Peer, Standing};
 use crate::datagram::wire::{Beat, Frame, Neighbours};
 use crate::effects::Effects;
+use crate::ids::link::LinkState;
 use crate::ids::set::mix;
 use crate::ids::{NodeId, PeerAddr};
 use crate::report::Event;
@@ -70,11 +73,13 @@ impl Membership {
     }
 
     /// One heartbeat, with this node's links where the peer has not seen them yet.
-    fn send_beat(&mut self, fx: &mut Effects, node: NodeId) {
+    pub(super) fn send_beat(&mut self, fx: &mut Effects, node: NodeId) {
         let Some(peer) = self.peers.get(node) else { return };
         let asking = matches!(peer.standing, Standing::Joining { .. });
         let version = self.overlay.version;
-        let beat = Beat { asking, version, seen: peer.neighbours_version };
+        let heard = peer.spoke.map(|spoke| fx.now.since(spoke).as_millis());
+        let heard = heard.map(|millis| u32::try_from(millis).unwrap_or(u32::MAX));
+        let beat = Beat { asking, version, seen: peer.neighbours_version, heard };
         fx.send(peer.addr.node, &Frame::Beat(beat));
         // Repeated with each heartbeat until the peer says that it has seen this version.
         if peer.seen_version != version && peer.incarnation > 0 {
@@ -126,12 +131,20 @@ impl Membership {
         if self.leaving.is_some() {
             return;
         }
-        let Some(peer) = self.peers.get(from) else { return };
+        let Some(peer) = self.peers.get_mut(from) else { return };
+        let heard = beat.heard.map(|millis| Duration::from_millis(millis.into()));
+        let lately = heard.filter(|ago| *ago < fx.config.timing.suspect_after);
+        // What it heard before the link began, or came under doubt, proves nothing.
+        let proven =
+            lately.is_some_and(|ago| peer.unproven.is_none_or(|since| fx.now - ago >= since));
         let confirmed = match peer.standing {
             Standing::Joining { .. } => {
+                peer.begin_link(fx.now);
                 self.set_standing(fx, from, Standing::Alive);
                 true
             }
+            // `hear` probed it: its answer is the proof.
+            Standing::Dead { .. } | Standing::Cut { .. } if !proven => return,
             // It left for good in this life: this heartbeat was sent before that.
             Standing::Removed => return,
             Standing::Contact => {
@@ -140,12 +153,19 @@ impl Membership {
                 }
                 true
             }
-            // `hear` brought back the suspected and the dead.
             _ => false,
         };
+        if proven {
+            self.prove_link(fx, from);
+        }
         let Some(peer) = self.peers.get_mut(from) else { return };
         // Only now: a peer that is refused has seen nothing that counts.
         peer.seen_version = beat.seen;
+        if lately.is_none() && peer.unproven.is_none() {
+            peer.doubt_link(fx.now);
+            self.due.at(fx.now + fx.config.timing.suspect_after);
+            self.tell_link(from);
+        }
         if confirmed || beat.asking {
             self.greet(fx, from);
         }
@@ -167,6 +187,9 @@ impl Membership {
         }
         fx.counters.links_made += 1;
         fx.events.push(Event::LinkMade { node });
+        if let Some(peer) = self.peers.get_mut(node) {
+            peer.begin_link(fx.now);
+        }
         self.set_standing(fx, node, Standing::Alive);
         true
     }
@@ -244,7 +267,7 @@ impl Membership {
         let memory = fx.config.timing.unlinked_memory;
         node != fx.config.node
             && self.peers.get(node).is_none_or(|peer| match peer.standing {
-                Standing::Dead { .. } | Standing::Removed => false,
+                Standing::Dead { .. } | Standing::Cut { .. } | Standing::Removed => false,
                 Standing::Contact => {
                     peer.changes.unanswered.is_none_or(|at| fx.now.since(at) >= memory)
                 }
@@ -254,7 +277,7 @@ impl Membership {
 
     /// Asks a node for a link in the stead of a lost one.
     pub(super) fn stand_in(&mut self, fx: &mut Effects, addr: PeerAddr, lost: NodeId) {
-        if self.peers.get(addr.node).is_some_and(Peer::is_linked) {
+        if self.peers.get(addr.node).is_some_and(|peer| peer.is_linked() || peer.is_lost()) {
             return;
         }
         let until = fx.now + fx.config.timing.stand_in_timeout;
@@ -270,6 +293,7 @@ impl Membership {
         let Some(peer) = self.peers.get_mut(node) else { return };
         // Not heard in truth: its silence counts from now.
         peer.heard = fx.now;
+        peer.begin_link(fx.now);
         fx.counters.links_made += 1;
         fx.events.push(Event::LinkMade { node });
         self.set_standing(fx, node, Standing::Joining { until });
@@ -286,11 +310,8 @@ impl Membership {
             return;
         }
         // Half of them may be dead as well, so twice as many are asked as are missing. The links
-        // count as made in the stead of a dead neighbour, if there is one, and go when it returns.
-        let lost = self
-            .peers
-            .iter()
-            .find(|peer| peer.original && matches!(peer.standing, Standing::Dead { .. }));
+        // count as made in the stead of a lost neighbour, if there is one, and go when it returns.
+        let lost = self.peers.iter().find(|peer| peer.original && peer.is_lost());
         let lost = lost.map_or(fx.config.node, |peer| peer.addr.node);
         for _ in 0..(wanted - linked) * 2 {
             // Drawn anew each time: the last one drawn is linked now.
@@ -317,7 +338,8 @@ impl Membership {
     fn spare_a_link(&mut self, fx: &mut Effects) {
         let me = fx.config.node;
         // Only with more links than at the start, and while all neighbours are alive.
-        let alive = || self.peers.iter().filter(|peer| peer.standing == Standing::Alive);
+        let works = |peer: &&Peer| peer.link_state() == Some(LinkState::Alive);
+        let alive = || self.peers.iter().filter(works);
         if alive().count() <= self.overlay.began_with
             || self.peers.linked().count() != alive().count()
         {
@@ -375,8 +397,8 @@ impl Membership {
             if peer.is_linked() {
                 self.overlay.retiring.push(peer.addr.node);
             }
-            // A dead peer that is not meant to be a neighbour any more is none when it returns.
-            if matches!(peer.standing, Standing::Dead { .. }) {
+            // A lost peer that is not meant to be a neighbour any more is none when it returns.
+            if peer.is_lost() {
                 peer.standing = Standing::Contact;
                 peer.changes.unlinked = Some(fx.now);
             }

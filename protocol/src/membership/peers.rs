@@ -18,10 +18,13 @@ pub(crate) enum Standing {
     Joining { until: Monotonic },
     /// A neighbour, heard from lately.
     Alive,
-    /// A neighbour that fell silent. It was probed `probes` times, and is due again at `next`.
+    /// A neighbour that fell silent, or does not hear this node. It was probed `probes` times, and
+    /// is due again at `next`.
     Suspected { probes: u32, next: Monotonic },
-    /// Was a neighbour, and did not answer; still probed, at `next`.
-    Dead { since: Monotonic, next: Monotonic },
+    /// Was a neighbour, and did not answer; still probed, for the last time at `probed`.
+    Dead { since: Monotonic, probed: Monotonic },
+    /// Was a neighbour, and lives, but the link to it carries nothing; probed like the dead.
+    Cut { since: Monotonic, probed: Monotonic },
     /// Was a neighbour, and said that it leaves.
     Removed,
 }
@@ -42,6 +45,12 @@ pub(crate) struct Peer {
     pub(crate) heard: Monotonic,
     /// When its last datagram came in; `None` until one did.
     pub(crate) spoke: Option<Monotonic>,
+    /// When another node last said that it had just heard from it.
+    pub(crate) vouched: Option<Monotonic>,
+    /// Since when it is not known that what this node sends gets there; `None`: it does.
+    pub(crate) unproven: Option<Monotonic>,
+    /// Senders wait for it: what they send gets there, or it is too early to tell.
+    pub(crate) awaited: bool,
     /// The link is one this node began with, or was told to have.
     pub(crate) original: bool,
     /// Its links, as it last told them, and their version; 0 for none.
@@ -76,6 +85,9 @@ impl Peer {
             standing: Standing::Contact,
             heard: now,
             spoke: None,
+            vouched: None,
+            unproven: Some(now),
+            awaited: true,
             original: false,
             neighbours: PeerList::default(),
             neighbours_version: 0,
@@ -94,19 +106,39 @@ impl Peer {
     }
 
     /// Whether hearing from it is news.
-    pub(crate) fn is_suspected_or_dead(&self) -> bool {
-        matches!(self.standing, Standing::Suspected { .. } | Standing::Dead { .. })
+    pub(crate) fn is_suspected_or_lost(&self) -> bool {
+        matches!(self.standing, Standing::Suspected { .. }) || self.is_lost()
+    }
+
+    /// Whether it was a neighbour, and is probed until it is one again.
+    pub(crate) fn is_lost(&self) -> bool {
+        matches!(self.standing, Standing::Dead { .. } | Standing::Cut { .. })
     }
 
     /// The state of the link that new messages are pushed over, if there is one. A node that was
     /// asked to stand in for another may itself be dead, so it gets none before it answers.
     pub(crate) fn link_state(&self) -> Option<LinkState> {
         match self.standing {
-            Standing::Joining { .. } if self.original => Some(LinkState::Joining),
-            Standing::Alive => Some(LinkState::Alive),
-            Standing::Suspected { .. } => Some(LinkState::Suspected),
+            Standing::Joining { .. } if !self.original => None,
+            Standing::Joining { .. } if self.awaited => Some(LinkState::Joining),
+            Standing::Alive if self.awaited => Some(LinkState::Alive),
+            Standing::Joining { .. } | Standing::Alive | Standing::Suspected { .. } => {
+                Some(LinkState::Suspected)
+            }
             _ => None,
         }
+    }
+
+    /// A link to it begins. Whether it carries anything has yet to be seen.
+    pub(crate) fn begin_link(&mut self, now: Monotonic) {
+        self.unproven = Some(now);
+        self.awaited = true;
+    }
+
+    /// There is no more reason to think that what is sent to it gets there.
+    pub(crate) fn doubt_link(&mut self, now: Monotonic) {
+        self.unproven.get_or_insert(now);
+        self.awaited = false;
     }
 
     /// How people see it; `None` for a mere contact.
@@ -117,6 +149,7 @@ impl Peer {
             Standing::Alive => Some(PeerState::Alive),
             Standing::Suspected { .. } => Some(PeerState::Suspected),
             Standing::Dead { .. } => Some(PeerState::Dead),
+            Standing::Cut { .. } => Some(PeerState::Cut),
             Standing::Removed => Some(PeerState::Removed),
         }
     }

@@ -436,9 +436,12 @@ fn put_frame(dice: &mut Dice<'_>, sender: u32, to: &mut Vec<u8>) {
                 held: ranges(dice),
             }))
         }
-        7 => {
-            Frame::Beat(Beat { asking: dice.flag(), version: dice.odd_u32(), seen: dice.odd_u32() })
-        }
+        7 => Frame::Beat(Beat {
+            asking: dice.flag(),
+            version: dice.odd_u32(),
+            seen: dice.odd_u32(),
+            heard: dice.flag().then(|| dice.odd_u32()),
+        }),
         8 => Frame::Neighbours(Neighbours {
             version: dice.odd_u32(),
             spare: dice.flag(),

@@ -9,9 +9,9 @@ use crate::broadcast::copies::LinkCopies;
 use crate::broadcast::store::Slot;
 use crate::datagram::wire::MAGIC;
 use crate::datagram::wire::{self, Frame, TAG_BYTES};
-use crate::ids::link::{Link, LinkState};
+use crate::ids::link::Link;
 use crate::ids::{MessageId, NodeId};
-use crate::membership::peers::{Peer, Standing};
+use crate::membership::peers::Peer;
 use crate::node::Node;
 use crate::report::{Counters, PeerState};
 
@@ -104,15 +104,10 @@ impl Node {
 
     /// Checks that both machines speak of the same links.
     pub(super) fn audit_links(&self) -> Result<(), String> {
-        let pushed = self.membership.peers.iter().filter(|peer| peer.link_state().is_some());
-        let state = |standing| match standing {
-            Standing::Joining { .. } => LinkState::Joining,
-            Standing::Suspected { .. } => LinkState::Suspected,
-            _ => LinkState::Alive,
+        let link = |peer: &Peer| {
+            Some(Link { id: peer.link, node: peer.addr.node, state: peer.link_state()? })
         };
-        let link =
-            |peer: &Peer| Link { id: peer.link, node: peer.addr.node, state: state(peer.standing) };
-        let pushed: Vec<Link> = pushed.map(link).collect();
+        let pushed: Vec<Link> = self.membership.peers.iter().filter_map(link).collect();
         let known = self.broadcast.links.iter().map(|record| record.link);
         let mut known: Vec<Link> = known.collect();
         known.sort_unstable_by_key(|link| link.node);

@@ -38,7 +38,7 @@ fn a_late_heartbeat_does_not_bring_back_a_node_that_left() {
     table.node(3).leave(now);
     table.run(SECOND / 10);
     table.kill(3);
-    table.feed(2, 3, &[Frame::Beat(Beat { asking: false, version: 1, seen: 1 })]);
+    table.feed(2, 3, &[Frame::Beat(Beat { asking: false, version: 1, seen: 1, heard: None })]);
     table.run(SECOND);
     let state = table.node(2).peers().iter().find(|p| p.node.0 == 3).unwrap().state;
     assert_eq!(state, PeerState::Removed);
@@ -139,7 +139,7 @@ fn summaries_cost_a_fixed_budget() {
     table.sent.clear();
     // Each in a datagram of its own, all before the next flush.
     for _ in 0..12_000 {
-        table.feed(1, 2, &[Frame::Beat(Beat { asking: true, version: 1, seen: 0 })]);
+        table.feed(1, 2, &[Frame::Beat(Beat { asking: true, version: 1, seen: 0, heard: None })]);
     }
     table.run(SECOND / 1000);
     let by_beats: usize = table.sent.iter().map(|s| s.2).sum();
@@ -243,7 +243,7 @@ fn a_peer_that_leaves_again_and_again_fills_no_memory_with_its_neighbours() {
             1,
             2,
             &[
-                Frame::Beat(Beat { asking: true, version: 1, seen: 0 }),
+                Frame::Beat(Beat { asking: true, version: 1, seen: 0, heard: None }),
                 Frame::Neighbours(Neighbours { version: 1, spare: false, list }),
                 Frame::Leave,
             ],

@@ -32,6 +32,9 @@ fn words(event: &Event) -> String {
         Event::PeerAlive { node } => format!("hears from node {node}"),
         Event::LinkMade { node } => format!("linked up with node {node}"),
         Event::LinkDropped { node } => format!("gave up its link to node {node}"),
+        Event::LinkBroken { node } => {
+            format!("gave up its link to node {node}, which lives, but cannot be reached")
+        }
         Event::LimitHit { limit } => format!("reached a limit: {}", escape::text(limit)),
     }
 }
@@ -58,6 +61,7 @@ pub(crate) fn json(at: Wall, node: NodeId, event: &Event) -> String {
         Event::PeerAlive { node } => ("peer_alive", json!({ "peer": node })),
         Event::LinkMade { node } => ("link_made", json!({ "peer": node })),
         Event::LinkDropped { node } => ("link_dropped", json!({ "peer": node })),
+        Event::LinkBroken { node } => ("link_broken", json!({ "peer": node })),
         Event::LimitHit { limit } => ("limit_hit", json!({ "limit": limit })),
     };
     document(at, node, name, fields)
