@@ -109,6 +109,7 @@ impl Broadcast {
     /// Asks neighbours about messages that did not come back in time. A suspected neighbour is not
     /// asked: it is probed, and asked once it is heard of.
     pub(super) fn ask_about_in_flight(&mut self, fx: &mut Effects) {
+        self.links.forget_evicted(|slot| self.store.at(slot).is_none());
         let alive: Vec<Link> = self.links.alive().collect();
         for link in alive {
             let ids = self.overdue(&fx.config.timing, fx.now, link);

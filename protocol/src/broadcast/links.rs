@@ -134,6 +134,19 @@ impl Links {
     }
 }
 
+impl Links {
+    /// Forgets messages that are evicted, the oldest first, on links over which nobody is asked about them.
+    pub(crate) fn forget_evicted(&mut self, is_evicted: impl Fn(Slot) -> bool) {
+        let idle = self.list.iter_mut().filter(|record| record.link.state != LinkState::Alive);
+        for record in idle {
+            let pending = &mut record.in_flight.pending;
+            while pending.front().is_some_and(|(_, slot)| is_evicted(*slot)) {
+                pending.pop_front();
+            }
+        }
+    }
+}
+
 /// What was sent over a link and is not acknowledged yet.
 #[derive(Debug, Default)]
 pub(crate) struct InFlight {

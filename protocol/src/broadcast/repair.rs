@@ -28,6 +28,8 @@ const WANT_ATTEMPTS_MAX: u8 = 10;
 /// must not outlast that by much.
 const WANT_WAIT_MAX: Duration = Duration::from_secs(2);
 const ANSWER_TIME_MAX: Duration = Duration::from_secs(1);
+/// The most messages wanted that are looked at for one frame of those that a peer lacks.
+const LOOKS_PER_LACKS_MAX: usize = 65_536;
 /// Stands where no node is asked for a message: none has this number.
 const NOBODY: NodeId = NodeId(0);
 /// Timers of single messages are kept this coarse, so that a busy node ticks seldom.
@@ -232,16 +234,18 @@ impl Broadcast {
         let Self { repair, exchanges, .. } = self;
         let Some(peer) = exchanges.get_mut(&from.node) else { return };
         let before = peer.asked;
+        let mut looks = LOOKS_PER_LACKS_MAX;
         for range in ranges {
             let Some(sequence) = range.last() else { continue };
             let last = MessageId { origin: range.origin, sequence };
-            let wanted = repair.wanted.range_mut(range.first_id()..=last);
-            for (_, wanted) in wanted.filter(|(_, wanted)| wanted.asked == from.node) {
-                (wanted.asked, wanted.until) = (NOBODY, fx.now);
-                peer.asked = peer.asked.saturating_sub(1);
+            for (_, wanted) in repair.wanted.range_mut(range.first_id()..=last).take(looks) {
+                looks -= 1;
+                if wanted.asked == from.node {
+                    (wanted.asked, wanted.until) = (NOBODY, fx.now);
+                    peer.asked = peer.asked.saturating_sub(1);
+                }
             }
         }
-        // Each of these can be lacked once. So what this costs is bounded, whatever a peer sends.
         if peer.asked < before {
             self.ask_again(fx);
             self.pump(fx, from.node);
@@ -254,7 +258,8 @@ impl Broadcast {
         // Evicted messages cannot be sent, so only ids held count.
         let held = self.store.held();
         let lacks = ranges.iter().flat_map(|range| held.missing_in(*range));
-        let lacks: Vec<IdRange> = lacks.take(IDS_PER_FRAME_MAX).collect();
+        // Nobody asks for more at a time.
+        let lacks: Vec<IdRange> = lacks.take(fx.config.limits.wanted_per_peer_max).collect();
         if !lacks.is_empty() {
             fx.send(from.node, &Frame::Lacks(lacks));
         }

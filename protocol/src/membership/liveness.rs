@@ -19,7 +19,7 @@ use super::peers::{Peer, Standing};
 use crate::config::Timing;
 use crate::datagram::wire::Frame;
 use crate::effects::Effects;
-use crate::ids::link::LinkChange;
+use crate::ids::link::{LinkChange, LinkState};
 use crate::ids::{Incarnation, NodeId, PeerAddr};
 use crate::report::Event;
 use crate::time::{Monotonic, timers};
@@ -245,12 +245,13 @@ impl Membership {
         // A neighbour that cannot be heard any more may hear this node all the same. It is told so soon,
         // since it waits for what it sends; not at once, since most suspects answer.
         if probes >= PROBES_UNTIL_TOLD {
-            self.send_beat(fx, node);
+            self.bare_beat(fx, node);
         }
         fx.counters.probes_sent += 1;
         // SWIM's indirect probe, through one random neighbour each time: the direct path may be
         // broken while the peer lives.
-        let alive = self.peers.iter().filter(|peer| peer.standing == Standing::Alive);
+        let works = |peer: &&Peer| peer.link_state() == Some(LinkState::Alive);
+        let alive = self.peers.iter().filter(works);
         let helpers: Vec<NodeId> = alive.map(|peer| peer.addr.node).collect();
         if !helpers.is_empty() {
             let helper = helpers[timers::below(&mut fx.rng, helpers.len())];

@@ -72,8 +72,8 @@ impl Membership {
         self.due.at(self.trickle.next());
     }
 
-    /// One heartbeat, with this node's links where the peer has not seen them yet.
-    pub(super) fn send_beat(&mut self, fx: &mut Effects, node: NodeId) {
+    /// One heartbeat alone.
+    pub(super) fn bare_beat(&self, fx: &mut Effects, node: NodeId) {
         let Some(peer) = self.peers.get(node) else { return };
         let asking = matches!(peer.standing, Standing::Joining { .. });
         let version = self.overlay.version;
@@ -81,6 +81,13 @@ impl Membership {
         let heard = heard.map(|millis| u32::try_from(millis).unwrap_or(u32::MAX));
         let beat = Beat { asking, version, seen: peer.neighbours_version, heard };
         fx.send(peer.addr.node, &Frame::Beat(beat));
+    }
+
+    /// One heartbeat, with this node's links where the peer has not seen them yet.
+    fn send_beat(&mut self, fx: &mut Effects, node: NodeId) {
+        self.bare_beat(fx, node);
+        let Some(peer) = self.peers.get(node) else { return };
+        let version = self.overlay.version;
         // Repeated with each heartbeat until the peer says that it has seen this version.
         if peer.seen_version != version && peer.incarnation > 0 {
             let list = self.overlay.told.to_vec();
@@ -163,6 +170,9 @@ impl Membership {
         peer.seen_version = beat.seen;
         if lately.is_none() && peer.unproven.is_none() {
             peer.doubt_link(fx.now);
+            // The answer clears the doubt in one round trip.
+            fx.send(from, &Frame::Probe { on_behalf_of: None });
+            fx.counters.probes_sent += 1;
             self.due.at(fx.now + fx.config.timing.suspect_after);
             self.tell_link(from);
         }
@@ -187,8 +197,9 @@ impl Membership {
         }
         fx.counters.links_made += 1;
         fx.events.push(Event::LinkMade { node });
+        // It may be unable to hear: that it asks for a link is no reason to wait for it again.
         if let Some(peer) = self.peers.get_mut(node) {
-            peer.begin_link(fx.now);
+            peer.unproven = Some(fx.now);
         }
         self.set_standing(fx, node, Standing::Alive);
         true

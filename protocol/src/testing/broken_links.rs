@@ -104,6 +104,37 @@ fn a_node_that_cannot_hear_holds_up_nobody_however_often_it_is_restarted() {
 }
 
 #[test]
+fn a_node_that_cannot_hear_and_says_goodbye_each_time_holds_up_nobody() {
+    let mut table = Table::with_links(4, &ALL_OF_FOUR);
+    table.run(SECOND * 5);
+    table.passes = Box::new(|_, to, _| to != 4);
+    let mut life = 1;
+    let accepted = accepts(&mut table, 1, |table| {
+        let now = table.now();
+        table.node(4).leave(now);
+        table.flush_all();
+        life += 1;
+        table.start(4, life, &[1, 2, 3]);
+    });
+    assert!(accepted > HELD_UP_ONCE, "{accepted} in ten seconds");
+}
+
+#[test]
+fn what_waits_on_the_link_to_a_node_that_is_never_started_stays_within_what_is_retained() {
+    let few = |config: &mut Config| config.limits_mut().messages_max = 100;
+    let mut table = Table::with(3, &[(1, 2), (2, 3), (3, 1)], few);
+    table.kill(2);
+    for _ in 0..1_000 {
+        for _ in 0..10 {
+            table.send(1, "banana");
+        }
+        table.run(Duration::from_millis(20));
+    }
+    let link = table.node(1).broadcast.links.to(crate::NodeId(2)).unwrap();
+    assert!(link.in_flight.pending.len() <= 200, "{}", link.in_flight.pending.len());
+}
+
+#[test]
 fn the_ends_of_a_broken_link_find_others_until_it_is_back() {
     let sample = |config: &mut Config| {
         config.sample = (1..=6).map(addr).filter(|peer| peer.node != config.node).collect();

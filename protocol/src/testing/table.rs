@@ -149,7 +149,7 @@ impl Table {
     }
 
     /// Takes what every node has to say.
-    fn flush_all(&mut self) {
+    pub(crate) fn flush_all(&mut self) {
         let mut out = Outputs::default();
         for number in 1..=u32::try_from(self.nodes.len()).unwrap() {
             let Some(node) = &mut self.nodes[number as usize - 1] else { continue };
