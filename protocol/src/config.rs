@@ -28,7 +28,7 @@ pub struct Config {
     /// Which start of that node this is.
     pub start: Start,
     /// Bytes drawn anew for each launch, where this node and all its first neighbours are started together as the
-    /// same incarnation; `None` otherwise.
+    /// same incarnation; `None` otherwise. Nothing reads them yet: these nodes will begin with sessions made of them.
     pub launch: Option<[u8; 16]>,
     /// The network's key.
     pub key: Key,

@@ -47,7 +47,8 @@ pub struct Start {
     pub incarnation: Incarnation,
     /// Bytes that were never used for another start and never will be: 16 bytes from the system's source
     /// of randomness. They need not be secret. They must not follow from [`Config::seed`](crate::Config::seed),
-    /// which people give twice: what an eavesdropper recorded of one start must mean nothing to another.
+    /// which people give twice. Nothing reads them yet: sessions between two starts, in which a datagram that
+    /// somebody recorded counts for nothing, will be made of them.
     pub nonce: [u8; 16],
 }
 
