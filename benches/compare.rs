@@ -1,4 +1,4 @@
-//! What changed from one run to another by more than the noise.
+//! Comparison of two runs: the figures that moved by more than the noise.
 //!
 //! Where both runs have a ratio to the bare forwarder, ratios are compared: absolute times of two
 //! runs are about two moods of a machine. A change is worth a line if it exceeds the noise of both.

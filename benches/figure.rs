@@ -1,4 +1,4 @@
-//! What a measurement is: a name, a unit, and the numbers of gossip and of the bare forwarder, round
+//! A measurement: a name, a unit, and the numbers of gossip and of the bare forwarder, round
 //! by round. One JSON document holds all figures of a run; medians and ratios follow from them.
 
 use std::collections::BTreeMap;
@@ -48,7 +48,7 @@ pub(crate) struct Figure {
     pub(crate) ours: Rounds,
     /// The bare forwarder's; empty where it cannot do the same.
     pub(crate) bare: Rounds,
-    /// What else was seen.
+    /// Other counts of the same runs, by name.
     pub(crate) notes: BTreeMap<String, f64>,
 }
 

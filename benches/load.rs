@@ -1,4 +1,4 @@
-//! What a network under measurement can do, whichever of the two it is; and a constant load for it.
+//! The interface of a network under measurement, ours or bare, and a constant load for it.
 
 use std::time::Duration;
 
@@ -55,7 +55,7 @@ pub(crate) trait Network {
     }
 }
 
-/// What the nodes have, and what they sent for it.
+/// The messages that the nodes have, and the datagrams that they sent for them.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Tally {
     /// The messages that each node has.

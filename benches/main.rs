@@ -60,7 +60,7 @@ fn run(options: Options) -> Outcome<()> {
     // Of a bench that was killed. There is none otherwise, and that is the error.
     let _ = ours::run(&site, "stop-network");
     let done = measure(&site, &mut report);
-    // What was measured before an interruption is worth having.
+    // Figures taken before an interruption are worth having.
     report.write(&site.options.json)?;
     figure_table::print(&figure_table::text(&report));
     if let Some(old) = old {

@@ -1,4 +1,4 @@
-//! What the system says of processes and of the machine.
+//! Readings from the system, of processes and of the machine.
 
 use std::fs;
 use std::process::Command;

@@ -29,7 +29,7 @@ pub(crate) struct Site {
     pub(crate) options: Options,
     pub(crate) program: PathBuf,
     pub(crate) bare: PathBuf,
-    /// What `XDG_STATE_HOME` is for the networks.
+    /// The networks' `XDG_STATE_HOME`.
     pub(crate) state_home: PathBuf,
     pub(crate) ports_origin: u16,
     /// Locked as long as this bench runs: two at a time would measure each other.

@@ -45,7 +45,7 @@ use host::{allowance, node_log, ports, process_id};
 /// How long a command waits for a node's answer.
 pub const CONTROL_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What a spawned `gossip run-node --launched` answers on its standard output (bincode, whole),
+/// The answer of a spawned `gossip run-node --launched` on its standard output (bincode, whole),
 /// before it closes it. On its standard input it reads `runtime::Options`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum Started {

@@ -234,7 +234,7 @@ impl Runtime {
             if self.confirm_by.is_some_and(|by| by <= now.monotonic) {
                 return Err(Error::NotConfirmed);
             }
-            // What is held back is sent first, but not beyond the time that leaving may take.
+            // Datagrams held back are sent first, but not beyond the time that leaving may take.
             let is_over = self.node.leaves_by().is_some_and(|by| by <= now.monotonic);
             let has_left = self.node.has_left(now) && (is_over || !self.faults.holds_any());
             if self.state == State::Leaving && has_left {

@@ -237,19 +237,21 @@ fn the_foreground_ends_when_another_command_stops_the_network() {
     assert_eq!(child.wait().unwrap().code(), Some(0));
 }
 
+/// Starts a node by hand with one peer, and the key in `my.key`.
+fn run_by_hand(lab: &Lab, node: u16, peer: u16) -> Child {
+    let (at, there) = (lab.ports_origin() + node, lab.ports_origin() + peer);
+    let line = format!(
+        "run-node {node} --listen 127.0.0.1:{at} --peer {peer}@127.0.0.1:{there} --key-file my.key --json"
+    );
+    lab.command(&line).spawn().unwrap()
+}
+
 #[test]
 fn nodes_run_by_hand_are_a_network_too() {
     let lab = Lab::new();
     lab.ok("new-key my.key");
     let origin = lab.ports_origin();
-    let run = |node: u16, peer: u16| {
-        let line = format!(
-            "run-node {node} --listen 127.0.0.1:{} --peer {peer}@127.0.0.1:{} --key-file my.key --json",
-            origin + node,
-            origin + peer
-        );
-        lab.command(&line).spawn().unwrap()
-    };
+    let run = |node, peer| run_by_hand(&lab, node, peer);
     let mut nodes = [run(1, 2), run(2, 1)];
     wait_for("both nodes to be known", || {
         let said = lab.json("list-networks");
@@ -295,15 +297,7 @@ fn a_node_that_is_started_a_hundred_times_in_a_row_loses_no_message() {
     const STARTS: usize = 100;
     let lab = Lab::new();
     lab.ok("new-key my.key");
-    let origin = lab.ports_origin();
-    let run = |node: u16, peer: u16| {
-        let line = format!(
-            "run-node {node} --listen 127.0.0.1:{} --peer {peer}@127.0.0.1:{} --key-file my.key",
-            origin + node,
-            origin + peer
-        );
-        lab.command(&line).spawn().unwrap()
-    };
+    let run = |node, peer| run_by_hand(&lab, node, peer);
     let up = |nodes: usize| {
         wait_for("the nodes to be known", || {
             lab.json("list-networks")["networks"][0]["up"] == nodes

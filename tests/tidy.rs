@@ -25,7 +25,7 @@ const PROTOCOL: &str = "protocol/src";
 const PROTOCOL_DEPENDENCIES: [&str; 6] =
     ["bincode", "blake3", "rand", "serde", "smallvec", "thiserror"];
 
-/// What a module may use of ours; the map in `docs/architecture.md`.
+/// The modules of ours that each may use; the map in `docs/architecture.md`.
 const ARROWS: [(&str, &[&str]); 11] = [
     ("codec", &[]),
     ("metrics", &[]),

@@ -1,4 +1,4 @@
-//! What networks and processes take: memory, processor time at rest, and the time to start and to
+//! The costs of networks and processes: memory, processor time at rest, and the time to start and to
 //! stop; a message sent by hand; a simulation.
 
 use std::process::{Command, Stdio};

@@ -201,7 +201,7 @@ pub const UDP_PAYLOAD_BYTES_MAX: usize = 65_507;
 pub const RELAYS_MAX: u8 = 16;
 
 table! {
-    /// What a node may use. Limits at which something is lost have a counter that says how often
+    /// The bounds on a node's memory and traffic. Limits at which something is lost have a counter that says how often
     /// they were hit.
     Limits: usize, at most LIMIT_MAX;
 

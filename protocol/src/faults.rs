@@ -109,7 +109,7 @@ pub fn decide(
     Some(decided)
 }
 
-/// What a stage did to the datagrams of one flush, to be counted at its node: see
+/// Counts of the datagrams of one flush that the stage changed or lost, for its node: see
 /// [`Node::count_faults`](crate::Node::count_faults).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct FaultCounts {

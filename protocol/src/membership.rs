@@ -45,7 +45,7 @@ pub(crate) struct Membership {
     due: Due,
     /// Told to leave: until when the node stays at most.
     pub(crate) leaving: Option<Monotonic>,
-    /// What broadcast is yet to be told, in order.
+    /// Changes that broadcast is yet to be told, in order.
     pub(crate) changes: Vec<LinkChange>,
     /// Peers that were sent a heartbeat or a shuffle, and are yet to be sent a summary.
     pub(crate) greeted: Vec<NodeId>,

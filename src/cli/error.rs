@@ -24,7 +24,7 @@ pub struct Error {
     next: String,
 }
 
-/// What kind of failure it is; the number is the exit code.
+/// The kind of a failure; the number is the exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     /// The reader of our output has left (`| head`): no failure at all.

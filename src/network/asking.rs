@@ -16,7 +16,7 @@ use crate::protocol::{Key, NodeId};
 /// How many nodes are asked at the same time.
 const WORKERS: usize = 32;
 
-/// What one of the nodes answered.
+/// One node's answer.
 pub(super) type Answer<T> = (NodeId, Result<T, client::Error>);
 
 /// Has a conversation with each node, given its UDP address and what it is about, in no particular

@@ -1,4 +1,5 @@
-//! What each node of a network is built from. Follows from a graph, random bytes of its launch and a seed alone.
+//! The configuration of each node of a network. Follows from a graph, random bytes of its launch and
+//! a seed alone.
 
 use std::net::SocketAddr;
 use std::sync::Arc;

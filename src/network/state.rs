@@ -147,7 +147,7 @@ fn open(
     }
 }
 
-/// What a file holds and whose it is, if there is one.
+/// The bytes of a file and its owner, if there is such a file.
 fn read_file(path: &Path) -> Result<Option<(Vec<u8>, u32)>, Error> {
     let Some(mut file) = open(File::options().read(true), path, "read")? else { return Ok(None) };
     let mut text = Vec::new();

@@ -60,7 +60,7 @@ impl<'a> Drawing<'a> {
         Self { picture, arrangement, inches, points }
     }
 
-    /// What holds for the whole picture, and for nodes and links that do not say otherwise.
+    /// The attributes of the whole picture, and those of nodes and links that have none of their own.
     fn defaults(&self) -> String {
         let routed = self.picture.links.len() <= ROUTED_LINKS_MAX && !self.picture.ring;
         let is_titled_only = self.picture.remarks.is_empty() && self.picture.legend.is_empty();

@@ -222,7 +222,7 @@ impl Broadcast {
                 self.owe(slot);
             }
         }
-        // What was noted takes memory.
+        // The notes take memory.
         self.evict(fx);
     }
 

@@ -229,7 +229,7 @@ impl Broadcast {
     }
 
     /// A peer does not hold these, which it was asked for: others are asked at once, if they have
-    /// them. What a peer offers may be evicted there before it is asked for.
+    /// them. A message on offer may be evicted there before it is asked for.
     pub(crate) fn on_lacks(&mut self, fx: &mut Effects, from: Sender, ranges: &[IdRange]) {
         let Self { repair, exchanges, .. } = self;
         let Some(peer) = exchanges.get_mut(&from.node) else { return };

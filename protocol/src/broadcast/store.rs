@@ -121,7 +121,7 @@ impl Store {
         (self.messages.end - mark.first, bytes)
     }
 
-    /// What became of a message. No other message ever lies where one lay.
+    /// The fate of a message: held, gone, or unknown. No other message ever lies where one lay.
     pub(crate) fn find(&self, id: MessageId) -> Found {
         self.origins.find(id)
     }

@@ -34,7 +34,7 @@ pub const VERSION: u8 = 2;
 pub const TAG_BYTES: usize = 16;
 /// The longest datagram that is taken apart. UDP carries no more, but other drivers might.
 const DATAGRAM_BYTES_MAX: usize = u16::MAX as usize;
-/// What a datagram with one rumor takes beside payload and path, at most: header (17), kind (1),
+/// The bytes of a datagram with one rumor, payload and path aside, at most: header (17), kind (1),
 /// id (23), time (9), relays, flag (2), hops (5), lengths (10), tag (16).
 pub(crate) const RUMOR_OVERHEAD_BYTES_MAX: usize = 83;
 

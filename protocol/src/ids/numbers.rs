@@ -67,7 +67,7 @@ impl Numbers {
         let Some(range) = self.0.get(at).copied().filter(|range| range.0 <= number) else {
             return;
         };
-        // What is left of its range on either side, if anything.
+        // The rest of its range on either side, if any.
         let left = (range.0 < number).then(|| (range.0, number - 1));
         let right = (number < range.1).then(|| (number + 1, range.1));
         self.0.remove(at);

@@ -7,7 +7,7 @@
 //! other nodes seem silent, and it takes itself for absent first. (SWIM, Das et al. 2002;
 //! Lifeguard, Dadgar et al. 2018.)
 //!
-//! A link is judged by itself, a node by all who know it. What others say of a suspect keeps it from
+//! A link is judged by itself, a node by all who know it. The word of others keeps a suspect from
 //! being declared dead, and no more: if the link still carries nothing, it is given up. A link may also
 //! carry datagrams one way only. So each heartbeat says how long ago its sender heard from its
 //! receiver, and a neighbour that does not hear this node is suspected as well, until it shows

@@ -53,7 +53,7 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<(), Error> {
     search.show(global, args.depth)
 }
 
-/// What programs are told of a peer, however it was found.
+/// A peer as JSON, however it was found.
 fn peer_json(peer: &PeerInfo) -> Value {
     json!({ "node": peer.node, "addr": peer.addr, "state": peer.state })
 }

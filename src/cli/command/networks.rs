@@ -130,7 +130,7 @@ fn states_text(nodes: &[Asked<Status>]) -> String {
     text
 }
 
-/// What is remarkable about a network, a line each: that it was rewired, its faults.
+/// Remarks on a network, a line each: that it was rewired, its faults.
 fn remarks(record: &Record) -> String {
     let mut text = String::new();
     if let Some(rewiring) = &record.rewired {

@@ -107,7 +107,7 @@ pub(crate) fn remove(global: &Global, args: &NodeArgs) -> Result<(), Error> {
     output::answer(global, &document, &text)
 }
 
-/// What can be done to a node's process.
+/// An act on a node's process.
 type Act = fn(&StateDir, &str, NodeId) -> Result<(), network::Error>;
 
 /// Does it, and says in one word what was done.

@@ -119,7 +119,7 @@ fn open_plot(path: &Path, picture: &Picture) -> Result<(PlotFile, Vec<u8>), Erro
     Ok((file, Format::of(path).draw(picture)?))
 }
 
-/// What `start-network` made.
+/// The network just started, in a few lines.
 fn started_text(record: &Record, plot: Option<&str>) -> String {
     let mut text = format!(
         "network {} runs: {}, {}, {}, ports {}, seed {}\n",
@@ -154,7 +154,7 @@ fn started_json(record: &Record, plot: Option<&str>) -> Value {
     })
 }
 
-/// What the loose words of the command line mean: a topology, and the file that it is drawn in.
+/// The topology that the loose words of the command line name, and the file that it is drawn in.
 fn wanted(global: &Global, args: &Args) -> Result<(Kind, Option<PathBuf>), Error> {
     let mut words = args.topology.clone();
     let mut plot = args.plot.clone();

@@ -152,7 +152,7 @@ struct Watch<'a> {
     global: &'a Global,
     ready: &'a dyn Fn(u64) -> String,
     zone: TimeZone,
-    /// What each follower tells with.
+    /// The channel that each follower tells into.
     tell: Sender<(NodeId, Told)>,
     /// The nodes that are followed.
     followed: BTreeMap<NodeId, ProcessId>,
@@ -229,7 +229,7 @@ impl Watch<'_> {
     }
 }
 
-/// What is told, as a line.
+/// One event or remark, as a line.
 fn line(json: bool, zone: &TimeZone, node: NodeId, told: &Told) -> String {
     let (name, words) = match told {
         Told::Event { at, event } if json => return event_text::json(*at, node, event),

@@ -1,4 +1,4 @@
-//! What is known of each origin's messages, all in one place: one look-up serves a copy that comes
+//! All knowledge of each origin's messages, in one place: one look-up serves a copy that comes
 //! in.
 //!
 //! Messages of one origin are numbered one by one, and mostly come in that order. So where each

@@ -51,7 +51,7 @@ pub(crate) struct Record {
 const BODY_BYTES: usize = 64;
 type Body = SmallVec<[u8; BODY_BYTES]>;
 
-/// What stands before the nodes of a path: hops (4) and their length in bytes (2), which a
+/// The bytes before the nodes of a path: hops (4) and their length in bytes (2), which a
 /// datagram's length bounds.
 const TRAIL_BYTES: usize = 6;
 
@@ -133,7 +133,8 @@ impl Record {
     }
 
     /// Whether some neighbour that got a copy, and that is waited for, has yet to acknowledge it.
-    /// Each is passed over for good once it needs no waiting: as many steps in all as links.
+    /// Each is passed over for good once it needs no waiting: as many steps in all as links. A link whose first
+    /// copy comes later, and whose place is among those passed over, is passed over as well.
     pub(crate) fn waits(&mut self, is_awaited: impl Fn(LinkId) -> bool) -> bool {
         let rest = self.copies.iter().skip(self.settled as usize);
         let is_over = |copies: &&LinkCopies| !copies.is_in_flight() || !is_awaited(copies.link);
