@@ -503,6 +503,39 @@ mod tests {
     }
 
     #[test]
+    fn messages_asked_of_a_node_that_is_gone_are_asked_of_another_at_once() {
+        let mut table = Table::with_links(3, &[(1, 2), (1, 3)]);
+        table.run(SECOND);
+        let ids = IdRange { more: 9, ..IdRange::one(MessageId::new(9, 1, 1)) };
+        hold(&mut table, 3, ids);
+        table.passes = Box::new(|from, to, _| from != 2 && to != 2);
+        table.feed(1, 2, &[Frame::Have(vec![ids])]);
+        table.feed(1, 3, &[Frame::Have(vec![ids])]);
+        table.run(Duration::from_millis(5));
+        assert_eq!(table.held(1), 0, "node 2 was asked");
+        table.feed(1, 2, &[Frame::Leave]);
+        table.run(Duration::from_millis(5));
+        assert_eq!(table.held(1), 10);
+    }
+
+    #[test]
+    fn a_node_that_is_gone_is_sent_no_more_of_what_it_asked_for() {
+        let mut table = Table::with_links(3, &[(1, 2), (1, 3)]);
+        table.run(SECOND);
+        let ids = IdRange { more: 199, ..IdRange::one(MessageId::new(9, 1, 1)) };
+        hold(&mut table, 1, ids);
+        table.node(1).fx.config.limits_mut().repair_reply_bytes_max = 1_000;
+        for node in [2, 3] {
+            table.feed(1, node, &[Frame::Want(vec![ids])]);
+        }
+        assert!(table.node(1).broadcast.repair.owes(NodeId(2)));
+        table.feed(1, 2, &[Frame::Leave]);
+        let repair = &table.node(1).broadcast.repair;
+        assert_eq!((repair.owes(NodeId(2)), repair.owes(NodeId(3))), (false, true));
+        assert!(repair.replies.iter().all(|(to, _)| *to == NodeId(3)));
+    }
+
+    #[test]
     fn no_request_makes_a_node_send_more_than_its_budget_at_once() {
         let mut table = Table::with_links(2, &[(1, 2)]);
         table.run(SECOND);

@@ -336,11 +336,7 @@ mod tests {
     fn one_message_that_cannot_be_delivered_does_not_stop_the_others() {
         let mut table = Table::ring(3);
         table.run(SECOND);
-        table.passes = Box::new(|_, to, frames| {
-            let is_bad =
-                |frame: &Frame<'_>| matches!(frame, Frame::Rumor(rumor) if rumor.payload == b"bad");
-            to != 2 || !frames.iter().any(is_bad)
-        });
+        table.passes = Box::new(|_, to, frames| to != 2 || !frames.iter().any(is_bad));
         table.send(1, "bad");
         // In a datagram of its own.
         table.run(Duration::from_millis(1));
@@ -354,6 +350,34 @@ mod tests {
             table.run(Duration::from_millis(1));
         }
         assert!(sent > 10_000, "{sent} in a second");
+    }
+
+    #[test]
+    fn many_messages_that_cannot_be_delivered_leave_a_window_each_second() {
+        let mut table = Table::ring(3);
+        table.run(SECOND);
+        table.passes = Box::new(|_, to, frames| to != 2 || !frames.iter().any(is_bad));
+        // More than the few stragglers for which no window waits.
+        for _ in 0..FIRST / 2 {
+            let now = table.now();
+            assert!(table.node(1).send_window(now) > 0);
+            table.send(1, "bad");
+            table.run(Duration::from_millis(1));
+        }
+        let mut sent = 0;
+        for _ in 0..5_000 {
+            let now = table.now();
+            while table.node(1).send_window(now) > 0 {
+                table.send(1, "banana");
+                sent += 1;
+            }
+            table.run(Duration::from_millis(1));
+        }
+        assert!((3 * FIRST..6 * FIRST).contains(&sent), "{sent} in five seconds");
+    }
+
+    fn is_bad(frame: &Frame<'_>) -> bool {
+        matches!(frame, Frame::Rumor(rumor) if rumor.payload == b"bad")
     }
 
     #[test]

@@ -451,6 +451,8 @@ mod tests {
         table.nodes[0] = asleep;
         table.run(SECOND * 10);
         assert_eq!(dead(&table), 0);
+        let suspects = |at, event: &Event| at == 1 && matches!(event, Event::PeerSuspected { .. });
+        assert_eq!(table.told(suspects), 0, "it was absent, not the others");
         assert_eq!(table.neighbours(1), vec![2, 4]);
         assert_eq!(table.neighbours(2), vec![1, 3], "the stand-in went, the old link is back");
     }
@@ -510,6 +512,19 @@ mod tests {
             ring.sort_unstable();
             assert_eq!(table.neighbours(node), ring, "node {node}");
         }
+    }
+
+    #[test]
+    fn a_node_that_restarts_at_another_address_is_sent_messages_there() {
+        let mut table = Table::with_links(2, &[(1, 2)]);
+        table.run(SECOND);
+        table.kill(2);
+        table.homes[1] = ([127, 0, 0, 2], table.homes[1].port()).into();
+        table.start(2, 2, &[1]);
+        table.run(SECOND);
+        table.send(1, "banana");
+        table.run(SECOND);
+        assert_eq!(table.held(2), 1);
     }
 
     #[test]

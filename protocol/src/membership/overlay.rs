@@ -301,6 +301,7 @@ fn rank(a: NodeId, b: NodeId) -> (u64, NodeId, NodeId) {
 
 #[cfg(test)]
 mod tests {
+    use crate::datagram::wire::Frame;
     use crate::testing::table::{Table, addr};
     use std::time::Duration;
 
@@ -440,6 +441,26 @@ mod tests {
         table.send(1, "apple");
         table.run(SECOND / 10);
         assert_eq!(table.held(5), 1, "the flood gets there by itself now");
+    }
+
+    #[test]
+    fn links_are_told_once_and_again_only_when_they_change() {
+        let mut table = Table::ring(4);
+        let told = std::rc::Rc::new(std::cell::Cell::new(0));
+        let count = told.clone();
+        table.passes = Box::new(move |_, _, frames| {
+            let tells = frames.iter().filter(|frame| matches!(frame, Frame::Neighbours(_))).count();
+            count.set(count.get() + tells);
+            true
+        });
+        table.run(SECOND * 10);
+        assert!(told.take() > 0);
+        table.run(SECOND * 60);
+        assert_eq!(told.take(), 0, "all were seen");
+        let now = table.now();
+        table.node(1).link(now, &[addr(3)]);
+        table.run(SECOND * 10);
+        assert!(told.take() > 0);
     }
 
     #[test]
