@@ -1,10 +1,11 @@
 //! The overlay closes the gaps that nodes leave.
 
-use gossip::sim::Simulation;
+use gossip::sim::{Checks, Simulation};
 use gossip::topology::Kind;
 
 use super::harness::{
     RANDOM_3, RING, arrive, is_a_ring, links, loss, mean_degree, millis, secs, send_paced, started,
+    started_with,
 };
 
 /// Kills nodes at once; the survivors find one another, and messages sent then reach them all.
@@ -115,5 +116,28 @@ fn loss_alone_makes_no_links() {
         assert_eq!(links(&simulation), before, "{share} lost");
         let counters = simulation.counters();
         println!("{share} lost: {} made, {} dead", counters.links_made, counters.peers_dead);
+    }
+}
+
+/// SplitMix64's step: a component is named after the node whose number it makes smallest.
+fn mix(number: u64) -> u64 {
+    let z = number.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let z = (z ^ z >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ z >> 31
+}
+
+#[test]
+fn a_large_ring_stays_a_ring_when_the_node_that_its_component_is_named_after_is_killed() {
+    for nodes in [200, 1_000] {
+        let mut simulation =
+            started_with(RING, nodes, 1, |options| options.checks = Checks::Deliveries);
+        // Until all nodes use the name, and have done so for a while.
+        simulation.run_for(secs(60)).unwrap();
+        simulation.crash((1..=nodes).min_by_key(|node| mix(u64::from(*node))).unwrap());
+        simulation.run_for(secs(300)).unwrap();
+        let left = links(&simulation).len();
+        println!("ring of {nodes}: {left} links, {} made", simulation.counters().links_made);
+        assert!(is_a_ring(&simulation), "{left} links between {} nodes", nodes - 1);
     }
 }

@@ -80,6 +80,12 @@ impl PartitionDetection {
         self.advanced = now;
     }
 
+    /// Whether a name is that of the root that was lost last, and no news of it: the node that uses it
+    /// has yet to find out.
+    fn is_late(&self, theirs: &Component) -> bool {
+        self.lost.is_some_and(|(lost, beat)| theirs.root == lost && theirs.beat <= beat)
+    }
+
     fn is_stable(&self, now: Monotonic) -> bool {
         now.since(self.since) >= STABLE_AFTER && now.since(self.advanced) < ROOT_TIMEOUT
     }
@@ -135,9 +141,8 @@ impl Membership {
     /// within [`ROOT_PAUSE`], not with the next heartbeat. So a name takes no longer than that for
     /// each hop, and several that come at once cost one datagram.
     fn follow(&mut self, fx: &mut Effects, from: NodeId, theirs: &Component) {
+        let late = self.partition.is_late(theirs);
         let partition = &mut self.partition;
-        let late =
-            partition.lost.is_some_and(|(lost, beat)| theirs.root == lost && theirs.beat <= beat);
         // Either its own root is alive, or there is a better one, unless that is the one lost
         // last.
         if theirs.root == partition.root && theirs.beat > partition.beat {
@@ -174,7 +179,9 @@ impl Membership {
     /// Checks whether a node that is no neighbour belongs to another component of the overlay.
     fn compare_components(&mut self, fx: &mut Effects, from: NodeId, theirs: &Component) {
         let mine = self.component(fx.now);
-        if theirs.root.node == mine.root.node {
+        // On a large ring the last beat of a lost root is still under way when this node has given the
+        // root up already: such a name does not mean another component.
+        if theirs.root.node == mine.root.node || self.partition.is_late(theirs) {
             self.partition.apart_since = None;
             return;
         }
