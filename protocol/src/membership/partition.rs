@@ -31,6 +31,10 @@ const ROOT_TIMEOUT: Duration = Duration::from_secs(10);
 const STABLE_AFTER: Duration = Duration::from_secs(10);
 /// Two names that still differ after this long belong to two components.
 const APART_FOR: Duration = Duration::from_secs(10);
+/// The most lost roots that are remembered. When the root of a large network dies, others take its
+/// place one after the other, while its last beats are still under way. Some of them are lost as well:
+/// the name of a root that is far away comes long before its beats.
+const LOST_MAX: usize = 8;
 /// The least time between two roots passed on.
 const ROOT_PAUSE: Duration = Duration::from_millis(10);
 
@@ -46,8 +50,9 @@ pub(super) struct PartitionDetection {
     since: Monotonic,
     /// This node's own beat, for while it is the root.
     own_beat: u32,
-    /// The root that was lost last, and its beat then: a neighbour that still follows it is late.
-    lost: Option<(Origin, u32)>,
+    /// The roots that were lost, the last one at the end, and their beats then: a node that still
+    /// follows one of them is late.
+    lost: Vec<(Origin, u32)>,
     /// Since when nodes of a component with an earlier name were met.
     apart_since: Option<Monotonic>,
     /// The neighbours are still to be told of the root, and not before this time.
@@ -63,7 +68,7 @@ impl PartitionDetection {
             advanced: now,
             since: now,
             own_beat: 0,
-            lost: None,
+            lost: Vec::new(),
             apart_since: None,
             owed: false,
             quiet_until: now,
@@ -80,10 +85,19 @@ impl PartitionDetection {
         self.advanced = now;
     }
 
-    /// Whether a name is that of the root that was lost last, and no news of it: the node that uses it
-    /// has yet to find out.
+    /// Notes that the root is lost, so that nodes that still follow it do not bring it back.
+    fn lose_root(&mut self) {
+        self.lost.retain(|(lost, _)| *lost != self.root);
+        if self.lost.len() == LOST_MAX {
+            self.lost.remove(0);
+        }
+        self.lost.push((self.root, self.beat));
+    }
+
+    /// Whether a name is that of a lost root, and no news of it: the node that uses it has yet to find
+    /// out.
     fn is_late(&self, theirs: &Component) -> bool {
-        self.lost.is_some_and(|(lost, beat)| theirs.root == lost && theirs.beat <= beat)
+        self.lost.iter().any(|(lost, beat)| theirs.root == *lost && theirs.beat <= *beat)
     }
 
     fn is_stable(&self, now: Monotonic) -> bool {
@@ -113,8 +127,7 @@ impl Membership {
         let me = fx.me();
         let partition = &mut self.partition;
         if partition.root != me && fx.now.since(partition.advanced) >= ROOT_TIMEOUT {
-            // Noted, so that neighbours that still follow the lost root do not bring it back.
-            partition.lost = Some((partition.root, partition.beat));
+            partition.lose_root();
             partition.adopt(me, partition.own_beat, fx.now);
         }
         if partition.root == me {
@@ -143,8 +156,7 @@ impl Membership {
     fn follow(&mut self, fx: &mut Effects, from: NodeId, theirs: &Component) {
         let late = self.partition.is_late(theirs);
         let partition = &mut self.partition;
-        // Either its own root is alive, or there is a better one, unless that is the one lost
-        // last.
+        // Either its own root is alive, or there is a better one, unless that is one of the lost.
         if theirs.root == partition.root && theirs.beat > partition.beat {
             partition.adopt(theirs.root, theirs.beat, fx.now);
         } else if !late && precedes(theirs.root, partition.root) {
