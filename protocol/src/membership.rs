@@ -61,7 +61,7 @@ impl Membership {
         let mut membership = Self {
             peers: Peers::default(),
             overlay: Overlay::new(config.neighbours.len()),
-            sample: Sample::new(&config.sample, fx.now + shuffle_in),
+            sample: Sample::new(&config.sample, config.limits.sample_max, fx.now + shuffle_in),
             partition: PartitionDetection::new(fx.me(), fx.now),
             trickle: Trickle::start(fx.now, timing.summary_interval_min),
             due: Due::default(),

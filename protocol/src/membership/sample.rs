@@ -30,9 +30,9 @@ pub(crate) struct Sample {
 }
 
 impl Sample {
-    /// The sample a node starts with.
-    pub(super) fn new(first: &[PeerAddr], shuffle_at: Monotonic) -> Self {
-        let first: PeerList = first.iter().copied().collect();
+    /// The sample a node starts with: as much of what it was told as its limit allows.
+    pub(super) fn new(first: &[PeerAddr], sample_max: usize, shuffle_at: Monotonic) -> Self {
+        let first: PeerList = first.iter().take(sample_max).copied().collect();
         Self { list: first.clone(), first, shuffled: Vec::new(), shuffle_at }
     }
 }
@@ -195,6 +195,16 @@ mod tests {
         }
         assert_eq!(known[7], 0, "{known:?}");
         assert!((1..=30).filter(|node| *node != 7).all(|node| known[node] > 0), "{known:?}");
+    }
+
+    #[test]
+    fn a_sample_larger_than_its_limit_is_cut_at_the_start() {
+        let mut table = Table::with(2, &[(1, 2)], |config| {
+            config.sample = (3..=30).map(addr).collect();
+            config.limits_mut().sample_max = 8;
+        });
+        assert_eq!(table.node(1).status().sample.len(), 8);
+        table.node(1).audit().unwrap();
     }
 
     #[test]
