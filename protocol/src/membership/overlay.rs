@@ -9,7 +9,7 @@
 use super::Membership;
 use super::peer_list::PeerList;
 use super::peers::{Peer, Standing};
-use crate::datagram::wire::{Frame, Neighbours};
+use crate::datagram::wire::Frame;
 use crate::effects::Effects;
 use crate::ids::link::LinkState;
 use crate::ids::set::mix;
@@ -28,6 +28,10 @@ pub(super) struct Overlay {
     told: PeerList,
     told_spare: bool,
     version: u32,
+    /// The bytes of links told since the last round of heartbeats began.
+    told_bytes: usize,
+    /// The neighbour told last in such a round.
+    told_last: Option<NodeId>,
     /// After a rewiring: the links to give up once the others stand.
     retiring: Vec<NodeId>,
 }
@@ -281,9 +285,7 @@ impl Membership {
 
     /// Tells the neighbours that this node leaves, and which nodes to link up with.
     pub(super) fn say_goodbye(&self, fx: &mut Effects) {
-        let Overlay { version, told_spare: spare, told, .. } = &self.overlay;
-        let neighbours = Neighbours { version: *version, spare: *spare, list: told.to_vec() };
-        let neighbours = fx.outbox.encode(&Frame::Neighbours(neighbours));
+        let neighbours = fx.outbox.encode(&Frame::Neighbours(self.overlay.neighbours()));
         let leave = fx.outbox.encode(&Frame::Leave);
         for peer in self.peers.linked() {
             fx.outbox.put(peer.addr.node, neighbours);

@@ -2,17 +2,58 @@
 //!
 //! A heartbeat says that its sender regards its receiver as a neighbour, which version of the links it has
 //! told, and how long ago it heard from its receiver: a link that carries datagrams one way only shows by
-//! that. A node's links go along until the neighbour has seen them.
+//! that. A node's links go along until the neighbour has seen them; where there are very many, to some
+//! neighbours at a time.
 
 use std::time::Duration;
 
+use super::Overlay;
 use crate::datagram::wire::{Beat, Frame, Neighbours};
 use crate::effects::Effects;
 use crate::ids::{NodeId, PeerAddr};
 use crate::membership::Membership;
 use crate::membership::peer_list::PeerList;
-use crate::membership::peers::Standing;
+use crate::membership::peers::{Peer, Standing};
 use crate::report::Event;
+use crate::time::Monotonic;
+
+/// From one round of heartbeats to the next, a node tells its links to as many neighbours as fit this
+/// many bytes, and to one at least. A node with a thousand neighbours would else send megabytes with each
+/// change of its links, and lose its heartbeats among them.
+const TOLD_BYTES_MAX: usize = 64 << 10;
+
+impl Overlay {
+    /// A heartbeat to a peer.
+    fn beat_to(&self, peer: &Peer, now: Monotonic) -> Frame<'static> {
+        let heard = peer.spoke.map(|spoke| now.since(spoke).as_millis());
+        Frame::Beat(Beat {
+            asking: matches!(peer.standing, Standing::Joining { .. }),
+            version: self.version,
+            seen: peer.neighbours_version,
+            heard: heard.map(|millis| u32::try_from(millis).unwrap_or(u32::MAX)),
+        })
+    }
+
+    /// This node's links, as it tells them.
+    pub(super) fn neighbours(&self) -> Neighbours {
+        let list = self.told.to_vec();
+        Neighbours { version: self.version, spare: self.told_spare, list }
+    }
+
+    /// Whether a peer is yet to be told of them: again and again, until it says that it has seen this
+    /// version.
+    fn is_news_to(&self, peer: &Peer) -> bool {
+        peer.seen_version != self.version && peer.incarnation > 0
+    }
+
+    /// Whether links of this length may be told now; then they count as told. Once some may not, all
+    /// others wait for the next round as well.
+    fn may_tell(&mut self, bytes: usize) -> bool {
+        let may = self.told_bytes == 0 || self.told_bytes + bytes <= TOLD_BYTES_MAX;
+        self.told_bytes = if may { self.told_bytes + bytes } else { TOLD_BYTES_MAX };
+        may
+    }
+}
 
 impl Membership {
     /// Sends heartbeats when it is time to, and mends what links are missing.
@@ -28,45 +69,67 @@ impl Membership {
             self.spare_a_link(fx);
             self.update_told();
             self.renew_component(fx);
-            let component = fx.outbox.encode(&Frame::Component(self.component(fx.now)));
-            for node in self.peers.nodes() {
-                let Some(peer) = self.peers.get(node).filter(|peer| peer.is_linked()) else {
-                    continue;
-                };
-                // A peer never heard from gets the heartbeat alone: it may not be there.
-                let joined = peer.incarnation > 0;
-                self.send_beat(fx, node);
-                if joined {
-                    fx.outbox.put(node, component);
-                    self.greeted.push(node);
-                }
-            }
+            self.send_beats(fx);
         }
         self.due.at(self.trickle.next());
     }
 
-    /// One heartbeat alone.
-    pub(in crate::membership) fn bare_beat(&self, fx: &mut Effects, node: NodeId) {
-        let Some(peer) = self.peers.get(node) else { return };
-        let asking = matches!(peer.standing, Standing::Joining { .. });
-        let version = self.overlay.version;
-        let heard = peer.spoke.map(|spoke| fx.now.since(spoke).as_millis());
-        let heard = heard.map(|millis| u32::try_from(millis).unwrap_or(u32::MAX));
-        let beat = Beat { asking, version, seen: peer.neighbours_version, heard };
-        fx.send(peer.addr.node, &Frame::Beat(beat));
+    /// A round of heartbeats: one to each neighbour, with the name of the component.
+    ///
+    /// The bound on what is sent at once is not for them, since a neighbour that misses heartbeats
+    /// becomes suspicious.
+    fn send_beats(&mut self, fx: &mut Effects) {
+        let component = fx.outbox.encode(&Frame::Component(self.component(fx.now)));
+        for peer in self.peers.linked() {
+            let node = peer.addr.node;
+            let beat = fx.outbox.encode(&self.overlay.beat_to(peer, fx.now));
+            fx.outbox.put(node, beat);
+            // A peer never heard from gets the heartbeat alone: it may not be there.
+            if peer.incarnation > 0 {
+                fx.outbox.put(node, component);
+                self.greeted.push(node);
+            }
+        }
+        self.tell_links(fx);
     }
 
-    /// One heartbeat, with this node's links where the peer has not seen them yet.
+    /// Tells this node's links to neighbours that have not seen them, in turn: it begins after the one
+    /// told last, so that neighbours that never see them do not keep them from the others.
+    fn tell_links(&mut self, fx: &mut Effects) {
+        self.overlay.told_bytes = 0;
+        let news = self.peers.linked().filter(|peer| self.overlay.is_news_to(peer));
+        let mut nodes: Vec<NodeId> = news.map(|peer| peer.addr.node).collect();
+        if nodes.is_empty() {
+            return;
+        }
+        let next = nodes.partition_point(|node| Some(*node) <= self.overlay.told_last);
+        nodes.rotate_left(next);
+        let links = fx.outbox.encode(&Frame::Neighbours(self.overlay.neighbours()));
+        for node in nodes {
+            if !self.overlay.may_tell(links.len()) {
+                return;
+            }
+            self.overlay.told_last = Some(node);
+            fx.outbox.put(node, links);
+        }
+    }
+
+    /// One heartbeat alone, within the bound on what is sent at once.
+    pub(in crate::membership) fn bare_beat(&self, fx: &mut Effects, node: NodeId) {
+        let Some(peer) = self.peers.get(node) else { return };
+        fx.send(node, &self.overlay.beat_to(peer, fx.now));
+    }
+
+    /// One heartbeat out of turn, with this node's links where the peer has not seen them yet.
     pub(super) fn send_beat(&mut self, fx: &mut Effects, node: NodeId) {
         self.bare_beat(fx, node);
-        let Some(peer) = self.peers.get(node) else { return };
-        let version = self.overlay.version;
-        // Repeated with each heartbeat until the peer says that it has seen this version.
-        if peer.seen_version != version && peer.incarnation > 0 {
-            let list = self.overlay.told.to_vec();
-            let frame =
-                Frame::Neighbours(Neighbours { version, spare: self.overlay.told_spare, list });
-            fx.send(peer.addr.node, &frame);
+        let news = self.peers.get(node).is_some_and(|peer| self.overlay.is_news_to(peer));
+        if news && self.overlay.told_bytes < TOLD_BYTES_MAX {
+            let links = Frame::Neighbours(self.overlay.neighbours());
+            let bytes = fx.outbox.encode(&links).len();
+            if self.overlay.may_tell(bytes) {
+                fx.send(node, &links);
+            }
         }
     }
 
@@ -186,5 +249,56 @@ impl Membership {
             peer.neighbours_version = theirs.version;
             peer.spare = theirs.spare;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::table::Table;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    /// Node 1 is the hub; the others are linked to it alone.
+    fn star(leaves: u32) -> Table {
+        let links: Vec<(u32, u32)> = (2..=leaves + 1).map(|leaf| (1, leaf)).collect();
+        Table::with(leaves + 1, &links, |config| config.limits_mut().neighbours_max = 2_000)
+    }
+
+    #[test]
+    fn a_hub_with_very_many_neighbours_loses_no_heartbeats() {
+        let mut table = star(800);
+        table.run(SECOND * 5);
+        assert_eq!(table.neighbours(1).len(), 800);
+        table.kill(700);
+        table.sent.clear();
+        table.run(SECOND * 30);
+        // The hub suspects the dead one, and nobody else suspects anybody.
+        assert_eq!(table.told(|_, event| matches!(event, Event::PeerSuspected { .. })), 1);
+        let dead =
+            |event: &Event| matches!(event, Event::PeerDead { node } if *node == NodeId(700));
+        assert_eq!(table.told(|node, event| node == 1 && dead(event)), 1);
+        assert_eq!(table.count(|counters| counters.limit_control_dropped), 0);
+        let links = table.sent.iter().filter(|(from, _, bytes)| *from == 1 && *bytes > 4_096);
+        let bytes: usize = links.map(|(.., bytes)| bytes).sum();
+        // A round takes half a second at least, and a few come quicker after the death.
+        assert!((1 << 20..70 * TOLD_BYTES_MAX).contains(&bytes), "{bytes} bytes of links");
+    }
+
+    #[test]
+    fn neighbours_that_never_see_the_links_do_not_keep_them_from_the_others() {
+        let mut table = star(400);
+        table.passes = Box::new(|_, to, frames| {
+            !(2..=41).contains(&to) || !frames.iter().any(|f| matches!(f, Frame::Neighbours(_)))
+        });
+        table.run(SECOND * 5);
+        table.kill(401);
+        table.run(SECOND * 60);
+        let membership = &table.node(1).membership;
+        let linked = membership.peers.linked();
+        let others = linked.filter(|peer| peer.addr.node.0 > 41);
+        let (seen, unseen): (Vec<&Peer>, Vec<&Peer>) =
+            others.partition(|peer| peer.seen_version == membership.overlay.version);
+        assert_eq!((seen.len(), unseen.len()), (359, 0));
     }
 }
