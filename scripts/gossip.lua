@@ -4,13 +4,13 @@
 -- hand it to tshark: `tshark -X lua_script:scripts/gossip.lua -r FILE`. It was tried with Wireshark
 -- 3.4, 4.0 and 4.4, whose Lua is 5.2 or 5.4. For root, 4.4 and later run only scripts in the global folder.
 --
--- Read it beside docs/wire-format.md and protocol/src/datagram/wire.rs. It has their order: how numbers are
+-- Read it beside docs/wire-format.md and protocol/src/datagram (header.rs, wire.rs). It has their order: how numbers are
 -- written, the parts of frames, the frames, the datagram; then all that Wireshark is told. Each
 -- frame is described once, in the table `frames`; its fields, its bytes and its place in the tree
 -- all follow from that, so `gossip.rumor.hops` is the part `hops` of the frame `rumor`.
 --
 -- A datagram that a node would refuse is flagged `gossip.malformed`, for the same reasons as in
--- `wire.rs`, except for its tag: the capture does not have the key.
+-- there, except for its tag and its session: the capture does not have the key.
 
 local MAGIC, VERSION, TAG_BYTES = string.char(0x67, 0xc5), 2, 16
 local RELAYS_MAX = 16
@@ -157,6 +157,18 @@ local node = leaf(ProtoField.uint32, function(reader)
   if number == 0 then refuse("a node 0, at byte %d", reader.at - 1) end
   return number
 end)
+
+-- The start of a node: 0 never is one.
+local life = leaf(ProtoField.uint64, function(reader)
+  local number = reader:varint(64)
+  if number == UInt64.new(0) then refuse("an incarnation 0, at byte %d", reader.at - 1) end
+  return number
+end)
+
+-- That many bytes, as they are.
+local function raw(count)
+  return leaf(ProtoField.bytes, function(reader) reader:take(count) end, true)
+end
 
 -- Nanoseconds since 1970.
 local time = leaf(function(abbr, name)
@@ -518,8 +530,46 @@ local frames = {
 -- A datagram
 --------------------------------------------------------------------------------------------------
 
+-- What stands between the version and the frames, by the form of a datagram. `says` is for those
+-- without frames.
+local nonce = raw(16)
+local headers = {
+  [0] = {
+    parts = { { "sender", node }, { "incarnation", life }, { "receiver", node }, { "initiator", nonce } },
+    says = "says hello to node %d",
+  },
+  [1] = {
+    parts = {
+      { "sender", node },
+      { "incarnation", life },
+      { "receiver", node },
+      { "initiator", nonce },
+      { "responder", nonce },
+    },
+    says = "welcomes node %d",
+  },
+  [2] = {
+    parts = {
+      { "sender", node },
+      { "incarnation", life },
+      { "initiator", nonce },
+      { "responder", nonce },
+      { "counter", u64 },
+    },
+  },
+  [3] = { parts = { { "sender", node }, { "session", raw(4) }, { "counter", u64 } } },
+}
+
+local function read_header(datagram, reader)
+  datagram.form = read(byte, reader)
+  local described = headers[datagram.form.value]
+  if not described then refuse("a datagram of unknown form %d", datagram.form.value) end
+  for _, part in ipairs(described.parts) do datagram[part[1]] = read(part[2], reader) end
+  datagram.says = described.says
+end
+
 -- Reads the whole into `datagram`. If that ends early, `datagram` has the parts read so far. The order
--- of the checks is that of `wire::open`.
+-- of the checks is that of `header::read`.
 local function read_datagram(datagram, reader)
   if reader.bytes:sub(1, #MAGIC) ~= MAGIC then refuse("it does not begin with 67 c5") end
   reader:take(#MAGIC)
@@ -529,9 +579,12 @@ local function read_datagram(datagram, reader)
   end
   if reader.upto < reader.at + TAG_BYTES then refuse("it is too short for a tag") end
   reader.upto = reader.upto - TAG_BYTES
-  datagram.sender = read(node, reader)
-  datagram.incarnation = read(u64, reader)
+  read_header(datagram, reader)
   reader.sender = datagram.sender.value
+  if datagram.says then
+    if reader.at < reader.upto then refuse("a handshake with frames") end
+    return
+  end
   if reader.at == reader.upto then refuse("it has no frame") end
   while reader.at < reader.upto do
     datagram.started = reader.at
@@ -562,6 +615,9 @@ local function sentence(datagram)
   local problem = datagram.problem
   if problem and not problem.cut then return "malformed: " .. problem.reason end
   local phrases, bytes = {}, 0
+  if datagram.says and datagram.receiver then
+    phrases[1] = datagram.says:format(datagram.receiver.value)
+  end
   for at, one in ipairs(datagram.frames) do
     local phrase = one.described.says(one.body)
     bytes = bytes + #phrase
@@ -655,9 +711,11 @@ for kind, described in pairs(frames) do
 end
 fields["gossip.magic"] = ProtoField.uint16("gossip.magic", "Magic", base.HEX)
 fields["gossip.version"] = ProtoField.uint8("gossip.version", "Version")
-fields["gossip.sender"] = ProtoField.uint32("gossip.sender", "Sender")
-fields["gossip.incarnation"] = ProtoField.uint64("gossip.incarnation", "Incarnation")
-fields["gossip.receiver"] = ProtoField.uint32("gossip.receiver", "Receiver")
+fields["gossip.form"] =
+  ProtoField.uint8("gossip.form", "Form", base.DEC, { [0] = "Hello", "Welcome", "Opening", "Session" })
+for _, described in pairs(headers) do
+  for _, part in ipairs(described.parts) do part[2].declare("gossip." .. part[1], part[1]) end
+end
 fields["gossip.kind"] = ProtoField.uint32("gossip.kind", "Kind", base.DEC, kinds)
 fields["gossip.tag"] = ProtoField.bytes("gossip.tag", "Tag")
 
@@ -673,12 +731,14 @@ local malformed = ProtoExpert.new(
 )
 proto.experts = { malformed }
 
--- A datagram does not name its receiver. But a node sends from the address at which it listens.
+-- Only handshakes name their receiver. But a node sends from the address at which it listens.
 local function show_receiver(datagram, tree, pinfo)
   if datagram.problem or pinfo.in_error_pkt then return end
   numbers[place(pinfo.net_src, pinfo.src_port)] = datagram.sender.value
   local receiver = numbers[place(pinfo.net_dst, pinfo.dst_port)]
-  if receiver then tree:add(fields["gossip.receiver"], receiver):set_generated() end
+  if receiver and not datagram.receiver then
+    tree:add(fields["gossip.receiver"], receiver):set_generated()
+  end
 end
 
 local function show_frame(one, tree, tvb, pinfo, whole)
@@ -709,6 +769,19 @@ local function show_tag(tree, tvb)
   item:append_text(" (not checked: the key is not in the capture)")
 end
 
+-- The parts of all forms, in the order in which each form has them.
+local SHOWN_IN_ORDER = {
+  "version",
+  "form",
+  "sender",
+  "incarnation",
+  "receiver",
+  "initiator",
+  "responder",
+  "session",
+  "counter",
+}
+
 -- Every datagram that begins with the magic is ours.
 local function is_ours(tvb)
   return tvb:len() >= #MAGIC and tvb:raw(0, #MAGIC) == MAGIC
@@ -736,7 +809,7 @@ function proto.dissector(tvb, pinfo, tree)
   end
   local item = tree:add(proto, tvb(), "Gossip, " .. says)
   if ours then item:add(fields["gossip.magic"], tvb(0, #MAGIC)) end
-  for _, name in ipairs({ "version", "sender", "incarnation" }) do
+  for _, name in ipairs(SHOWN_IN_ORDER) do
     local part = datagram[name]
     if part then part.kind.show(part, item, tvb, "gossip." .. name) end
   end

@@ -17,13 +17,14 @@ use rand::rngs::Xoshiro256PlusPlus;
 use rand::{Rng, SeedableRng};
 
 use crate::protocol::{
-    Config, Counters, FaultRule, Key, Limits, MessageId, Node, NodeId, Now, Outputs, Refused,
-    Start, inspect,
+    Config, Counters, FaultRule, Key, Limits, MessageId, Node, NodeId, Now, Outputs, Refused, Start,
 };
 use crate::topology::{self, Graph};
 
 mod action;
+mod arrival;
 mod check;
+mod eavesdropper;
 pub mod experiment;
 mod member;
 mod rest;
@@ -31,15 +32,15 @@ mod virtual_network;
 
 pub use action::Action;
 pub use check::{Checks, Violation};
+pub use eavesdropper::{EARS, Recorded};
 pub use member::Life;
 pub use virtual_network::Traffic;
 
 use check::Checker;
+use eavesdropper::Eavesdropper;
 use member::Member;
 use virtual_network::Network;
 
-/// The most datagrams that a node takes in before it sends its answers; as in `runtime`.
-const DRAIN_MAX: usize = 64;
 /// The start of no node: each gets its own.
 const START: Start = Start { incarnation: 0, nonce: [0; 16] };
 /// The key of all simulated networks.
@@ -128,6 +129,10 @@ pub struct Simulation {
     /// The part that the configurations of all nodes share.
     config: Config,
     checker: Checker,
+    /// Somebody who records what is sent, and sends it again.
+    eavesdropper: Option<Box<Eavesdropper>>,
+    /// What nodes that start at once have in common.
+    launch: [u8; 16],
     /// A line for everything that happened, where they are kept.
     trace: Option<Vec<String>>,
     rng: Xoshiro256PlusPlus,
@@ -155,6 +160,8 @@ impl Simulation {
             network: Network::new(options.latency, network_rng),
             config: Config { limits: options.limits, ..Config::new(NodeId(0), START, KEY, 0) },
             checker: Checker::new(options.checks),
+            eavesdropper: None,
+            launch: u128::from(options.seed).to_le_bytes(),
             trace: options.traced.then(Vec::new),
             rng,
             drain_after: nanos(options.drain_after),
@@ -231,47 +238,6 @@ impl Simulation {
         Ok(Some(self.elapsed() - began))
     }
 
-    /// A datagram arrives.
-    fn arrive(&mut self, from: u32, to: u32, bytes: Arc<[u8]>) {
-        let at = self.at;
-        note(&mut self.trace, at, || {
-            let (shown, hash) = (inspect::describe(&bytes), blake3::hash(&bytes).to_hex());
-            format!("{} ➜ {} {shown} {}", from + 1, to + 1, &hash[..16])
-        });
-        let member = &mut self.members[to as usize];
-        match member.life {
-            Life::Up if self.drain_after == 0 => {
-                let from = virtual_network::addr_of(NodeId(from + 1));
-                self.drive(to as usize, |node, now, out| {
-                    node.receive_alone(now, from, &bytes, out, &mut |_| ());
-                });
-            }
-            Life::Up => {
-                member.buffer(from, bytes);
-                if !std::mem::replace(&mut member.drain_scheduled, true) {
-                    self.queue.schedule(at + self.drain_after, Event::Drain { member: to });
-                }
-            }
-            Life::Paused => member.buffer(from, bytes),
-            Life::Waiting | Life::Crashed | Life::Left => {}
-        }
-    }
-
-    /// A node takes in the datagrams that wait, as the socket loop does: up to a bound, then it
-    /// ticks if it is due, and sends.
-    fn drain(&mut self, at: usize) {
-        self.members[at].drain_scheduled = false;
-        while self.members[at].life == Life::Up && !self.members[at].buffer.is_empty() {
-            let member = &mut self.members[at];
-            let batch: Vec<_> = std::iter::from_fn(|| member.unbuffer()).take(DRAIN_MAX).collect();
-            self.drive(at, |node, now, _| {
-                for (from, bytes) in &batch {
-                    node.receive(now, virtual_network::addr_of(NodeId(from + 1)), bytes);
-                }
-            });
-        }
-    }
-
     /// A deadline is over: the node ticks, if that deadline is still the one armed.
     fn on_deadline(&mut self, at: usize) {
         let member = &mut self.members[at];
@@ -298,7 +264,8 @@ impl Simulation {
     }
 
     fn flush(&mut self, at: usize, now: Now) {
-        let Self { members, out, checker, network, queue, trace, at: time, .. } = self;
+        let Self { members, out, checker, network, queue, trace, eavesdropper, at: time, .. } =
+            self;
         let member = &mut members[at];
         let Some(node) = member.node.as_mut() else { return };
         node.flush(out);
@@ -311,20 +278,27 @@ impl Simulation {
             checker.on_event(*time, &members[at], event);
         }
         checker.after_step(*time, &members[at]);
-        // Neighbours that get the same bytes share them.
-        let mut shared: Arc<[u8]> = Arc::default();
+        let nodes = members.len() as u32;
+        if eavesdropper.is_some() {
+            Eavesdropper::check(*time, &members[at], nodes, checker);
+        }
         let from = members[at].id;
         for (to, bytes) in out.datagrams() {
-            let to = virtual_network::node_at(to).filter(|to| (to.0 as usize) <= members.len());
-            let Some(to) = to else { continue };
+            let Some(to) = virtual_network::node_at(to) else { continue };
+            if let (Some(ears), true) = (eavesdropper.as_mut(), to.0 > nodes) {
+                ears.gets(*time, from, to.0 - 1, bytes.len(), checker);
+            }
+            if to.0 > nodes {
+                continue;
+            }
+            if let Some(ears) = eavesdropper {
+                ears.hear((from.0 - 1, to.0 - 1, bytes.into()));
+            }
             // A node that did not start yet counts as its first incarnation.
             let lives = members[to.0 as usize - 1].incarnation.max(1);
             checker.on_send(*time, &mut members[at], (to.0, lives), bytes);
             let Some(decided) = network.carry(from, to, bytes) else { continue };
-            if *shared != *bytes {
-                shared = bytes.into();
-            }
-            let bytes = decided.changed.map_or_else(|| Arc::clone(&shared), Arc::from);
+            let bytes = decided.changed.map_or_else(|| Arc::from(bytes), Arc::from);
             for _ in 0..decided.copies {
                 let bytes = Arc::clone(&bytes);
                 let event = Event::Datagram { from: from.0 - 1, to: to.0 - 1, bytes };

@@ -21,6 +21,8 @@ mod overlay;
 mod plan;
 #[path = "sim/repair.rs"]
 mod repair;
+#[path = "sim/replays.rs"]
+mod replays;
 #[path = "sim/send_window.rs"]
 mod send_window;
 #[path = "sim/soak.rs"]

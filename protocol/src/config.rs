@@ -28,7 +28,7 @@ pub struct Config {
     /// Which start of that node this is.
     pub start: Start,
     /// Bytes drawn anew for each launch, where this node and all its first neighbours are started together as the
-    /// same incarnation; `None` otherwise. Nothing reads them yet: these nodes will begin with sessions made of them.
+    /// same incarnation; `None` otherwise. These nodes begin with sessions that are made of them.
     pub launch: Option<[u8; 16]>,
     /// The network's key.
     pub key: Key,
@@ -374,7 +374,7 @@ table! {
     /// How often a node trades entries of its sample with a random node that is not its neighbour,
     /// and compares notes with it. A shorter one keeps the sample fresher and heals partitions
     /// sooner, for a few datagrams each time. 1 s to 1 minute is sane.
-    shuffle_interval = Duration::from_secs(6);
+    shuffle_interval = Duration::from_secs(12);
     and
     /// After this many unanswered probes a suspect is dead to this node; after three times as many,
     /// if others have heard from it meanwhile, its link is given up. With 20 % loss a direct round trip fails in 36 of 100 cases, and twelve in a row about five times in a million. 3 to

@@ -7,7 +7,8 @@ use rand::SeedableRng;
 use rand::rngs::Xoshiro256PlusPlus;
 
 use crate::config::Config;
-use crate::datagram::outbox::{Encoded, Outbox, Outputs};
+use crate::datagram::outbox::{Encoded, Outbox, Outputs, Packing};
+use crate::datagram::sessions::Sessions;
 use crate::datagram::wire::{Frame, Rumor};
 use crate::ids::{NodeId, Origin, PeerAddr};
 use crate::report::{Counters, Event};
@@ -23,6 +24,7 @@ pub(crate) struct Effects {
     pub(crate) config: Config,
     pub(crate) rng: Xoshiro256PlusPlus,
     pub(crate) outbox: Outbox,
+    pub(crate) sessions: Sessions,
     pub(crate) counters: Counters,
     pub(crate) events: Vec<Event>,
 }
@@ -35,6 +37,7 @@ impl Effects {
             rng: Xoshiro256PlusPlus::seed_from_u64(config.seed),
             config: Config { neighbours: Vec::new(), sample: Vec::new(), ..config.clone() },
             outbox: Outbox::default(),
+            sessions: Sessions::new(config, now.monotonic),
             counters: Counters::default(),
             events: Vec::new(),
         }
@@ -64,16 +67,20 @@ impl Effects {
         out: &mut Outputs,
     ) {
         out.events.append(&mut self.events);
+        let Self { config, now, outbox, sessions, counters, .. } = self;
+        sessions.release(*now, outbox);
         // Most flushes find nothing to send.
-        if !self.outbox.is_empty() {
-            self.outbox.pack(&self.config, addr_of, out, &mut self.counters);
+        if !outbox.is_empty() {
+            outbox.pack(addr_of, &mut Packing { config, now: *now, sessions, out, counters });
         }
+        sessions.flush(out, counters);
     }
 
     /// Gives back the memory that is kept for the next flush.
     pub(crate) fn release_buffers(&mut self) {
         debug_assert!(self.outbox.is_empty(), "what waits is packed first");
         self.outbox = Outbox::default();
+        self.sessions.release_buffers();
         self.events = Vec::new();
     }
 

@@ -47,8 +47,8 @@ pub struct Start {
     pub incarnation: Incarnation,
     /// Bytes that were never used for another start and never will be: 16 bytes from the system's source
     /// of randomness. They need not be secret. They must not follow from [`Config::seed`](crate::Config::seed),
-    /// which people give twice. Nothing reads them yet: sessions between two starts, in which a datagram that
-    /// somebody recorded counts for nothing, will be made of them.
+    /// which people give twice. Sessions between two starts are made of them, in which a datagram that
+    /// somebody recorded counts for nothing.
     pub nonce: [u8; 16],
 }
 

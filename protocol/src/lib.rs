@@ -116,7 +116,7 @@
 //!
 //! # Where to read on
 //!
-//! A datagram is opened by `datagram::wire` and handed on by `node`, frame by frame. `membership`
+//! A datagram is checked by `datagram::sessions` and handed on by `node`, frame by frame. `membership`
 //! decides about links and knows no message. `broadcast` decides what goes over the links and knows
 //! no address; one file in `broadcast/strategy` decides which links get a copy. Frames wait in
 //! `datagram::outbox` until the flush packs and seals them. [`Faults`] is a stage that a driver may
@@ -143,8 +143,8 @@ pub use config::{Config, ConfigError, Key, Limits, RELAYS_MAX, Timing, UDP_PAYLO
 // One encoding for datagrams and for what programs keep beside them.
 #[doc(hidden)]
 pub use datagram::codec;
+pub use datagram::header::{MAGIC, TAG_BYTES, VERSION};
 pub use datagram::outbox::Outputs;
-pub use datagram::wire::{MAGIC, TAG_BYTES, VERSION};
 pub use faults::{
     Decision, Effect, FaultCounts, FaultRule, Faults, NodeRanges, REORDER_HOLD, decide,
 };

@@ -11,8 +11,9 @@ use std::time::Duration;
 
 use crate::broadcast::{self, Broadcast};
 use crate::config::{Config, RELAYS_MAX};
+use crate::datagram::header::Dropped;
 use crate::datagram::outbox::Outputs;
-use crate::datagram::wire::{self, Dropped, Frame, Rumor};
+use crate::datagram::wire::{Frame, Rumor};
 use crate::effects::Effects;
 use crate::faults::FaultCounts;
 use crate::ids::{MessageId, NodeId, PeerAddr};
@@ -81,22 +82,28 @@ impl Node {
             self.fx.counters.dropped_empty += 1;
             return;
         }
-        let datagram = match wire::open(bytes, &self.fx.config.key) {
-            Ok(datagram) => datagram,
+        let Effects { sessions, config, counters, .. } = &mut self.fx;
+        let datagram = match sessions.open(config, now.monotonic, from, bytes, counters) {
+            Ok(Some(datagram)) => datagram,
+            // Of no concern to membership and broadcast.
+            Ok(None) => return,
             Err(reason) => return self.count_dropped(reason),
         };
-        if datagram.sender == self.fx.config.node {
-            self.fx.counters.dropped_own += 1;
-            return;
-        }
-        // The tag was right, so any frame shows that this incarnation of the sender lives.
-        let sender = PeerAddr { node: datagram.sender, addr: from };
-        if !self.membership.hear(&mut self.fx, sender, datagram.incarnation) {
+        // It came in a session, so it shows that this incarnation of the sender lives, and where.
+        let sender = datagram.sender;
+        if datagram.is_newest && !self.membership.hear(&mut self.fx, sender, datagram.incarnation) {
             self.fx.counters.dropped_stale += 1;
             return;
         }
         // Before the frames: a sender that came back or started anew has another link now.
         self.exchange_news();
+        if datagram.frames.is_empty() {
+            self.membership.on_session(&mut self.fx, sender.node);
+        }
+        let owed = std::mem::take(&mut self.fx.sessions.owed);
+        if !owed.is_empty() {
+            self.broadcast.send_summaries(&mut self.fx, &owed, true);
+        }
         // A single rumor is the usual datagram, and the only one whose copies may go out at once.
         if let [Frame::Rumor(rumor)] = datagram.frames.as_slice() {
             self.on_rumor(sender.node, rumor, at_once);
@@ -323,7 +330,9 @@ impl Node {
     pub fn has_left(&self, now: Now) -> bool {
         let said_goodbye = self.is_leaving() && self.fx.outbox.is_empty();
         let is_over = self.leaves_by().is_some_and(|by| by <= now.monotonic);
-        said_goodbye && (is_over || self.in_flight() == 0)
+        // Its goodbye may still wait for a session.
+        let is_done = self.in_flight() == 0 && self.fx.sessions.is_quiet(now.monotonic);
+        said_goodbye && (is_over || is_done)
     }
 
     /// When a node that was told to leave ends at the latest; `None` for one that stays.
@@ -438,8 +447,14 @@ impl Node {
         *match reason {
             Dropped::Magic => &mut counters.dropped_magic,
             Dropped::Version => &mut counters.dropped_version,
-            Dropped::Tag => &mut counters.dropped_tag,
             Dropped::Malformed => &mut counters.dropped_malformed,
+            Dropped::Own => &mut counters.dropped_own,
+            Dropped::Session => &mut counters.dropped_session,
+            Dropped::Replayed => &mut counters.dropped_replayed,
+            Dropped::Tag => &mut counters.dropped_tag,
+            Dropped::Elsewhere => &mut counters.dropped_elsewhere,
+            Dropped::Stale => &mut counters.dropped_stale,
+            Dropped::Refused => &mut counters.limit_sessions_refused,
         } += 1;
     }
 }

@@ -262,6 +262,12 @@ counters! {
     back_pressure_sent,
     /// Probes sent, direct and through others.
     probes_sent,
+    /// Requests for a session sent.
+    hellos_sent,
+    /// Answers to requests for a session sent.
+    welcomes_sent,
+    /// Sessions made with other nodes, those of the launch not counted.
+    sessions_made,
     /// Neighbours that came under suspicion.
     peers_suspected,
     /// Neighbours declared dead.
@@ -280,10 +286,16 @@ counters! {
     dropped_magic,
     /// Dropped: another version of the wire format.
     dropped_version,
-    /// Dropped: the tag is not of this network's key.
+    /// Dropped: the tag is not of the key that it should be of.
     dropped_tag,
-    /// Dropped: well tagged, but malformed.
+    /// Dropped: malformed.
     dropped_malformed,
+    /// Dropped: of a session that is not known here, or no longer.
+    dropped_session,
+    /// Dropped: it was here before, or others overtook it long ago.
+    dropped_replayed,
+    /// Dropped: not from the address of its session.
+    dropped_elsewhere,
     /// Dropped: claims to come from this very node.
     dropped_own,
     /// Dropped: from an earlier incarnation of its sender.
@@ -316,6 +328,10 @@ counters! {
     limit_neighbours_refused,
     /// Requests cut short by [`Limits::repair_replies_max`].
     limit_repair_replies_cut,
+    /// Sessions not made, since there are too many with others or with this peer.
+    limit_sessions_refused,
+    /// Frames dropped because too many bytes of them waited for a session.
+    limit_waiting_dropped,
     /// Control frames dropped because too many bytes of them were to be sent at once.
     limit_control_dropped,
     /// Peers forgotten by [`Limits::contacts_max`].

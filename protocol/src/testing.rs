@@ -2,8 +2,12 @@
 
 #[cfg(test)]
 mod broken_links;
+mod dice;
 pub mod fuzzing;
 pub mod inspect;
+pub(crate) mod other_end;
+#[cfg(test)]
+mod recordings;
 #[cfg(test)]
 mod regressions;
 #[cfg(test)]

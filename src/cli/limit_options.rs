@@ -340,8 +340,9 @@ mod tests {
         assert_eq!(limits, listed);
         let of_limits = LIMITS.iter().map(|line| word(line, 1)).filter(|name| *name != "-");
         let mut of_limits: Vec<&str> = of_limits.collect();
-        // One more of the same limit, and one whose limit is that of a datagram.
+        // One more of the same limit, one whose limit is that of a datagram, and two of sessions.
         of_limits.extend(["limit_in_flight_evicted", "limit_control_dropped"]);
+        of_limits.extend(["limit_sessions_refused", "limit_waiting_dropped"]);
         of_limits.sort_unstable();
         let mut there: Vec<&str> =
             counters.keys().map(String::as_str).filter(|name| name.starts_with("limit_")).collect();

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use rand::Rng;
 
+use super::eavesdropper::Recorded;
 use super::{Event, Life, Simulation, nanos, note, virtual_network};
 use crate::protocol::{Config, FaultRule, Node, Start};
 use crate::topology;
@@ -54,6 +55,16 @@ pub enum Action {
         /// Its length.
         bytes: u16,
     },
+    /// An eavesdropper sends something again that it recorded.
+    Replay {
+        /// How many it passes over, of those that it has; the latest come first.
+        back: u32,
+        /// From the address of this node, or from its own: the numbers after the last node's. `None`: from where
+        /// it came.
+        from: Option<u32>,
+        /// To this node. `None`: to the one that it was meant for.
+        to: Option<u32>,
+    },
 }
 
 impl Simulation {
@@ -78,11 +89,15 @@ impl Simulation {
                 self.members[*node as usize - 1].wall_off += by_ms * 1_000_000;
             }
             Action::Rubbish { node, bytes } => self.throw_rubbish(*node, *bytes),
+            Action::Replay { back, from, to } => self.replay(*back, *from, *to),
         }
     }
 
     /// Has something done later.
     pub fn schedule(&mut self, after: Duration, action: Action) {
+        if matches!(action, Action::Replay { .. }) {
+            self.listen();
+        }
         self.queue.schedule(self.at + nanos(after), Event::Act(self.actions.len()));
         self.actions.push(action);
     }
@@ -102,9 +117,12 @@ impl Simulation {
         let seed = self.rng.next_u64();
         let nonce = (u128::from(seed) << 64 | u128::from(self.at)).to_le_bytes();
         let start = Start { incarnation: member.incarnation, nonce };
+        // Those that start at once are launched together, as all that they are told of.
+        let is_launched = self.at == 0 && member.incarnation == 1;
         let config = Config {
             node: member.id,
             start,
+            launch: is_launched.then_some(self.launch),
             seed,
             neighbours: peers(&member.neighbours),
             sample: peers(&sample),
@@ -166,5 +184,37 @@ impl Simulation {
         self.rng.fill_bytes(&mut rubbish);
         let from = (node + self.nodes() - 2) % self.nodes();
         self.arrive(from, node - 1, rubbish.into());
+    }
+
+    /// Has an eavesdropper record all that is sent from now on.
+    pub fn listen(&mut self) {
+        self.eavesdropper.get_or_insert_default();
+    }
+
+    /// What the eavesdropper has recorded, as far as it keeps it; the latest come first.
+    #[must_use]
+    pub fn recorded(&self) -> Vec<Recorded> {
+        self.eavesdropper.iter().flat_map(|ears| ears.recorded()).cloned().collect()
+    }
+
+    fn replay(&mut self, back: u32, from: Option<u32>, to: Option<u32>) {
+        let recorded = self.eavesdropper.as_ref();
+        let chosen = recorded.and_then(|recorded| recorded.recorded().nth(back as usize).cloned());
+        let Some((sender, receiver, bytes)) = chosen else { return };
+        let place = |node: u32| node - 1;
+        self.inject((from.map_or(sender, place), to.map_or(receiver, place), bytes));
+    }
+
+    /// The eavesdropper sends a datagram.
+    ///
+    /// # Panics
+    ///
+    /// If it does not listen.
+    pub fn inject(&mut self, (from, to, bytes): Recorded) {
+        let ears = self.eavesdropper.as_mut().expect("it listens before it sends");
+        if from >= self.members.len() as u32 {
+            ears.sends(from, bytes.len());
+        }
+        self.arrive(from, to, bytes);
     }
 }

@@ -3,19 +3,25 @@
 use crate::harness::Lab;
 use crate::tshark::{PORT, Pcap, ip, udp};
 
-/// A datagram of node 9 in its first incarnation, with a tag of zeros.
+/// A datagram of node 9 in a session, with a tag of zeros.
 fn datagram(frames: &str) -> Vec<u8> {
     from(9, frames)
 }
 
 fn from(node: u8, frames: &str) -> Vec<u8> {
-    let digits: Vec<u8> = frames.bytes().filter(|byte| *byte != b' ').collect();
-    let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap();
-    let mut bytes = vec![0x67, 0xc5, 2, node, 1];
-    bytes.extend(digits.chunks(2).map(byte));
-    bytes.extend([0; 16]);
-    bytes
+    let header = format!("67c5 02 03 {node:02x} 01020304 00");
+    bytes(&[&header, frames, TAG].join(" "))
 }
+
+/// Bytes from hexadecimal digits; blanks are for the reader.
+fn bytes(digits: &str) -> Vec<u8> {
+    let digits: Vec<u8> = digits.bytes().filter(|byte| *byte != b' ').collect();
+    let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap();
+    digits.chunks(2).map(byte).collect()
+}
+
+const TAG: &str = "00000000000000000000000000000000";
+const NONCE: &str = "77777777777777777777777777777777";
 
 const BANANA: &str = "00 08 01 01 fd15cd853dfe9c9717 03 00 01 01 08 06 62616e616e61";
 const RELAYED: &str = "00 08 01 01 fd15cd853dfe9c9717 03 00 02 02 08 09 06 62616e616e61";
@@ -86,6 +92,15 @@ fn the_info_column_reads_like_a_sentence() {
     datagrams
         .push(datagram(&format!("00 09 01 01 00 01 00 01 01 09 fb2c01 {}", "c3a4".repeat(150))));
     expected.push(format!("node 9 sends its 9.1 “{}…”", "ä".repeat(40)));
+    // Handshakes have no frames.
+    let hello = format!("67c5 02 00 09 01 08 {NONCE} {TAG}");
+    let welcome = format!("67c5 02 01 09 01 08 {NONCE} {NONCE} {TAG}");
+    let opening = format!("67c5 02 02 09 01 {NONCE} {NONCE} 00 09 {TAG}");
+    datagrams.extend([hello, welcome, opening].map(|digits| bytes(&digits)));
+    expected.extend(
+        ["says hello to node 8", "welcomes node 8", "drops the link"]
+            .map(|says| format!("node 9 {says}")),
+    );
     datagrams.push(datagram(&RELAYED.repeat(7)));
     let copy = "passes on 8.1 “banana”, hop 2 (8 ➜ 9)";
     expected.push(format!("node 9 {copy}; {copy}; {copy}; {copy}; {copy}; … 2 more"));
@@ -96,29 +111,32 @@ fn the_info_column_reads_like_a_sentence() {
 fn a_malformed_datagram_is_flagged_with_the_reason() {
     let lab = Lab::new();
     let mut other = datagram("09");
-    other[2] = 3;
+    other[2] = 1;
     let wrong = [
-        (datagram("13"), "a frame of unknown kind 19, at byte 5"),
+        (datagram("13"), "a frame of unknown kind 19, at byte 10"),
         (datagram(""), "it has no frame"),
-        (other, "wire version 3; this dissector knows version 2"),
+        (other, "wire version 1; this dissector knows version 2"),
         (datagram("09")[..18].to_vec(), "it is too short for a tag"),
-        (from(0, "09"), "a node 0, at byte 3"),
+        (from(0, "09"), "a node 0, at byte 4"),
         (
             datagram("01 fdffffffffffffffff"),
-            "a length of 18446744073709551615 at byte 6, and 0 bytes are left",
+            "a length of 18446744073709551615 at byte 11, and 0 bytes are left",
         ),
-        (datagram("01 01 08 01 00 00"), "a range that begins with 0, at byte 7"),
+        (datagram("01 01 08 01 00 00"), "a range that begins with 0, at byte 12"),
         (
             datagram("01 01 08 01 02 fdffffffffffffffff"),
-            "a range beyond the last number, at byte 7",
+            "a range beyond the last number, at byte 12",
         ),
-        (datagram("0e fd0100000000000000"), "fd begins no number of 32 bits, at byte 6"),
-        (datagram("0b 02"), "a flag of 2 at byte 6"),
-        (datagram("0d 08 02 7f000001"), "an address that is neither IPv4 nor IPv6, at byte 7"),
+        (datagram("0e fd0100000000000000"), "fd begins no number of 32 bits, at byte 11"),
+        (datagram("0b 02"), "a flag of 2 at byte 11"),
+        (datagram("0d 08 02 7f000001"), "an address that is neither IPv4 nor IPv6, at byte 12"),
         (datagram(BANANA), "the path 8, sent by node 9"),
         (datagram(&RELAYED.replace("02 02", "03 02")), "3 hops on the path 8 ➜ 9"),
         (datagram(&RELAYED.replace(" 03 00", " 11 00")), "a relays limit of 17"),
-        (datagram("07 00"), "it breaks off at byte 7"),
+        (bytes(&format!("67c5 02 04 09 {TAG}")), "a datagram of unknown form 4"),
+        (bytes(&format!("67c5 02 00 09 01 08 {NONCE} 09 {TAG}")), "a handshake with frames"),
+        (bytes(&format!("67c5 02 00 09 00 08 {NONCE} {TAG}")), "an incarnation 0, at byte 5"),
+        (datagram("07 00"), "it breaks off at byte 12"),
     ];
     let expected: Vec<String> = wrong.iter().map(|(_, why)| format!("malformed: {why}")).collect();
     let tshark = Pcap::of(wrong.iter().map(|(bytes, _)| bytes)).into_tshark(lab.directory());
@@ -175,7 +193,7 @@ fn copies_of_a_message_lead_to_the_first() {
 fn a_datagram_that_the_capture_cut_short_is_not_malformed() {
     let lab = Lab::new();
     let mut pcap = Pcap::new();
-    for captured in [46, 56, 62, 69] {
+    for captured in [51, 61, 67, 74] {
         pcap.packet(&udp(PORT, &datagram(&format!("{HAVE} {RELAYED}"))), captured);
     }
     let tshark = pcap.into_tshark(lab.directory());

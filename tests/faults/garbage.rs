@@ -67,6 +67,8 @@ fn garbage_on_all_ports_stops_no_message_and_no_node() {
 fn captured(lab: &Lab) -> Vec<u8> {
     let now = clock::now();
     let mut config = Config::new(NodeId(3), gossip::protocol::testing::start(1), lab.key(), 1);
+    // Of another launch.
+    config.launch = Some([1; 16]);
     config.neighbours = vec![PeerAddr { node: NodeId(4), addr: lab.addr(4) }];
     let mut node = Node::new(&config, now);
     node.send(now, "forged".repeat(30).as_bytes(), 1).unwrap();

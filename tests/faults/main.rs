@@ -12,3 +12,4 @@ mod harness;
 mod lab;
 mod loss;
 mod partition;
+mod replay;

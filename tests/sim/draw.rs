@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use gossip::protocol::{Effect, FaultRule, Limits};
-use gossip::sim::{Action, Options};
+use gossip::sim::{Action, EARS, Options};
 use gossip::topology::{self, Graph, Kind};
 use rand::rngs::Xoshiro256PlusPlus;
 use rand::{RngExt, SeedableRng};
@@ -54,6 +54,7 @@ impl Draw {
             draw.mishap(at);
         }
         draw.make_good();
+        draw.replays();
         // Stable: actions of the same time keep their order.
         draw.actions.sort_by_key(|(at, _)| *at);
         Plan { seed, options, late: draw.late, actions: draw.actions, faulty_for }
@@ -278,6 +279,25 @@ impl Draw {
             self.cuts.push(cut(&[(a, a)], &[(b, b)]));
         }
         self.tell_faults(at);
+    }
+
+    /// Somebody records what is sent, and sends some of it again, as long as there are other faults.
+    fn replays(&mut self) {
+        if self.rng.random_bool(0.66) {
+            return;
+        }
+        for _ in 0..self.rng.random_range(5..=200) {
+            let at = self.time();
+            let back = [8, 256, 512][self.below(3)];
+            let back = self.rng.random_range(0..back);
+            let from = match self.below(3) {
+                0 => None,
+                1 => Some(self.node()),
+                _ => Some(self.nodes + self.rng.random_range(1..=EARS)),
+            };
+            let to = (self.below(3) == 0).then(|| self.node());
+            self.at(at, Action::Replay { back, from, to });
+        }
     }
 
     /// All faults are over; paused nodes go on. A few messages show that all is well.

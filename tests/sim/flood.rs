@@ -55,20 +55,25 @@ fn ten_thousand_nodes_get_a_message_in_as_many_hops_as_they_are_apart() {
 
 #[test]
 fn a_delay_does_not_turn_messages_into_repairs() {
-    let mut simulation = started(RANDOM_3, 32, 3);
-    simulation.set_faults(everywhere(Effect { delay: millis(50), ..Effect::default() }));
-    // The first few find the links slower than they were, and measure that.
-    send_paced(&mut simulation, 10, millis(300));
-    simulation.run_for(secs(2)).unwrap();
-    let before = simulation.counters();
-    let ids = send_paced(&mut simulation, 100, millis(100));
-    simulation.run_for(secs(2)).unwrap();
-    assert!(all_have(&simulation, &ids));
-    let after = simulation.counters();
-    assert_eq!(after.repairs_sent, 0, "nobody lacked anything");
-    let asked = after.haves_sent - before.haves_sent;
-    // 100 messages on 96 directed links.
-    assert!(asked < 96 * 100 / 50, "{asked} questions about messages that were on their way");
+    let mut repairs = 0;
+    for seed in 1..=5 {
+        let mut simulation = started(RANDOM_3, 32, seed);
+        simulation.set_faults(everywhere(Effect { delay: millis(50), ..Effect::default() }));
+        // The first few find the links slower than they were, and measure that.
+        send_paced(&mut simulation, 10, millis(300));
+        simulation.run_for(secs(2)).unwrap();
+        let before = simulation.counters();
+        let ids = send_paced(&mut simulation, 100, millis(100));
+        simulation.run_for(secs(2)).unwrap();
+        assert!(all_have(&simulation, &ids));
+        let after = simulation.counters();
+        repairs += after.repairs_sent;
+        let asked = after.haves_sent - before.haves_sent;
+        // 100 messages on 96 directed links.
+        assert!(asked < 96 * 100 / 50, "{asked} questions about messages that were on their way");
+    }
+    // A node may hear of a message from another that it happens to ask, before its copy is there.
+    assert!(repairs < 5 * 32 * 110 / 1_000, "{repairs} of 17,600 deliveries");
 }
 
 #[test]

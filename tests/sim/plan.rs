@@ -139,11 +139,11 @@ impl Plan {
     }
 
     /// At rest, a network sends a few datagrams per link and second: heartbeats from each end,
-    /// two in a shuffle, and probes of the dead.
+    /// four in a shuffle, and probes of the dead.
     fn check_quiet(simulation: &Simulation, datagrams: u64) -> Result<(), String> {
         let living = simulation.living();
         let links: usize = living.iter().map(|node| simulation.links(*node)).sum();
-        // Each node shuffles every six seconds on average, with itself as one of two. A node
+        // Each node shuffles every seven seconds on average, with itself as one of two. A node
         // that lost all its neighbours asks another one every second.
         let nodes = living.len() as f64 * 1.5;
         let most = links as f64 * IDLE_DATAGRAMS_PER_END + nodes;

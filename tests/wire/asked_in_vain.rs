@@ -5,17 +5,17 @@ use super::*;
 #[test]
 fn what_is_wanted_and_not_held_is_lacked() {
     let mut bench = Bench::new();
-    bench.feed(8, &datagram(8, RUMOR));
+    bench.feed(8, RUMOR);
     // 8.1 to 8.5, of which only the first is here.
-    let sent = bench.feed(10, &datagram(10, "03 01 08 01 01 04"));
-    assert_eq!(sent, [(addr(10), datagram(9, LACKS)), (addr(10), datagram(9, REPAIRED))]);
+    let sent = bench.feed(10, "03 01 08 01 01 04");
+    assert_eq!(sent, [(addr(10), hex(LACKS)), (addr(10), hex(REPAIRED))]);
 }
 
 #[test]
 fn a_message_that_a_peer_lacks_is_asked_of_another() {
     let mut bench = Bench::new().joined();
     let have = "01 01 08 01 02 03";
-    assert_eq!(bench.feed(8, &datagram(8, have)), [(addr(8), datagram(9, WANT))]);
-    assert_eq!(bench.feed(10, &datagram(10, have)), []);
-    assert_eq!(bench.feed(8, &datagram(8, LACKS)), [(addr(10), datagram(9, WANT))]);
+    assert_eq!(bench.feed(8, have), [(addr(8), hex(WANT))]);
+    assert_eq!(bench.feed(10, have), []);
+    assert_eq!(bench.feed(8, LACKS), [(addr(10), hex(WANT))]);
 }

@@ -10,7 +10,7 @@ const ANSWER_BYTES_MAX: usize = (64 << 10) + UDP_PAYLOAD_BYTES_MAX + 32_768;
 fn busy() -> Bench {
     let mut bench =
         Bench::with(|config| config.limits_mut().packed_datagram_bytes_max = 8_192).joined();
-    bench.feed(8, &datagram(8, RUMOR));
+    bench.feed(8, RUMOR);
     for _ in 0..5 {
         bench.node.send(at(0), &[b'x'; 30_000], 2).unwrap();
     }
@@ -20,7 +20,7 @@ fn busy() -> Bench {
 
 /// Feeds a datagram, has some time pass, and checks that the node keeps its bounds.
 fn survives(bench: &mut Bench, bytes: &[u8]) {
-    let sent: usize = bench.feed(8, bytes).iter().map(|(_, bytes)| bytes.len()).sum();
+    let sent: usize = bench.feed_bytes(8, bytes).iter().map(|(_, bytes)| bytes.len()).sum();
     assert!(sent <= ANSWER_BYTES_MAX, "{sent} bytes sent");
     let sent: usize = bench.pass(7).iter().map(|(_, bytes)| bytes.len()).sum();
     assert!(sent <= 4 * ANSWER_BYTES_MAX, "{sent} bytes sent");
@@ -47,32 +47,38 @@ fn changes() -> impl Strategy<Value = Vec<(prop::sample::Index, u8, u8)>> {
     prop::collection::vec((any::<prop::sample::Index>(), any::<u8>(), any::<u8>()), 1..4)
 }
 
+/// What the datagrams of node 8 are tagged with.
+fn session_key() -> [u8; 32] {
+    Session::launched(8, 9).key
+}
+
 proptest! {
     #[test]
     fn a_changed_datagram_without_a_new_tag_is_refused(frames in frames(), changes in changes()) {
-        let good = datagram_of(8, 1, &frames);
+        let mut bench = Bench::new().joined();
+        let good = bench.datagram(8, &frames);
         let bad = changes.into_iter().fold(good.clone(), |bytes, change| {
             if bytes.is_empty() { bytes } else { changed(bytes, change) }
         });
         prop_assume!(bad != good);
-        let mut bench = Bench::new().joined();
         let before = (bench.state(), bench.node.deadline());
-        prop_assert_eq!(bench.feed(8, &bad), []);
+        prop_assert_eq!(bench.feed_bytes(8, &bad), []);
         prop_assert_eq!((bench.state(), bench.node.deadline()), before);
     }
 
     #[test]
     fn changed_datagrams_with_valid_tags_keep_a_node_within_its_limits(
-        datagrams in prop::collection::vec((frames(), changes(), 1u64..4), 1..12),
+        datagrams in prop::collection::vec((frames(), changes(), any::<bool>()), 1..12),
     ) {
         let mut bench = busy();
-        for (frames, changes, incarnation) in datagrams {
-            let good = datagram_of(8, incarnation, &frames);
-            let body = good[5..good.len() - 16].to_vec();
-            let body = changes.into_iter().fold(body, |bytes, change| {
+        for (frames, changes, in_header) in datagrams {
+            let good = bench.datagram(8, &frames);
+            // The header takes ten bytes.
+            let (kept, body) = good[..good.len() - 16].split_at(if in_header { 3 } else { 10 });
+            let body = changes.into_iter().fold(body.to_vec(), |bytes, change| {
                 if bytes.is_empty() { bytes } else { changed(bytes, change) }
             });
-            let bad = tagged([&good[..5], &body[..]].concat());
+            let bad = hand::tagged(&session_key(), [kept, &body].concat());
             survives(&mut bench, &bad);
         }
         bench.pass(3_000);
@@ -84,21 +90,28 @@ proptest! {
     #[test]
     fn rubbish_with_a_tag_does_no_harm(body in prop::collection::vec(any::<u8>(), 0..400)) {
         let mut bench = busy();
-        survives(&mut bench, &tagged([&hex("67c5 02 08 01")[..], &body[..]].concat()));
+        let good = bench.datagram(8, &[RUMOR]);
+        survives(&mut bench, &hand::tagged(&session_key(), [&good[..10], &body].concat()));
+        for key in [session_key(), key().0] {
+            survives(&mut bench, &hand::tagged(&key, [&good[..3], &body].concat()));
+        }
     }
 }
 
 #[test]
 fn every_truncation_is_refused_or_harmless() {
     for frame in ALL {
-        let good = datagram(8, frame);
-        for end in 0..good.len() {
+        let length = Bench::new().joined().datagram(8, &[frame]).len();
+        for end in 0..length {
             let mut bench = Bench::new().joined();
+            let good = bench.datagram(8, &[frame]);
             let before = bench.state();
-            assert_eq!(bench.feed(8, &good[..end]), []);
+            assert_eq!(bench.feed_bytes(8, &good[..end]), []);
             assert_eq!(bench.state(), before, "{frame}, {end} bytes");
-            if end > 5 {
-                survives(&mut busy(), &tagged(good[..end].to_vec()));
+            if end > 3 {
+                let mut bench = busy();
+                let good = bench.datagram(8, &[frame]);
+                survives(&mut bench, &hand::tagged(&session_key(), good[..end].to_vec()));
             }
         }
     }
@@ -107,11 +120,10 @@ fn every_truncation_is_refused_or_harmless() {
 #[test]
 fn a_request_for_everything_is_answered_in_portions() {
     let mut bench = busy();
-    let all = datagram(10, "03 01 09 01 01 fc00ffff00");
-    let long = |sent: &[(SocketAddr, Vec<u8>)]| {
+    let long = |sent: Vec<(SocketAddr, Vec<u8>)>| {
         sent.iter().filter(|(_, bytes)| bytes.len() > 30_000).count()
     };
     // At most three messages of 30,000 bytes go out at once; two more follow.
-    assert_eq!(long(&bench.feed(10, &all)), 3);
-    assert_eq!(long(&bench.pass(5)), 2);
+    assert_eq!(long(bench.feed(10, "03 01 09 01 01 fc00ffff00")), 3);
+    assert_eq!(long(bench.pass(5)), 2);
 }

@@ -259,10 +259,10 @@ impl<'a> Copier<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::datagram::wire;
     use crate::datagram::wire::Frame;
     use crate::ids::link::LOOKED_AT;
-    use crate::testing::table::{KEY, Table, addr, number_of, sealed};
+    use crate::testing::inspect;
+    use crate::testing::table::{Table, addr, number_of};
     use crate::time::Now;
     use crate::{MessageQuery, Outputs, Refused, Wall, Which};
     use proptest::prelude::*;
@@ -347,7 +347,7 @@ mod tests {
             let (sent_at, payload) = (now.wall, &b"banana"[..]);
             let rumor =
                 Rumor { id, sent_at, relays: 2, repaired: false, hops: 1, path: &path, payload };
-            let bytes = sealed(from, &[Frame::Rumor(rumor)]);
+            let bytes = table.sealed(2, from, &[Frame::Rumor(rumor)]);
             let (mut out, mut at_once) = (Outputs::default(), vec![]);
             table.node(2).receive_alone(now, addr(from).addr, &bytes, &mut out, &mut |out| {
                 at_once.extend(out.datagrams().map(|(to, _)| number_of(to)));
@@ -426,9 +426,9 @@ mod tests {
     fn said(out: &mut Outputs) -> (BTreeMap<u32, String>, Vec<Event>) {
         let mut frames: BTreeMap<u32, String> = BTreeMap::new();
         for (to, bytes) in out.datagrams() {
-            let opened = wire::open(bytes, &KEY).unwrap();
+            let (_, seen) = inspect::parse(bytes).unwrap();
             let text = frames.entry(number_of(to)).or_default();
-            opened.frames.iter().for_each(|frame| *text += &format!("{frame:?} "));
+            seen.iter().for_each(|frame| *text += &format!("{frame:?} "));
         }
         let events = std::mem::take(&mut out.events);
         out.clear();
@@ -462,8 +462,9 @@ mod tests {
                 });
                 let more = Frame::Have(vec![]);
                 let frames = if is_alone { vec![rumor] } else { vec![rumor, more] };
-                let bytes = sealed(from, &frames);
                 let [one, other] = &mut tables;
+                let bytes = one.sealed(2, from, &frames);
+                assert_eq!(other.sealed(2, from, &frames), bytes);
                 one.now = one.now + Duration::from_millis(wait);
                 let now = one.now();
                 let (mut out, from) = (Outputs::default(), addr(from).addr);

@@ -34,7 +34,11 @@ impl Membership {
     ) -> bool {
         match self.peers.get_mut(sender.node) {
             // The usual case: nothing changes but the time.
-            Some(peer) if peer.incarnation == incarnation && !peer.is_suspected_or_lost() => {
+            Some(peer)
+                if peer.incarnation == incarnation
+                    && peer.addr.addr == sender.addr
+                    && !peer.is_suspected_or_lost() =>
+            {
                 peer.heard = fx.now;
                 peer.spoke = Some(fx.now);
                 return true;
@@ -52,11 +56,16 @@ impl Membership {
         let (before, was_proven) = (peer.standing, peer.unproven.is_none());
         // A peer not heard from yet has incarnation 0: it did not restart, it was just started.
         let restarted = peer.incarnation != 0 && incarnation > peer.incarnation;
-        // The address changes with the incarnation only, so a repeated datagram diverts nothing.
-        if incarnation > peer.incarnation {
-            peer.incarnation = incarnation;
-            peer.addr.addr = sender.addr;
+        // A stand-in is asked over two crossings more than those of its answer: it gets the time anew.
+        match &mut peer.standing {
+            Standing::Joining { until } if peer.incarnation == 0 && !peer.original => {
+                *until = fx.now + fx.config.timing.stand_in_timeout;
+            }
+            _ => {}
         }
+        peer.incarnation = incarnation;
+        // It showed that it is there, or there would be no session.
+        peer.addr.addr = sender.addr;
         if restarted {
             self.start_afresh_with(sender.node, fx.now);
         }
@@ -74,6 +83,13 @@ impl Membership {
             _ => {}
         }
         true
+    }
+
+    /// There is a session with this peer now. A neighbour is told soon all that it has missed.
+    pub(crate) fn on_session(&mut self, fx: &mut Effects, node: NodeId) {
+        if self.peers.get(node).is_some_and(Peer::is_linked) {
+            self.hurry(fx);
+        }
     }
 
     /// A neighbour was started again, with an empty store: nothing counted with its earlier
@@ -521,7 +537,8 @@ mod tests {
         table.kill(2);
         table.homes[1] = ([127, 0, 0, 2], table.homes[1].port()).into();
         table.start(2, 2, &[1]);
-        table.run(SECOND);
+        // Its welcomes go to where it was heard last, until that is two seconds ago.
+        table.run(SECOND * 3);
         table.send(1, "banana");
         table.run(SECOND);
         assert_eq!(table.held(2), 1);

@@ -183,7 +183,8 @@ mod tests {
         let mut table = Table::with(30, &links, sample);
         table.run(Duration::from_secs(10));
         table.kill(7);
-        table.run(Duration::from_secs(300));
+        let shuffles = table.node(1).fx.config.timing.shuffle_interval * 50;
+        table.run(shuffles);
         let mut known = vec![0; 31];
         for node in table.nodes.iter().flatten() {
             let status = node.status();

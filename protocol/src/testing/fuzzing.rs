@@ -3,69 +3,82 @@
 //! They live here because they look into the codec and into a node's bookkeeping. `fuzz/` hands
 //! them what libFuzzer comes up with, `tests/fuzz.rs` bounded loops of seeded bytes.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::config::{Config, Key, UDP_PAYLOAD_BYTES_MAX};
 use crate::datagram::codec;
+use crate::datagram::header::{self, Header, Nonces, SessionId};
 use crate::datagram::outbox::Outputs;
-use crate::datagram::path;
-use crate::datagram::wire::{
-    self, BackPressure, Beat, Component, Frame, Neighbours, Offer, Page, Ranges, Rumor, Summary,
-};
-use crate::faults::{Effect, FaultRule, Faults};
-use crate::ids::set::{Account, IdRange};
-use crate::ids::{MessageId, NodeId, PeerAddr};
+use crate::faults::Faults;
+use crate::ids::{Incarnation, MessageId, NodeId, Origin, PeerAddr, Start};
 use crate::node::Node;
 use crate::report::{Event, MessageQuery, Which};
+use crate::testing::dice::{Dice, NODES, addr, put_frames};
+use crate::testing::inspect;
+use crate::testing::other_end::OtherEnd;
 use crate::time::{Monotonic, Now, Wall};
 
 const KEY: Key = Key([7; 32]);
 /// The node under test.
 const ME: u32 = 1;
-/// Others that are spoken of, so that what is made up now and then fits together.
-const NODES: u8 = 12;
 
 /// A datagram is refused or read; what is read is written and read again the same.
 pub fn datagram(data: &[u8]) {
-    let _ = wire::open(data, &KEY);
+    let _ = inspect::parse(data);
     let (sealed, mut again) = (sealed(data), Vec::new());
-    let Ok(datagram) = wire::open(&sealed, &KEY) else { return };
-    wire::begin(&mut again, datagram.sender, datagram.incarnation);
-    for frame in &datagram.frames {
+    let Some((read, frames)) = inspect::parse(&sealed) else { return };
+    header::write(&read, &mut again);
+    for frame in &frames {
         codec::encode_into(frame, &mut again);
     }
-    wire::seal(&mut again, 0, &KEY);
+    header::seal(&mut again, 0, &KEY.0);
     assert!(again.len() <= sealed.len(), "ours is the shortest encoding");
-    let reread = wire::open(&again, &KEY).expect("what we write can be read");
-    assert_eq!((reread.sender, reread.incarnation), (datagram.sender, datagram.incarnation));
-    assert_eq!(reread.frames, datagram.frames);
+    let reread = inspect::parse(&again).expect("what we write can be read");
+    assert_eq!(reread, (read, frames));
 }
 
 /// These bytes behind our magic and version, with a valid tag.
 fn sealed(body: &[u8]) -> Vec<u8> {
-    let mut bytes = wire::MAGIC.to_vec();
-    bytes.push(wire::VERSION);
+    let mut bytes = header::MAGIC.to_vec();
+    bytes.push(header::VERSION);
     bytes.extend_from_slice(body);
-    wire::seal(&mut bytes, 0, &KEY);
+    header::seal(&mut bytes, 0, &KEY.0);
     bytes
 }
 
-/// Whether a node would take these bytes apart if their tag were of its key. The dissector in
-/// `scripts/gossip.lua` has no key to check tags with, and must agree with this.
+/// Whether a node would take these bytes apart if they were of a session that it has, or a handshake
+/// with it. The dissector in `scripts/gossip.lua` has no key to check tags with, and must agree with this.
 #[must_use]
 pub fn is_sound(bytes: &[u8]) -> bool {
-    let Some((signed, _)) = bytes.split_last_chunk::<{ wire::TAG_BYTES }>() else { return false };
-    let mut resealed = signed.to_vec();
-    wire::seal(&mut resealed, 0, &KEY);
-    wire::open(&resealed, &KEY).is_ok()
+    inspect::parse(bytes).is_some()
 }
 
-/// A datagram of a few frames of any kind, as `data` decides; sound more often than not.
+/// A datagram of a few frames of any kind, or a handshake, as `data` decides; sound more often than not.
 #[must_use]
 pub fn some_datagram(data: &[u8]) -> Vec<u8> {
-    put_datagram(&mut Dice(data)).1
+    let dice = &mut Dice(data);
+    let (node, incarnation) = dice.sender();
+    let (sender, receiver) = (Origin { node: NodeId(node), incarnation }, dice.peer().node);
+    let counter = dice.odd_number();
+    let nonces = Nonces { initiator: dice.nonce(), responder: dice.nonce() };
+    let header = match dice.below(8) {
+        0 => Header::Hello { sender, receiver, initiator: nonces.initiator },
+        1 => Header::Welcome { sender, receiver, nonces },
+        2 | 3 => Header::Opening { sender, nonces, counter },
+        _ => {
+            let session = SessionId(std::array::from_fn(|_| dice.byte()));
+            Header::Session { sender: sender.node, session, counter }
+        }
+    };
+    let mut bytes = Vec::new();
+    header::write(&header, &mut bytes);
+    if matches!(header, Header::Opening { .. } | Header::Session { .. }) {
+        put_frames(dice, node, &mut bytes);
+    }
+    header::seal(&mut bytes, 0, &KEY.0);
+    bytes
 }
 
 /// Lets `data` decide what a node meets with: datagrams sound and unsound, commands, and the
@@ -83,119 +96,6 @@ pub fn node(data: &[u8]) -> u64 {
     met
 }
 
-/// Reads choices from bytes; zeros when they are used up.
-struct Dice<'a>(&'a [u8]);
-
-impl<'a> Dice<'a> {
-    fn byte(&mut self) -> u8 {
-        let Some((first, rest)) = self.0.split_first() else { return 0 };
-        self.0 = rest;
-        *first
-    }
-
-    fn below(&mut self, limit: u8) -> u8 {
-        self.byte() % limit.max(1)
-    }
-
-    fn flag(&mut self) -> bool {
-        self.byte() & 1 == 1
-    }
-
-    fn bytes(&mut self, count: usize) -> &'a [u8] {
-        let (taken, rest) = self.0.split_at(count.min(self.0.len()));
-        self.0 = rest;
-        taken
-    }
-
-    fn number(&mut self) -> u64 {
-        let mut bytes = [0; 8];
-        let taken = self.bytes(8);
-        bytes[..taken.len()].copy_from_slice(taken);
-        u64::from_le_bytes(bytes)
-    }
-
-    /// Mostly small numbers, now and then any.
-    fn odd_number(&mut self) -> u64 {
-        match self.byte() {
-            byte @ 0..=239 => u64::from(byte % 40),
-            240..=247 => u64::MAX - u64::from(self.byte()),
-            _ => self.number(),
-        }
-    }
-
-    fn odd_u32(&mut self) -> u32 {
-        u32::try_from(self.odd_number() & u64::from(u32::MAX)).unwrap_or(0)
-    }
-
-    fn several<T>(&mut self, most: u8, mut one: impl FnMut(&mut Self) -> T) -> Vec<T> {
-        (0..self.below(most + 1)).map(|_| one(self)).collect()
-    }
-
-    fn peer(&mut self) -> PeerAddr {
-        let node = match self.byte() {
-            250.. => self.odd_u32(),
-            byte => 1 + u32::from(byte % NODES),
-        };
-        PeerAddr { node: NodeId(node), addr: addr(self.below(NODES + 1)) }
-    }
-
-    fn message(&mut self) -> MessageId {
-        let node = u32::from(self.below(NODES));
-        let sequence = self.odd_number();
-        MessageId::new(node, u64::from(self.below(3)), sequence)
-    }
-
-    fn range(&mut self) -> IdRange {
-        let first = self.message();
-        IdRange { origin: first.origin, first: first.sequence, more: self.odd_number() }
-    }
-
-    fn summary(&mut self) -> Summary {
-        let account = Account { count: self.odd_number(), fingerprint: self.odd_number() };
-        Summary { account, recent: self.several(6, Self::range) }
-    }
-
-    fn page(&mut self) -> Page {
-        Page { first: self.message(), end: self.flag().then(|| self.message()) }
-    }
-
-    fn duration(&mut self) -> Duration {
-        match self.byte() {
-            255 => Duration::MAX,
-            250..=254 => Duration::from_nanos(self.number()),
-            byte => Duration::from_millis(u64::from(byte)),
-        }
-    }
-
-    fn chance(&mut self) -> f64 {
-        match self.byte() {
-            255 => f64::NAN,
-            254 => f64::INFINITY,
-            253 => -1.0,
-            byte => f64::from(byte % 128) / 127.0,
-        }
-    }
-
-    fn rule(&mut self) -> FaultRule {
-        FaultRule {
-            from: self.several(2, |dice| (dice.odd_u32(), dice.odd_u32())),
-            to: self.several(2, |dice| (dice.odd_u32(), dice.odd_u32())),
-            effect: Effect {
-                loss: self.chance(),
-                delay: self.duration(),
-                jitter: self.duration(),
-                duplicate: self.chance(),
-                reorder: self.chance(),
-                corrupt: self.chance(),
-            },
-        }
-    }
-}
-
-fn addr(node: u8) -> SocketAddr {
-    ([127, 0, 0, 1], 7_000 + u16::from(node)).into()
-}
-
 /// A node with narrow limits, and what was seen of it.
 struct Lab {
     node: Node,
@@ -203,6 +103,10 @@ struct Lab {
     now: Now,
     out: Outputs,
     delivered: BTreeSet<MessageId>,
+    /// The other ends, by number and incarnation.
+    others: BTreeMap<(u32, Incarnation), OtherEnd>,
+    /// What they sent last, to be sent again.
+    recorded: Vec<Vec<u8>>,
     /// Bytes that went in since the last look.
     fed: usize,
 }
@@ -233,18 +137,24 @@ impl Lab {
         let node = Node::new(&config, now);
         let (out, delivered) = <(Outputs, BTreeSet<MessageId>)>::default();
         let faults = Faults::new(&config);
-        Self { node, faults, now, out, delivered, fed: 0 }
+        let (others, recorded) = <(BTreeMap<_, _>, Vec<_>)>::default();
+        Self { node, faults, now, out, delivered, others, recorded, fed: 0 }
     }
 
     /// One thing happens.
     fn step(&mut self, dice: &mut Dice<'_>) {
         match dice.byte() {
             0..40 => self.wait(dice),
-            40..200 => self.frames(dice),
+            40..190 => self.frames(dice),
+            190..200 => self.send_again(dice),
             200..220 => {
                 let length = usize::from(dice.byte());
                 let bytes = sealed(dice.bytes(length));
                 self.receive(addr(dice.below(NODES)), &bytes);
+                // And the same in a session that is there.
+                if let Some(bytes) = self.in_session(dice.sender(), dice.bytes(length)) {
+                    self.receive(addr(dice.below(NODES)), &bytes);
+                }
             }
             220..230 => {
                 let length = usize::from(dice.byte());
@@ -293,11 +203,67 @@ impl Lab {
         }
     }
 
-    /// A well-tagged datagram of frames that make some sense.
+    /// A datagram of frames that make some sense, in a session of its sender.
     fn frames(&mut self, dice: &mut Dice<'_>) {
-        let (sender, bytes) = put_datagram(dice);
-        let from = if dice.byte() < 250 { u8::try_from(sender).unwrap_or(0) } else { 13 };
+        let sender = dice.sender();
+        let mut frames = Vec::new();
+        put_frames(dice, sender.0, &mut frames);
+        if dice.byte() < 8 || self.in_session(sender, &[9]).is_none() {
+            self.shake_hands(sender);
+        }
+        let Some(bytes) = self.in_session(sender, &frames) else { return };
+        let from = if dice.byte() < 250 { u8::try_from(sender.0).unwrap_or(0) } else { 13 };
         self.receive(addr(from), &bytes);
+        self.recorded.push(bytes);
+        if self.recorded.len() > 16 {
+            self.recorded.remove(0);
+        }
+    }
+
+    /// Something that was sent before, from anywhere.
+    fn send_again(&mut self, dice: &mut Dice<'_>) {
+        let at = usize::from(dice.below(16));
+        if let Some(bytes) = self.recorded.get(at).cloned() {
+            self.receive(addr(dice.below(NODES)), &bytes);
+        }
+    }
+
+    fn in_session(&mut self, sender: (u32, Incarnation), frames: &[u8]) -> Option<Vec<u8>> {
+        self.others.get_mut(&sender)?.say(NodeId(ME), frames)
+    }
+
+    /// One of the others says hello, and is welcomed.
+    fn shake_hands(&mut self, sender: (u32, Incarnation)) {
+        let (node, incarnation) = sender;
+        let now = self.now.monotonic;
+        let place = addr(u8::try_from(node).unwrap_or(0));
+        let other = self.others.entry(sender).or_insert_with(|| {
+            let nonce = (u128::from(node) << 64 | u128::from(incarnation)).to_le_bytes();
+            let start = Start { incarnation, nonce };
+            OtherEnd::new(&Config::new(NodeId(node), start, KEY, 1), place, now)
+        });
+        let hello = other.hello(now, PeerAddr { node: NodeId(ME), addr: addr(1) });
+        self.receive(place, &hello);
+        self.recorded.push(hello);
+        self.flush();
+    }
+
+    /// Takes what the node sends, and lets the others hear it.
+    fn flush(&mut self) {
+        let before = self.out.datagrams().count();
+        self.node.flush(&mut self.out);
+        let sent: Vec<(SocketAddr, Vec<u8>)> =
+            self.out.datagrams().skip(before).map(|(to, bytes)| (to, bytes.to_vec())).collect();
+        let mut answers = Vec::new();
+        for (to, bytes) in sent {
+            for other in self.others.values_mut().filter(|other| other.addr == to) {
+                let said = other.hear(self.now.monotonic, addr(1), &bytes);
+                answers.extend(said.into_iter().map(|bytes| (to, bytes)));
+            }
+        }
+        for (from, bytes) in answers {
+            self.receive(from, &bytes);
+        }
     }
 
     fn command(&mut self, dice: &mut Dice<'_>) {
@@ -332,6 +298,7 @@ impl Lab {
 
     /// Checks what must hold at any time.
     fn check(&mut self) {
+        self.flush();
         self.node.flush(&mut self.out);
         let counts = self.faults.treat(self.now.monotonic, &mut self.out);
         self.node.count_faults(counts);
@@ -395,99 +362,3 @@ impl Node {
 
 /// Links made by command are not held to the limit.
 const COMMANDED_MAX: usize = 12;
-
-/// A well-tagged datagram, as the dice say, and its sender.
-fn put_datagram(dice: &mut Dice<'_>) -> (u32, Vec<u8>) {
-    let sender = 1 + u32::from(dice.below(NODES));
-    let incarnation = 1 + u64::from(dice.byte() / 85);
-    let mut bytes = Vec::new();
-    wire::begin(&mut bytes, NodeId(sender), incarnation);
-    for _ in 0..=dice.below(4) {
-        put_frame(dice, sender, &mut bytes);
-    }
-    wire::seal(&mut bytes, 0, &KEY);
-    (sender, bytes)
-}
-
-/// Appends one frame, as the dice say.
-fn put_frame(dice: &mut Dice<'_>, sender: u32, to: &mut Vec<u8>) {
-    let ranges = |dice: &mut Dice<'_>| dice.several(6, Dice::range);
-    let frame = match dice.below(20) {
-        1 => Frame::Have(ranges(dice)),
-        2 => Frame::Got(ranges(dice)),
-        3 => Frame::Want(ranges(dice)),
-        18 => Frame::Lacks(ranges(dice)),
-        4 => Frame::Summary(dice.summary()),
-        5 => {
-            let (summary, page) = (dice.summary(), dice.page());
-            Frame::Ranges(Box::new(Ranges {
-                summary,
-                page,
-                held: ranges(dice),
-                gone: ranges(dice),
-            }))
-        }
-        6 => {
-            let (summary, page) = (dice.summary(), dice.page());
-            Frame::Offer(Box::new(Offer {
-                summary,
-                page,
-                wanting: dice.flag(),
-                held: ranges(dice),
-            }))
-        }
-        7 => Frame::Beat(Beat {
-            asking: dice.flag(),
-            version: dice.odd_u32(),
-            seen: dice.odd_u32(),
-            heard: dice.flag().then(|| dice.odd_u32()),
-        }),
-        8 => Frame::Neighbours(Neighbours {
-            version: dice.odd_u32(),
-            spare: dice.flag(),
-            list: dice.several(9, Dice::peer),
-        }),
-        9 => Frame::Unlink,
-        10 => Frame::Leave,
-        11 => Frame::Probe { on_behalf_of: dice.flag().then(|| dice.peer()) },
-        12 => Frame::Answer { on_behalf_of: dice.flag().then(|| dice.peer()) },
-        13 => Frame::ProbeFor { target: dice.peer() },
-        14 => Frame::Vouch { node: dice.peer().node },
-        16 => Frame::Component(Component {
-            root: dice.message().origin,
-            beat: dice.odd_u32(),
-            stable: dice.flag(),
-        }),
-        17 => Frame::BackPressure(BackPressure { wave: dice.odd_number() }),
-        15 => Frame::Shuffle { nodes: dice.several(6, Dice::peer), answer: dice.flag() },
-        _ => return put_rumor(dice, sender, to),
-    };
-    codec::encode_into(&frame, to);
-}
-
-/// Appends a rumor whose path may be what it should be.
-fn put_rumor(dice: &mut Dice<'_>, sender: u32, to: &mut Vec<u8>) {
-    let mut id = dice.message();
-    let between = dice.several(4, |dice| NodeId(u32::from(dice.below(NODES + 1))));
-    let mut nodes = Vec::new();
-    if id.origin.node != NodeId(sender) || dice.flag() {
-        path::push(&mut nodes, id.origin.node);
-        between.iter().for_each(|node| path::push(&mut nodes, *node));
-    } else {
-        id.origin.node = NodeId(sender);
-    }
-    path::push(&mut nodes, NodeId(sender));
-    let shape = path::check(&nodes);
-    let (hops, cut) = shape.map_or((0, false), |shape| (shape.nodes, shape.cut));
-    let text = "y".repeat(usize::from(dice.byte()) * usize::from(dice.below(12)));
-    let rumor = Rumor {
-        id,
-        sent_at: Wall(dice.odd_number()),
-        relays: dice.below(18),
-        repaired: dice.flag(),
-        hops: hops.saturating_add(if cut { dice.odd_u32() } else { 0 }),
-        path: &nodes,
-        payload: text.as_bytes(),
-    };
-    codec::encode_into(&Frame::Rumor(rumor), to);
-}

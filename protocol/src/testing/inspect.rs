@@ -4,11 +4,12 @@
 //! which is in the package above, and hidden: no promise to anybody else.
 
 use std::fmt::Write as _;
+use std::net::SocketAddr;
 
 use crate::broadcast::copies::LinkCopies;
 use crate::broadcast::store::Slot;
-use crate::datagram::wire::MAGIC;
-use crate::datagram::wire::{self, Frame, TAG_BYTES};
+use crate::datagram::header::{self, Header};
+use crate::datagram::wire::{self, Frame, Frames};
 use crate::ids::link::Link;
 use crate::ids::{MessageId, NodeId};
 use crate::membership::peers::Peer;
@@ -24,16 +25,26 @@ pub struct RumorSeen {
     pub repaired: bool,
 }
 
-/// What a datagram of ours holds, its tag unchecked; `None` if it is none.
-fn parse(bytes: &[u8]) -> Option<wire::Datagram<'_>> {
-    let (signed, _) = bytes.split_last_chunk::<TAG_BYTES>()?;
-    wire::parse(signed.get(MAGIC.len() + 1..)?)
+/// What a datagram of ours holds, its tag unchecked; `None` if it is none. Handshakes have no frames.
+pub(crate) fn parse(bytes: &[u8]) -> Option<(Header, Frames<'_>)> {
+    let datagram = header::read(bytes).ok()?;
+    let frames = match datagram.frames {
+        [] => Frames::new(),
+        frames => wire::parse(datagram.header.sender(), frames)?,
+    };
+    Some((datagram.header, frames))
+}
+
+/// Whether these bytes are a datagram of frames, not a handshake.
+#[must_use]
+pub fn has_frames(bytes: &[u8]) -> bool {
+    parse(bytes).is_some_and(|(_, frames)| !frames.is_empty())
 }
 
 /// Calls `see` for each rumor in a datagram, in order.
 pub fn rumors(bytes: &[u8], mut see: impl FnMut(RumorSeen)) {
-    let Some(datagram) = parse(bytes) else { return };
-    for frame in &datagram.frames {
+    let Some((_, frames)) = parse(bytes) else { return };
+    for frame in &frames {
         if let Frame::Rumor(rumor) = frame {
             see(RumorSeen { id: rumor.id, repaired: rumor.repaired });
         }
@@ -42,9 +53,17 @@ pub fn rumors(bytes: &[u8], mut see: impl FnMut(RumorSeen)) {
 
 /// A datagram as a line of text, to read traces by.
 pub fn describe(bytes: &[u8]) -> String {
-    let Some(datagram) = parse(bytes) else { return format!("{} bytes of rubbish", bytes.len()) };
-    let mut text = format!("#{} {} B:", datagram.incarnation, bytes.len());
-    for frame in &datagram.frames {
+    let length = bytes.len();
+    let Some((header, frames)) = parse(bytes) else { return format!("{length} bytes of rubbish") };
+    let mut text = match header {
+        Header::Hello { sender, .. } => format!("hello #{} {length} B", sender.incarnation),
+        Header::Welcome { sender, .. } => format!("welcome #{} {length} B", sender.incarnation),
+        Header::Opening { sender, counter, .. } => {
+            format!("opening #{} {counter} {length} B:", sender.incarnation)
+        }
+        Header::Session { counter, .. } => format!("{counter} {length} B:"),
+    };
+    for frame in &frames {
         let shown = match frame {
             Frame::Rumor(rumor) => {
                 let how = if rumor.repaired { "repaired" } else { "flooded" };
@@ -68,6 +87,11 @@ impl Node {
     pub fn links(&self) -> Vec<(NodeId, PeerState)> {
         let known = self.membership.peers.iter();
         known.filter_map(|peer| Some((peer.addr.node, peer.state()?))).collect()
+    }
+
+    /// Where its peers are, as far as it knows.
+    pub fn addresses(&self) -> impl Iterator<Item = SocketAddr> {
+        self.membership.peers.iter().map(|peer| peer.addr.addr)
     }
 
     /// What it counted: [`Node::status`] in brief.
@@ -95,6 +119,7 @@ impl Node {
             within("messages asked of one peer", peer.asked, limits.wanted_per_peer_max)?;
             within("ranges on offer", peer.offers.ranges(), limits.id_ranges_max)?;
         }
+        fx.sessions.audit(limits)?;
         self.audit_links()?;
         if !fx.outbox.is_empty() {
             return Err("frames wait after a flush".into());

@@ -1,17 +1,19 @@
 //! A few nodes on a table, for unit tests: datagrams take a millisecond, unless a test loses them.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::config::{Config, Key};
 use crate::datagram::codec;
 use crate::datagram::outbox::Outputs;
-use crate::datagram::wire::{self, Frame};
+use crate::datagram::wire::Frame;
+use crate::effects::Effects;
 use crate::ids::{MessageId, NodeId, PeerAddr};
 use crate::node::Node;
 use crate::report::Event;
-use crate::testing::start;
+use crate::testing::other_end::{self, OtherEnd};
+use crate::testing::{inspect, start};
 use crate::time::{Monotonic, Now, Wall};
 
 pub(crate) const KEY: Key = Key([7; 32]);
@@ -23,14 +25,13 @@ pub(crate) fn addr(node: u32) -> PeerAddr {
     PeerAddr { node: NodeId(node), addr: ([127, 0, 0, 1], port).into() }
 }
 
-/// A datagram of these frames.
-pub(crate) fn sealed(from: u32, frames: &[Frame<'_>]) -> Vec<u8> {
+/// The launch of all nodes that are there from the start.
+const LAUNCH: [u8; 16] = [5; 16];
+
+/// Frames as they are sent.
+pub(crate) fn encoded(frames: &[Frame<'_>]) -> Vec<u8> {
     let mut bytes = Vec::new();
-    wire::begin(&mut bytes, NodeId(from), 1);
-    for frame in frames {
-        codec::encode_into(frame, &mut bytes);
-    }
-    wire::seal(&mut bytes, 0, &KEY);
+    frames.iter().for_each(|frame| codec::encode_into(frame, &mut bytes));
     bytes
 }
 
@@ -40,6 +41,10 @@ type Filter = Box<dyn FnMut(u32, u32, &[Frame<'_>]) -> bool>;
 /// Nodes 1, 2, … and what is under way between them.
 pub(crate) struct Table {
     pub(crate) nodes: Vec<Option<Node>>,
+    /// Nodes that were killed: others may send what they sent.
+    killed: BTreeMap<u32, Node>,
+    /// What is no node, and sends all the same.
+    strangers: BTreeMap<u32, OtherEnd>,
     pub(crate) now: Monotonic,
     under_way: VecDeque<(Monotonic, u32, u32, Vec<u8>)>,
     /// Lets a datagram pass, or not.
@@ -49,6 +54,8 @@ pub(crate) struct Table {
     pub(crate) sent: Vec<(u32, u32, usize)>,
     /// Where each node receives now.
     pub(crate) homes: Vec<SocketAddr>,
+    /// What was sent with its bytes, where a test wants them.
+    pub(crate) recorded: Option<Vec<(u32, u32, Vec<u8>)>>,
 }
 
 impl Table {
@@ -62,6 +69,7 @@ impl Table {
         let now = Monotonic(1_000_000_000);
         let node = |number: u32| {
             let mut config = Config::new(NodeId(number), start(1), KEY, u64::from(number));
+            config.launch = Some(LAUNCH);
             config.neighbours = links
                 .iter()
                 .filter(|(a, b)| *a == number || *b == number)
@@ -72,12 +80,15 @@ impl Table {
         };
         Self {
             nodes: (1..=nodes).map(node).collect(),
+            killed: BTreeMap::new(),
+            strangers: BTreeMap::new(),
             now,
             under_way: VecDeque::new(),
             passes: Box::new(|_, _, _| true),
             events: Vec::new(),
             sent: Vec::new(),
             homes: (1..=nodes).map(|node| addr(node).addr).collect(),
+            recorded: None,
         }
     }
 
@@ -103,7 +114,8 @@ impl Table {
 
     /// Ends a node without a word.
     pub(crate) fn kill(&mut self, node: u32) {
-        self.nodes[node as usize - 1] = None;
+        let node = (node, self.nodes[node as usize - 1].take().unwrap());
+        self.killed.extend([node]);
     }
 
     /// Starts a node again.
@@ -113,10 +125,54 @@ impl Table {
         self.nodes[node as usize - 1] = Some(Node::new(&config, self.now()));
     }
 
-    /// Feeds a node frames as if from another.
+    /// Feeds a node frames of another, sealed as that would, be it killed or not. Nodes that have
+    /// no session get one.
     pub(crate) fn feed(&mut self, to: u32, from: u32, frames: &[Frame<'_>]) {
+        let bytes = self.sealed(to, from, frames);
         let now = self.now();
-        self.node(to).receive(now, addr(from).addr, &sealed(from, frames));
+        self.node(to).receive(now, addr(from).addr, &bytes);
+    }
+
+    /// A datagram of these frames from one node to another.
+    pub(crate) fn sealed(&mut self, to: u32, from: u32, frames: &[Frame<'_>]) -> Vec<u8> {
+        if from as usize > self.nodes.len() {
+            return self.stranger(to, from).say(NodeId(to), &encoded(frames)).unwrap();
+        }
+        if self.effects(from).sessions.with(NodeId(to)).is_none() {
+            let now = self.now;
+            for (node, peer) in [(to, from), (from, to)] {
+                let Effects { sessions, config, .. } = self.effects(node);
+                sessions.know(config, &LAUNCH, addr(peer), 1, now);
+            }
+        }
+        let Effects { sessions, config, .. } = self.effects(from);
+        other_end::said(sessions, config, NodeId(to), &encoded(frames)).unwrap()
+    }
+
+    /// Something that sends as this number, and has a session with a node.
+    fn stranger(&mut self, to: u32, number: u32) -> &mut OtherEnd {
+        let now = self.now;
+        if !self.strangers.contains_key(&number) {
+            let Effects { sessions, config, .. } = self.effects(to);
+            sessions.know(config, &LAUNCH, addr(number), 1, now);
+        }
+        self.strangers.entry(number).or_insert_with(|| {
+            let mut config = Config::new(NodeId(number), start(1), KEY, 1);
+            config.launch = Some(LAUNCH);
+            config.neighbours = vec![addr(to)];
+            OtherEnd::new(&config, addr(number).addr, now)
+        })
+    }
+
+    /// Feeds a node bytes from the address of this number.
+    pub(crate) fn inject(&mut self, to: u32, from: u32, bytes: &[u8]) {
+        let now = self.now();
+        self.node(to).receive(now, addr(from).addr, bytes);
+    }
+
+    fn effects(&mut self, node: u32) -> &mut Effects {
+        let running = self.nodes[node as usize - 1].as_mut();
+        &mut running.or(self.killed.get_mut(&node)).unwrap().fx
     }
 
     /// Runs for `time`.
@@ -159,12 +215,15 @@ impl Table {
             node.flush(&mut out);
             self.events.extend(out.events.drain(..).map(|event| (number, event)));
             for (to_addr, bytes) in out.datagrams() {
-                let to = number_of(to_addr);
+                let home = self.homes.iter().position(|home| *home == to_addr);
+                let to = home.map_or(number_of(to_addr), |at| at as u32 + 1);
                 self.sent.push((number, to, bytes.len()));
-                let opened = wire::open(bytes, &KEY).unwrap();
+                if let Some(recorded) = &mut self.recorded {
+                    recorded.push((number, to, bytes.to_vec()));
+                }
                 // Nobody receives at an address of an earlier life.
-                let is_there = self.homes.get(to as usize - 1) == Some(&to_addr);
-                if (self.passes)(number, to, &opened.frames) && is_there {
+                let (_, frames) = inspect::parse(bytes).unwrap();
+                if (self.passes)(number, to, &frames) && home.is_some() {
                     self.under_way.push_back((self.now + LATENCY, number, to, bytes.to_vec()));
                 }
             }

@@ -1,0 +1,203 @@
+//! What somebody without the key can do with a recording of the wire: nothing. And what sessions must not
+//! stand in the way of: restarts, moves, pauses, a first message.
+
+use crate::testing::table::{Table, addr};
+use crate::*;
+use std::time::Duration;
+
+const SECOND: Duration = Duration::from_secs(1);
+const MS: Duration = Duration::from_millis(1);
+/// The number of an address of the eavesdropper's.
+const EVE: u32 = 66;
+
+/// A ring of three, of which all that is sent is recorded.
+fn recorded_ring() -> Table {
+    let mut table = Table::ring(3);
+    table.recorded = Some(Vec::new());
+    table.run(SECOND * 5);
+    table
+}
+
+/// What one node sent to another, the oldest first.
+fn recording(table: &Table, from: u32, to: u32) -> Vec<Vec<u8>> {
+    let all = table.recorded.as_ref().unwrap().iter();
+    all.filter(|(a, b, _)| (*a, *b) == (from, to)).map(|(.., bytes)| bytes.clone()).collect()
+}
+
+fn state_of(table: &mut Table, node: u32, peer: u32) -> PeerState {
+    table.node(node).peers().iter().find(|seen| seen.node.0 == peer).unwrap().state
+}
+
+fn place_of(table: &mut Table, node: u32, peer: u32) -> std::net::SocketAddr {
+    table.node(node).peers().iter().find(|seen| seen.node.0 == peer).unwrap().addr
+}
+
+/// Its neighbour sent to the eavesdropper for good.
+#[test]
+fn the_first_datagram_of_a_restarted_node_diverts_nothing() {
+    let mut table = recorded_ring();
+    table.kill(3);
+    table.run(SECOND * 8);
+    table.recorded = Some(Vec::new());
+    table.passes = Box::new(|from, _, _| from != 3);
+    table.start(3, 2, &[1, 2]);
+    table.run(MS * 150);
+    let first = recording(&table, 3, 2).swap_remove(0);
+    table.sent.clear();
+    table.inject(2, EVE, &first);
+    table.run(MS * 10);
+    let to_eve: usize = table.sent.iter().filter(|sent| sent.1 == EVE).map(|sent| sent.2).sum();
+    assert!(to_eve <= 3 * first.len(), "{to_eve} bytes for {}", first.len());
+    table.passes = Box::new(|_, _, _| true);
+    table.run(SECOND);
+    assert_eq!(table.neighbours(2), vec![1, 3]);
+    assert_eq!(place_of(&mut table, 2, 3), addr(3).addr);
+}
+
+/// It stayed alive, and senders were held up.
+#[test]
+fn a_killed_node_is_dead_whatever_it_had_sent() {
+    for from in [3, EVE] {
+        let mut table = recorded_ring();
+        table.kill(3);
+        let recorded = recording(&table, 3, 2);
+        for (turn, bytes) in recorded.iter().rev().cycle().take(120).enumerate() {
+            table.inject(2, from, bytes);
+            table.run(SECOND / 4);
+            assert!(turn < 20 || state_of(&mut table, 2, 3) == PeerState::Dead);
+        }
+        let replayed = table.count(|c| c.dropped_replayed);
+        assert!(replayed > 100, "{replayed}");
+    }
+}
+
+/// The datagrams between those that came in count once, and are no sign of life.
+#[test]
+fn a_killed_node_is_dead_whatever_it_had_sent_in_vain() {
+    let mut table = Table::ring(3);
+    table.recorded = Some(Vec::new());
+    let mut turn = 0;
+    table.passes = Box::new(move |from, to, _| {
+        turn += u32::from((from, to) == (3, 2));
+        (from, to) != (3, 2) || turn % 2 == 0
+    });
+    table.run(SECOND * 10);
+    let last = recording(&table, 3, 2).pop().unwrap();
+    table.inject(2, 3, &last);
+    table.kill(3);
+    for bytes in recording(&table, 3, 2).iter().rev() {
+        table.inject(2, 3, bytes);
+        table.run(SECOND / 2);
+    }
+    assert_eq!(state_of(&mut table, 2, 3), PeerState::Dead);
+}
+
+/// All links of its sender went.
+#[test]
+fn an_unlink_counts_once() {
+    let mut table = Table::with_links(4, &[(1, 2), (2, 3), (3, 4), (4, 1), (1, 3)]);
+    table.recorded = Some(Vec::new());
+    table.run(SECOND * 2);
+    let now = table.now();
+    table.node(1).rewire(now, &[2, 4].map(addr));
+    table.run(SECOND * 5);
+    assert_eq!(table.neighbours(3), vec![2, 4]);
+    let now = table.now();
+    table.node(1).link(now, &[addr(3)]);
+    table.run(SECOND * 15);
+    assert_eq!(table.neighbours(3), vec![1, 2, 4]);
+    let recorded = table.recorded.take().unwrap();
+    for (from, to, bytes) in &recorded {
+        table.inject(*to, *from, bytes);
+        table.inject(*to, EVE, bytes);
+    }
+    table.run(SECOND * 5);
+    assert_eq!(table.neighbours(3), vec![1, 2, 4]);
+    assert_eq!(table.count(|c| c.links_dropped), 2, "by the command, at both ends");
+}
+
+/// Hello, welcome, and the message is there.
+#[test]
+fn a_first_message_between_nodes_run_by_hand_takes_one_round_trip_more() {
+    let mut table = Table::with(2, &[(1, 2)], |config| config.launch = None);
+    table.send(1, "banana");
+    table.run(MS * 2);
+    assert_eq!(table.held(2), 0);
+    table.run(MS);
+    assert_eq!(table.held(2), 1);
+}
+
+#[test]
+fn a_first_message_between_nodes_launched_together_takes_no_round_trip() {
+    let mut table = Table::with_links(2, &[(1, 2)]);
+    table.send(1, "banana");
+    table.run(MS);
+    assert_eq!(table.held(2), 1);
+    assert_eq!(table.count(|c| c.hellos_sent), 0);
+}
+
+#[test]
+fn both_ends_may_say_hello_at_once() {
+    let mut table = Table::with(2, &[(1, 2)], |config| config.launch = None);
+    table.send(1, "banana");
+    table.send(2, "apple");
+    table.run(MS * 3);
+    assert_eq!((table.held(1), table.held(2)), (2, 2));
+    assert_eq!(table.count(|c| c.sessions_made), 4);
+    table.run(SECOND * 60);
+    let made = table.count(|c| c.sessions_made);
+    assert_eq!(made, 4, "they keep them");
+}
+
+/// Its address changed under it, and it knows nothing of that.
+#[test]
+fn a_node_that_moves_is_followed_and_misses_nothing() {
+    let mut table = Table::ring(3);
+    table.run(SECOND * 5);
+    table.homes[2] = addr(13).addr;
+    table.send(3, "banana");
+    table.run(MS * 10);
+    assert_eq!([1, 2].map(|node| place_of(&mut table, node, 3)), [addr(13).addr; 2]);
+    table.send(1, "apple");
+    table.run(SECOND);
+    assert_eq!([1, 2, 3].map(|node| table.held(node)), [2; 3]);
+    table.run(SECOND * 10);
+    assert_eq!(table.count(|c| c.peers_suspected), 0);
+}
+
+#[test]
+fn a_node_that_leaves_at_once_says_so() {
+    let mut table = Table::with(3, &[(1, 2), (2, 3), (3, 1)], |config| config.launch = None);
+    let now = table.now();
+    table.node(3).leave(now);
+    table.run(MS);
+    let now = table.now();
+    assert!(!table.node(3).has_left(now), "its goodbye waits for a session");
+    table.run(MS * 50);
+    let now = table.now();
+    assert!(table.node(3).has_left(now));
+    assert_eq!(table.told(|_, event| matches!(event, Event::PeerLeft { .. })), 2);
+}
+
+/// All that its neighbours sent meanwhile is in its receive buffer.
+#[test]
+fn a_node_that_was_stopped_takes_in_what_waited_for_it() {
+    let mut table = Table::ring(3);
+    table.run(SECOND * 5);
+    let asleep = table.nodes[2].take();
+    table.recorded = Some(Vec::new());
+    for _ in 0..20 {
+        table.send(1, "banana");
+        table.run(SECOND / 10);
+    }
+    table.run(SECOND * 28);
+    table.nodes[2] = asleep;
+    for (from, to, bytes) in table.recorded.take().unwrap() {
+        if to == 3 {
+            table.inject(3, from, &bytes);
+        }
+    }
+    assert_eq!(table.held(3), 20);
+    table.run(SECOND * 5);
+    assert_eq!(table.neighbours(3), vec![1, 2]);
+}
