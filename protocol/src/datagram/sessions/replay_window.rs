@@ -15,6 +15,9 @@ const WORDS: u64 = 16;
 /// One word of the ring is always being reused.
 const COUNTERS: u64 = (WORDS - 1) * 64;
 
+/// A bit for each of the latest counters.
+type Ring = [u64; WORDS as usize];
+
 /// The counters seen in one session.
 #[derive(Debug)]
 pub(super) struct ReplayWindow {
@@ -22,16 +25,17 @@ pub(super) struct ReplayWindow {
     top: u64,
     /// No counter below counts.
     floor: u64,
-    /// What becomes the floor next, and since when it is noted.
+    /// The next floor, and the time at which it was the top.
     mark: u64,
     marked: Monotonic,
-    bits: [u64; WORDS as usize],
+    /// `None` while no counter was left out: most sessions lose nothing for long.
+    ring: Option<Box<Ring>>,
 }
 
 impl ReplayWindow {
     /// Nothing was seen.
     pub(super) fn new(now: Monotonic) -> Self {
-        Self { top: 0, floor: 0, mark: 0, marked: now, bits: [0; WORDS as usize] }
+        Self { top: 0, floor: 0, mark: 0, marked: now, ring: None }
     }
 
     /// Whether nothing was seen yet.
@@ -39,36 +43,58 @@ impl ReplayWindow {
         self.top == 0
     }
 
-    /// Whether a datagram with this counter would count.
-    pub(super) fn admits(&self, counter: u64) -> bool {
+    /// Whether a datagram with this counter would count now.
+    pub(super) fn admits(&self, counter: u64, now: Monotonic) -> bool {
         if counter >= self.top {
             // The last number of all has no successor.
             return counter != u64::MAX;
         }
-        let is_low = counter < self.floor || self.top - counter > COUNTERS;
-        !is_low && self.bits[Self::word(counter)] & Self::bit(counter) == 0
+        let is_low = counter < self.floor_at(now) || self.top - counter > COUNTERS;
+        let is_seen = |ring: &Ring| ring[Self::word(counter)] & Self::bit(counter) != 0;
+        !is_low && !self.ring.as_deref().is_none_or(is_seen)
+    }
+
+    /// Counters below were overtaken two to four seconds ago, whether others came since or not.
+    fn floor_at(&self, now: Monotonic) -> u64 {
+        match now.since(self.marked) {
+            since if since >= OVERTAKEN_MAX * 2 => self.top,
+            since if since >= OVERTAKEN_MAX => self.mark,
+            _ => self.floor,
+        }
     }
 
     /// Notes a counter that is admitted. Says whether it is the highest so far.
     pub(super) fn note(&mut self, counter: u64, now: Monotonic) -> bool {
         let is_newest = counter >= self.top;
+        if now.since(self.marked) >= OVERTAKEN_MAX {
+            (self.floor, self.mark, self.marked) = (self.floor_at(now), self.top, now);
+        }
+        if self.ring.is_none() && counter == self.top {
+            self.top += 1;
+            return true;
+        }
+        let top = self.top;
+        let bits = self.ring.get_or_insert_with(|| Self::all_below(top));
         if is_newest {
             // The words between the highest counter so far and this one are of counters long ago.
             let before = self.top.saturating_sub(1) / 64;
             let words = (counter / 64 - before).min(WORDS);
             for word in 1..=words {
-                self.bits[((before + word) % WORDS) as usize] = 0;
+                bits[((before + word) % WORDS) as usize] = 0;
             }
             self.top = counter + 1;
         }
-        self.bits[Self::word(counter)] |= Self::bit(counter);
-        if now.since(self.marked) >= OVERTAKEN_MAX {
-            // What was below the mark when it was noted was overtaken at least that long ago.
-            self.floor = self.mark;
-            self.mark = self.top;
-            self.marked = now;
-        }
+        bits[Self::word(counter)] |= Self::bit(counter);
         is_newest
+    }
+
+    /// A ring in which all counters below this one were seen.
+    fn all_below(top: u64) -> Box<Ring> {
+        let mut ring = Box::new([0; WORDS as usize]);
+        for counter in top.saturating_sub(COUNTERS)..top {
+            ring[Self::word(counter)] |= Self::bit(counter);
+        }
+        ring
     }
 
     fn word(counter: u64) -> usize {
@@ -90,10 +116,10 @@ mod tests {
 
     fn arrives(window: &mut ReplayWindow, counter: u64, ms: u64) -> bool {
         let now = START + Duration::from_millis(ms);
-        let admitted = window.admits(counter);
+        let admitted = window.admits(counter, now);
         if admitted {
             window.note(counter, now);
-            assert!(!window.admits(counter), "{counter} counts again");
+            assert!(!window.admits(counter, now), "{counter} counts again");
         }
         admitted
     }
@@ -137,6 +163,19 @@ mod tests {
         let now = 60 * 100;
         assert!(arrives(&mut window, 60 * 10 - 19 * 10 - 5, now), "overtaken 2 s ago");
         assert!(!arrives(&mut window, 60 * 10 - 40 * 10 - 5, now), "overtaken 4 s ago");
+    }
+
+    #[test]
+    fn a_silence_makes_no_counter_count_later() {
+        for silent in [3_999, 3_600_000] {
+            let mut window = ReplayWindow::new(START);
+            for counter in (0..100).filter(|counter| *counter != 90) {
+                assert!(arrives(&mut window, counter, counter * 10));
+            }
+            assert!(window.admits(90, START + Duration::from_millis(1_900)));
+            assert!(!arrives(&mut window, 90, 1_000 + silent), "after {silent} ms");
+            assert!(arrives(&mut window, 100, 1_000 + silent));
+        }
     }
 
     proptest! {

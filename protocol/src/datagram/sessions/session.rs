@@ -19,7 +19,7 @@ pub(super) struct Session {
     /// Where the peer showed that it is. Its datagrams come from nowhere else, and ours go nowhere else.
     pub(super) addr: SocketAddr,
     /// Sent along until the peer is known to have the session: only where this end said hello.
-    nonces: Option<Nonces>,
+    nonces: Option<Box<Nonces>>,
     /// The next counter.
     sent: u64,
     window: ReplayWindow,
@@ -36,7 +36,7 @@ impl Session {
         nonces: Option<Nonces>,
         now: Monotonic,
     ) -> Self {
-        let window = ReplayWindow::new(now);
+        let (window, nonces) = (ReplayWindow::new(now), nonces.map(Box::new));
         Self { key, id, incarnation, addr, nonces, sent: 0, window, heard: now, made: now }
     }
 
@@ -62,7 +62,7 @@ impl Session {
         counter: u64,
         datagram: &Sealed<'_>,
     ) -> Result<bool, Dropped> {
-        if !self.window.admits(counter) {
+        if !self.window.admits(counter, now) {
             return Err(Dropped::Replayed);
         }
         if !datagram.is_tagged(&self.key) {
@@ -85,9 +85,9 @@ impl Session {
     pub(super) fn begin(&mut self, config: &Config, to: &mut Vec<u8>) {
         let (node, counter) = (config.node, self.sent);
         self.sent += 1;
-        let header = match self.nonces {
+        let header = match self.nonces.as_deref() {
             None => Header::Session { sender: node, session: self.id, counter },
-            Some(nonces) => {
+            Some(&nonces) => {
                 let sender = Origin { node, incarnation: config.start.incarnation };
                 Header::Opening { sender, nonces, counter }
             }
