@@ -108,7 +108,9 @@ impl Node {
         if let [Frame::Rumor(rumor)] = datagram.frames.as_slice() {
             self.on_rumor(sender.node, rumor, at_once);
         } else {
-            for frame in &datagram.frames {
+            // One that was overtaken may have been held back, so it shows no life.
+            let counts = |frame: &&Frame<'_>| datagram.is_newest || !frame.shows_life();
+            for frame in datagram.frames.iter().filter(counts) {
                 self.on_frame(sender.node, frame);
                 self.exchange_news();
             }

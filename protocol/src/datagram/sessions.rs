@@ -12,7 +12,7 @@
 //! | Heard in the session | What goes out |
 //! |---|---|
 //! | within `suspect_after` | frames |
-//! | within four times that | frames, and a hello beside them: the peer may have forgotten, or moved |
+//! | within four times that, or 8 s | frames, and a hello beside them: the peer may have forgotten, or moved |
 //! | before, or never | a hello; the frames wait (`waiting`) |
 //!
 //! Both ends may say hello at once, and then make two sessions. Each sends in the one that it made last, and takes in
@@ -29,6 +29,7 @@ use crate::datagram::wire::Frames;
 use crate::ids::{Incarnation, NodeId, Origin, PeerAddr};
 use crate::report::Counters;
 use crate::time::Monotonic;
+use handshake::same_place;
 use incoming::Incoming;
 use session::Session;
 use waiting::Waiting;
@@ -42,8 +43,13 @@ mod waiting;
 /// How often a peer is told hello at most: while frames wait for it, and while they need not.
 const HELLO_INTERVAL_WAITING: Duration = Duration::from_millis(50);
 const HELLO_INTERVAL: Duration = Duration::from_millis(100);
-/// Sessions are kept for at least this long after the peer was heard: longer than nonces are good.
+/// Sessions are kept for at least this long after the peer was heard, longer than nonces are good; and where there is
+/// room, for longer than most nodes are stopped.
 const KEPT_MIN: Duration = Duration::from_secs(20);
+const KEPT_IF_ROOM: Duration = Duration::from_secs(60);
+/// Of two sessions with a peer, the one not heard for this much longer than the other is over: what was sent in it
+/// was held back.
+const OVER_AFTER: Duration = Duration::from_secs(4);
 /// The most answers to handshakes between two flushes.
 const REPLIES_MAX: usize = 64;
 
@@ -81,18 +87,37 @@ struct Entry {
     newest: Option<Session>,
     /// What the peer may send in, too.
     before: Option<Box<Session>>,
+    /// Where this start of the peer was met, if it is elsewhere now.
+    home: Option<Box<SocketAddr>>,
     said_hello: Option<Monotonic>,
-    waiting: Waiting,
+    /// When a hello last went to where only a datagram came from.
+    asked_elsewhere: Option<Monotonic>,
+    waiting: Option<Box<Waiting>>,
 }
 
 impl Entry {
     fn new(node: NodeId) -> Self {
-        Self { node, newest: None, before: None, said_hello: None, waiting: Waiting::default() }
+        Self {
+            node,
+            newest: None,
+            before: None,
+            home: None,
+            said_hello: None,
+            asked_elsewhere: None,
+            waiting: None,
+        }
     }
 
     fn session(&mut self, id: SessionId) -> Option<&mut Session> {
         let all = self.newest.iter_mut().chain(self.before.as_deref_mut());
         all.into_iter().find(|session| session.id() == id)
+    }
+
+    /// Whether nothing in this session counts any more, since the peer was long heard in the other.
+    fn is_over(&self, id: SessionId) -> bool {
+        let all = || self.newest.iter().chain(self.before.as_deref());
+        let heard = all().find(|session| session.id() == id).map(|session| session.heard);
+        heard.is_some_and(|heard| all().any(|other| other.heard.since(heard) >= OVER_AFTER))
     }
 
     /// The peer's latest incarnation; 0 before there was a session.
@@ -118,7 +143,7 @@ impl Entry {
         let is_lately = |at: Monotonic| now.since(at) < config.timing.suspect_after;
         self.heard().is_some_and(|session| {
             session.incarnation == peer.incarnation
-                && session.addr == from
+                && same_place(session.addr, from)
                 && !session.is_unused()
                 && is_lately(session.heard)
         })
@@ -128,6 +153,10 @@ impl Entry {
     fn used(&self) -> Monotonic {
         let heard = self.heard().map(|session| session.heard);
         heard.max(self.said_hello).unwrap_or_default()
+    }
+
+    fn has_waiting(&self, now: Monotonic) -> bool {
+        self.waiting.as_ref().is_some_and(|waiting| waiting.is_fresh(now))
     }
 
     /// Sends in the other session from now on.
@@ -144,16 +173,18 @@ impl Entry {
             self.newest = Some(session);
             return true;
         };
-        let life = handshake::NONCE_LIFE_MAX;
+        let (life, place) = (handshake::NONCE_LIFE_MAX, newest.addr);
         let may_go = |s: &Session| s.is_unused() || session.made.since(s.made) >= life;
         if session.incarnation > newest.incarnation {
-            // What an earlier incarnation sent is over, its nonces included.
-            self.before = None;
+            // All that an earlier incarnation sent is over, its nonces included.
+            (self.before, self.home) = (None, Some(Box::new(session.addr)));
         } else if self.before.as_deref().is_none_or(may_go) {
             self.before = self.newest.take().map(Box::new);
         } else if !newest.is_unused() {
             return false;
         }
+        let home = self.home.take().unwrap_or_else(|| Box::new(place));
+        self.home = (!same_place(*home, session.addr)).then_some(home);
         self.newest = Some(session);
         true
     }
@@ -206,7 +237,9 @@ impl Sessions {
         if let Ok(at) = self.place(node) {
             return Some(at);
         }
-        let kept = KEPT_MIN.max(config.timing.suspect_after * 10);
+        let is_full = self.peers.len() >= peers_max(&config.limits);
+        let least = if is_full { KEPT_MIN } else { KEPT_IF_ROOM };
+        let kept = least.max(config.timing.suspect_after * 10);
         self.peers.retain(|entry| now.since(entry.used()) < kept);
         if self.peers.len() >= peers_max(&config.limits) {
             return None;
@@ -250,7 +283,7 @@ impl Sessions {
 
     /// Whether all frames that were to be sent were: none waits, as far as waiting makes sense.
     pub(crate) fn is_quiet(&self, now: Monotonic) -> bool {
-        self.replies.datagrams.is_empty() && !self.peers.iter().any(|e| e.waiting.is_fresh(now))
+        self.replies.datagrams.is_empty() && !self.peers.iter().any(|entry| entry.has_waiting(now))
     }
 
     /// Whether nothing is to be sent by [`Sessions::release`] and [`Sessions::flush`].
@@ -262,8 +295,7 @@ impl Sessions {
     pub(crate) fn release(&mut self, now: Monotonic, outbox: &mut Outbox) {
         for node in std::mem::take(&mut self.released) {
             let Ok(at) = self.place(node) else { continue };
-            let waited = std::mem::take(&mut self.peers[at].waiting);
-            if waited.is_fresh(now) {
+            if let Some(waited) = self.peers[at].waiting.take().filter(|w| w.is_fresh(now)) {
                 outbox.put_ahead(node, &waited.frames, waited.rumors);
             }
         }
@@ -301,13 +333,21 @@ impl Sessions {
         let suspect_after = config.timing.suspect_after;
         let (interval, waits) = match silent {
             Some(silent) if silent < suspect_after => return Some(at),
-            Some(silent) if silent < suspect_after * 4 => (HELLO_INTERVAL, false),
+            // Not before a third session may be made: see `Entry::renew`.
+            Some(silent) if silent < handshake::NONCE_LIFE_MAX.max(suspect_after * 4) => {
+                (HELLO_INTERVAL, false)
+            }
             _ => (HELLO_INTERVAL_WAITING, true),
         };
         if entry.said_hello.is_none_or(|said| now.since(said) >= interval) {
             entry.said_hello = Some(now);
-            say_hello(config, now, to, &mut self.replies);
-            counters.hellos_sent += 1;
+            // It may have moved, but somebody may also have passed on its handshake, and be gone.
+            let home = entry.home.as_deref().filter(|home| !same_place(**home, to.addr));
+            for addr in [Some(&to.addr), home].into_iter().flatten() {
+                let there = PeerAddr { node: to.node, addr: *addr };
+                say_hello(config, now, there, &mut self.replies);
+                counters.hellos_sent += 1;
+            }
         }
         (!waits).then_some(at)
     }
@@ -340,14 +380,16 @@ impl Sessions {
         is_rumor: bool,
         counters: &mut Counters,
     ) {
-        let kept = self.place(to).is_ok_and(|at| self.peers[at].waiting.put(frame, is_rumor, now));
+        let kept = self.place(to).is_ok_and(|at| {
+            self.peers[at].waiting.get_or_insert_default().put(frame, is_rumor, now)
+        });
         counters.limit_waiting_dropped += u64::from(!kept);
     }
 
     /// Has a summary follow once there is a session with this peer.
     pub(crate) fn owe_summary(&mut self, to: NodeId) {
         if let Ok(at) = self.place(to) {
-            self.peers[at].waiting.summary = true;
+            self.peers[at].waiting.get_or_insert_default().summary = true;
         }
     }
 

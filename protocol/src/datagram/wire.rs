@@ -211,6 +211,11 @@ fn decode_frame(bytes: &[u8]) -> Option<(Frame<'_>, usize)> {
 }
 
 impl Frame<'_> {
+    /// Whether it says that a node lives, or that a link works.
+    pub(crate) fn shows_life(&self) -> bool {
+        matches!(self, Self::Beat(_) | Self::Answer { .. } | Self::Vouch { .. })
+    }
+
     /// What the encoding alone does not ensure.
     fn is_sound(&self, sender: NodeId) -> bool {
         // Ranges that run over the end of numbers, and nodes with the number 0, are never sent.

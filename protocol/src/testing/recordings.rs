@@ -1,6 +1,8 @@
 //! What somebody without the key can do with a recording of the wire: nothing. And what sessions must not
 //! stand in the way of: restarts, moves, pauses, a first message.
 
+use crate::datagram::wire::Frame;
+use crate::testing::inspect::has_frames;
 use crate::testing::table::{Table, addr};
 use crate::*;
 use std::time::Duration;
@@ -71,9 +73,30 @@ fn a_killed_node_is_dead_whatever_it_had_sent() {
     }
 }
 
-/// The datagrams between those that came in count once, and are no sign of life.
+/// Those of its datagrams that never came in count once, as late ones, and for no more than four seconds.
 #[test]
 fn a_killed_node_is_dead_whatever_it_had_sent_in_vain() {
+    let plain = dies_after(false);
+    let later = dies_after(true) - plain;
+    assert!(later <= 8, "{later} half seconds later");
+}
+
+#[test]
+fn an_answer_that_was_overtaken_is_no_sign_of_life() {
+    let mut table = recorded_ring();
+    let [answer, later] = [Frame::Answer { on_behalf_of: None }, Frame::Have(vec![])]
+        .map(|frame| table.sealed(2, 3, &[frame]));
+    table.inject(2, 3, &later);
+    table.kill(3);
+    table.run(MS * 2_100);
+    assert_eq!(state_of(&mut table, 2, 3), PeerState::Suspected);
+    table.inject(2, 3, &answer);
+    assert_eq!(table.node(2).counters().dropped_replayed, 0, "it counts, as a late one");
+    assert_eq!(state_of(&mut table, 2, 3), PeerState::Suspected);
+}
+
+/// How many half seconds after its end node 3 is dead to node 2, while that is sent what it missed, or not.
+fn dies_after(replays: bool) -> usize {
     let mut table = Table::ring(3);
     table.recorded = Some(Vec::new());
     let mut turn = 0;
@@ -85,11 +108,99 @@ fn a_killed_node_is_dead_whatever_it_had_sent_in_vain() {
     let last = recording(&table, 3, 2).pop().unwrap();
     table.inject(2, 3, &last);
     table.kill(3);
-    for bytes in recording(&table, 3, 2).iter().rev() {
-        table.inject(2, 3, bytes);
+    let replayed = table.count(|c| c.dropped_replayed);
+    let recorded = recording(&table, 3, 2);
+    let mut steps = 0;
+    while state_of(&mut table, 2, 3) != PeerState::Dead {
+        if replays {
+            table.inject(2, 3, &recorded[recorded.len() - 1 - steps]);
+        }
+        steps += 1;
         table.run(SECOND / 2);
     }
-    assert_eq!(state_of(&mut table, 2, 3), PeerState::Dead);
+    let counted = steps as u64 - (table.count(|c| c.dropped_replayed) - replayed);
+    assert!(!replays || counted > 0, "some came in nevertheless");
+    steps
+}
+
+/// Passes on all that node 1 or 2 sends to the eavesdropper's address, to the other of them and from there.
+fn pass_on(table: &mut Table) -> usize {
+    table.run(MS * 20);
+    let to_eve =
+        |(from, to, bytes): &(u32, u32, Vec<u8>)| (*to == EVE).then(|| (*from, bytes.clone()));
+    let passed: Vec<_> = table.recorded.as_ref().unwrap().iter().filter_map(to_eve).collect();
+    table.recorded.as_mut().unwrap().retain(|(_, to, _)| *to != EVE);
+    for (from, bytes) in &passed {
+        table.inject(3 - from, EVE, bytes);
+    }
+    passed.len()
+}
+
+/// Once it was gone, both ends said hello only to it, for good.
+#[test]
+fn a_link_comes_back_from_an_eavesdropper_that_passed_on_its_handshake() {
+    let mut table = Table::with_links(2, &[(1, 2)]);
+    table.run(SECOND * 5);
+    table.passes = Box::new(|_, _, _| false);
+    table.recorded = Some(Vec::new());
+    table.run(SECOND * 3);
+    let unseen = recording(&table, 2, 1).into_iter().rfind(|bytes| has_frames(bytes)).unwrap();
+    table.inject(1, EVE, &unseen);
+    let passed: usize = (0..10).map(|_| pass_on(&mut table)).sum();
+    assert!(passed >= 3, "hello, welcome and opening: {passed}");
+    assert_eq!(place_of(&mut table, 1, 2), addr(EVE).addr, "as far as it goes");
+    table.passes = Box::new(|_, _, _| true);
+    table.run(SECOND * 5);
+    assert_eq!(place_of(&mut table, 1, 2), addr(2).addr);
+    assert_eq!(place_of(&mut table, 2, 1), addr(1).addr);
+    table.send(1, "banana");
+    table.run(MS * 10);
+    assert_eq!(table.held(2), 1);
+}
+
+/// It was the newest of its session, an hour later.
+#[test]
+fn a_datagram_of_an_earlier_session_does_not_count_later() {
+    let mut table = Table::with_links(2, &[(1, 2)]);
+    table.run(SECOND * 5);
+    table.recorded = Some(Vec::new());
+    table.passes = Box::new(|_, _, _| false);
+    table.run(SECOND * 10);
+    let unseen = recording(&table, 2, 1);
+    table.passes = Box::new(|_, _, _| true);
+    table.run(SECOND * 600);
+    assert!(table.count(|c| c.sessions_made) > 0, "another session");
+    let received = table.node(1).counters().dropped_session;
+    for bytes in &unseen {
+        table.inject(1, 2, bytes);
+    }
+    let dropped = table.node(1).counters().dropped_session - received;
+    assert_eq!(dropped, unseen.iter().filter(|bytes| has_frames(bytes)).count() as u64);
+}
+
+/// Somebody sends the same again and again, so that nobody asks where the node itself is.
+#[test]
+fn datagrams_from_elsewhere_hold_back_no_hello_to_the_node_itself() {
+    let hellos = |injected: bool| {
+        let mut table = Table::with_links(2, &[(1, 2)]);
+        table.run(SECOND * 5);
+        table.passes = Box::new(|_, _, _| false);
+        table.recorded = Some(Vec::new());
+        table.run(SECOND * 3);
+        let unseen = recording(&table, 2, 1).into_iter().rfind(|bytes| has_frames(bytes)).unwrap();
+        table.recorded = Some(Vec::new());
+        for _ in 0..10 {
+            if injected {
+                table.inject(1, EVE, &unseen);
+            }
+            table.run(MS * 100);
+        }
+        let to_node = recording(&table, 1, 2);
+        to_node.iter().filter(|bytes| !has_frames(bytes)).count()
+    };
+    let plain = hellos(false);
+    assert!(plain > 0);
+    assert_eq!(hellos(true), plain);
 }
 
 /// All links of its sender went.
@@ -192,6 +303,10 @@ fn a_node_that_was_stopped_takes_in_what_waited_for_it() {
     }
     table.run(SECOND * 28);
     table.nodes[2] = asleep;
+    // A stranger is first, and needs a place.
+    let now = table.now();
+    table.node(3).link(now, &[addr(9)]);
+    table.flush_all();
     for (from, to, bytes) in table.recorded.take().unwrap() {
         if to == 3 {
             table.inject(3, from, &bytes);

@@ -32,6 +32,9 @@ impl<'a> Incoming<'a, '_> {
     ) -> Result<Datagram<'a>, Dropped> {
         let entry = &mut self.sessions.peers[at];
         let node = entry.node;
+        if entry.is_over(id) {
+            return Err(Dropped::Session);
+        }
         let session = entry.session(id).ok_or(Dropped::Session)?;
         let incarnation = session.incarnation;
         match session.take(self.now, self.from, counter, &self.datagram) {
@@ -58,14 +61,15 @@ impl<'a> Incoming<'a, '_> {
     /// A member's datagram came from an address that is not its own: it moved, or somebody sends what it sent.
     /// Only the node itself can answer.
     fn ask_who_is_there(&mut self, at: usize) {
-        let entry = &mut self.sessions.peers[at];
-        let is_time = |said: Monotonic| self.now.since(said) >= HELLO_INTERVAL;
-        if !entry.said_hello.is_none_or(is_time) || !self.may_reply() {
-            return;
+        let is_time = |asked: Monotonic| self.now.since(asked) >= HELLO_INTERVAL;
+        if self.sessions.peers[at].asked_elsewhere.is_none_or(is_time) && self.may_reply() {
+            self.sessions.peers[at].asked_elsewhere = Some(self.now);
+            self.say_hello(at, self.from);
         }
-        let entry = &mut self.sessions.peers[at];
-        entry.said_hello = Some(self.now);
-        let there = PeerAddr { node: entry.node, addr: self.from };
+    }
+
+    fn say_hello(&mut self, at: usize, addr: SocketAddr) {
+        let there = PeerAddr { node: self.sessions.peers[at].node, addr };
         say_hello(self.config, self.now, there, &mut self.sessions.replies);
         self.counters.hellos_sent += 1;
     }
@@ -90,8 +94,9 @@ impl<'a> Incoming<'a, '_> {
         }
         let mut session = Session::new(secret, sender.incarnation, from, None, now);
         let is_newest = session.take(now, from, counter, &self.datagram)?;
+        let datagram = self.frames(sender, is_newest)?;
         self.make(sender, session)?;
-        self.frames(sender, is_newest)
+        Ok(datagram)
     }
 
     /// A peer that has no session asks for one. It may be a recording, so nothing is kept but the answer.
@@ -183,10 +188,17 @@ impl<'a> Incoming<'a, '_> {
             return Err(Dropped::Refused);
         }
         self.counters.sessions_made += 1;
-        if entry.waiting.is_fresh(self.now) {
-            let owed = entry.waiting.summary.then_some(peer.node);
+        if entry.has_waiting(self.now) {
             self.sessions.released.push(peer.node);
-            self.sessions.owed.extend(owed);
+        }
+        if entry.waiting.as_mut().is_some_and(|waiting| std::mem::take(&mut waiting.summary)) {
+            self.sessions.owed.push(peer.node);
+        }
+        // Is it still where it was met? Then somebody passed on its handshake (RFC 9000, section 9.3.3).
+        if let Some(home) = entry.home.as_deref().copied()
+            && self.may_reply()
+        {
+            self.say_hello(at, home);
         }
         Ok(())
     }

@@ -24,7 +24,7 @@ impl Waiting {
     /// Has a frame wait. False if it is lost for want of room.
     pub(super) fn put(&mut self, frame: &[u8], is_rumor: bool, now: Monotonic) -> bool {
         if !self.is_fresh(now) {
-            *self = Self { since: now, ..Self::default() };
+            *self = Self { since: now, summary: self.summary, ..Self::default() };
         }
         let fits = self.frames.len() + frame.len() <= BYTES_MAX;
         if fits {
