@@ -530,7 +530,7 @@ local frames = {
 -- A datagram
 --------------------------------------------------------------------------------------------------
 
--- What stands between the version and the frames, by the form of a datagram. `says` is for those
+-- The fields between the version and the frames, by the form of a datagram. `says` is for those
 -- without frames.
 local nonce = raw(16)
 local headers = {

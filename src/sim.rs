@@ -131,7 +131,7 @@ pub struct Simulation {
     checker: Checker,
     /// Somebody who records what is sent, and sends it again.
     eavesdropper: Option<Box<Eavesdropper>>,
-    /// What nodes that start at once have in common.
+    /// The launch of the nodes that start at once.
     launch: [u8; 16],
     /// A line for everything that happened, where they are kept.
     trace: Option<Vec<String>>,

@@ -28,7 +28,7 @@ pub struct Config {
     /// Which start of that node this is.
     pub start: Start,
     /// Bytes drawn anew for each launch, where this node and all its first neighbours are started together as the
-    /// same incarnation; `None` otherwise. These nodes begin with sessions that are made of them.
+    /// same incarnation; `None` otherwise. These nodes begin with sessions that are made of them, so they are never used for another start.
     pub launch: Option<[u8; 16]>,
     /// The network's key.
     pub key: Key,

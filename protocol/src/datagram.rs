@@ -1,4 +1,4 @@
-//! What travels between nodes: frames and their bytes, their way into datagrams, and the sessions that
+//! The data between nodes: frames and their bytes, their way into datagrams, and the sessions that
 //! datagrams travel in. Nothing here decides what is sent.
 
 pub mod codec;

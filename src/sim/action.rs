@@ -191,7 +191,7 @@ impl Simulation {
         self.eavesdropper.get_or_insert_default();
     }
 
-    /// What the eavesdropper has recorded, as far as it keeps it; the latest come first.
+    /// The eavesdropper's recording, as far as it keeps it; the latest come first.
     #[must_use]
     pub fn recorded(&self) -> Vec<Recorded> {
         self.eavesdropper.iter().flat_map(|ears| ears.recorded()).cloned().collect()

@@ -10,7 +10,7 @@ use crate::tshark::{PORT, Pcap};
 
 const DATAGRAMS: usize = 10_000;
 
-/// What stands between the magic and the frames of node 9 in a session: version, form, sender, session, counter.
+/// The bytes between the magic and the frames of node 9 in a session: version, form, sender, session, counter.
 const HEADER: [u8; 8] = [2, 3, 9, 0, 0, 0, 0, 0];
 
 /// A datagram that nodes might send, as sound as most.

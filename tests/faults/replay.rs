@@ -79,7 +79,7 @@ fn a_killed_node_is_found_dead(lab: &mut Lab, wire: &mut Wire, eve: &mut Eve) ->
     ids
 }
 
-/// What was dropped for want of a session, or for a counter or an address that was not right.
+/// The datagrams dropped for want of a session, or for a counter or an address that was not right.
 fn dropped(counters: &Counters) -> u64 {
     counters.dropped_session + counters.dropped_replayed + counters.dropped_elsewhere
 }
@@ -146,7 +146,7 @@ impl Eve {
 
     fn sends(&mut self, bytes: &[u8], to: SocketAddr) {
         self.sent += bytes.len();
-        // What does not go out costs no node anything.
+        // A frame that does not go out costs no node anything.
         let _ = self.socket.send_to(bytes, to);
         self.hear();
     }

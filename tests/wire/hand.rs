@@ -70,7 +70,7 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    /// What follows from these bytes.
+    /// The case that follows from these bytes.
     fn of(words: &[&[u8]]) -> Self {
         let mut hasher = blake3::Hasher::new_keyed(&key().0);
         hasher.update(&words.concat());

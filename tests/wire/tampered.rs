@@ -47,7 +47,7 @@ fn changes() -> impl Strategy<Value = Vec<(prop::sample::Index, u8, u8)>> {
     prop::collection::vec((any::<prop::sample::Index>(), any::<u8>(), any::<u8>()), 1..4)
 }
 
-/// What the datagrams of node 8 are tagged with.
+/// The key that tags the datagrams of node 8.
 fn session_key() -> [u8; 32] {
     Session::launched(8, 9).key
 }

@@ -1,4 +1,4 @@
-//! What a datagram begins and ends with: who sent it, in which session, its counter, and the tag.
+//! The beginning and the end of a datagram: its sender, its session, its counter, and the tag.
 //!
 //! | Form | Fields after magic and version | Tagged with |
 //! |---|---|---|
@@ -41,7 +41,7 @@ const DATAGRAM_BYTES_MAX: usize = u16::MAX as usize;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Nonce(pub(crate) [u8; 16]);
 
-/// What both ends brought to a session.
+/// The nonces of both ends of a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Nonces {
     pub(crate) initiator: Nonce,
@@ -52,7 +52,7 @@ pub(crate) struct Nonces {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct SessionId(pub(crate) [u8; 4]);
 
-/// What a datagram says before its frames.
+/// All that stands before the frames of a datagram.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Header {
     /// 0: I have no session with you, or an old one. Carries no frames.

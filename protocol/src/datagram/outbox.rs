@@ -221,7 +221,7 @@ impl Outbox {
     }
 }
 
-/// What packing takes beside the frames.
+/// All that packing takes beside the frames.
 pub(crate) struct Packing<'a> {
     pub(crate) config: &'a Config,
     pub(crate) now: Monotonic,
@@ -282,7 +282,7 @@ mod tests {
         config
     }
 
-    /// What is sent to each receiver, as it takes it in, and the length of each datagram.
+    /// The frames sent to each receiver, as it takes them in, and the length of each datagram.
     fn pack(outbox: &mut Outbox, config: &Config) -> (Vec<(u32, String, usize)>, Counters) {
         let (mut out, mut counters) = (Outputs::default(), Counters::default());
         let (mut sessions, settings) = (Sessions::new(config, NOW), config.clone());

@@ -9,7 +9,7 @@
 //! says it is: nonces are made again, not remembered (`handshake`). Nodes that were launched together begin with a session to each
 //! of their neighbours.
 //!
-//! | Heard in the session | What goes out |
+//! | Heard in the session | Sent |
 //! |---|---|
 //! | within `suspect_after` | frames |
 //! | within four times that, or 8 s | frames, and a hello beside them: the peer may have forgotten, or moved |
@@ -79,13 +79,13 @@ pub(crate) struct Sessions {
     pub(crate) owed: Vec<NodeId>,
 }
 
-/// What is known of one peer.
+/// The sessions with one peer.
 #[derive(Debug)]
 struct Entry {
     node: NodeId,
-    /// What frames are sent in: mostly the session that was made last.
+    /// The session that frames are sent in: mostly the one that was made last.
     newest: Option<Session>,
-    /// What the peer may send in, too.
+    /// Another one that the peer may send in.
     before: Option<Box<Session>>,
     /// Where this start of the peer was met, if it is elsewhere now.
     home: Option<Box<SocketAddr>>,

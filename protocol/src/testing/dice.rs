@@ -1,4 +1,4 @@
-//! What fuzzers make up: choices read from bytes, and frames that make some sense.
+//! Inputs that fuzzers make up: choices read from bytes, and frames that make some sense.
 
 use std::net::SocketAddr;
 use std::time::Duration;

@@ -105,7 +105,7 @@ struct Lab {
     delivered: BTreeSet<MessageId>,
     /// The other ends, by number and incarnation.
     others: BTreeMap<(u32, Incarnation), OtherEnd>,
-    /// What they sent last, to be sent again.
+    /// The datagrams they sent last, to be sent again.
     recorded: Vec<Vec<u8>>,
     /// Bytes that went in since the last look.
     fed: usize,

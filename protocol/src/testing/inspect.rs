@@ -25,7 +25,7 @@ pub struct RumorSeen {
     pub repaired: bool,
 }
 
-/// What a datagram of ours holds, its tag unchecked; `None` if it is none. Handshakes have no frames.
+/// The header and frames of a datagram of ours, its tag unchecked; `None` if it is none. Handshakes have no frames.
 pub(crate) fn parse(bytes: &[u8]) -> Option<(Header, Frames<'_>)> {
     let datagram = header::read(bytes).ok()?;
     let frames = match datagram.frames {

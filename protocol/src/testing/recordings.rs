@@ -1,5 +1,5 @@
-//! What somebody without the key can do with a recording of the wire: nothing. And what sessions must not
-//! stand in the way of: restarts, moves, pauses, a first message.
+//! A recording of the wire is of no use to somebody without the key. And sessions do not stand in the way
+//! of restarts, moves, pauses, a first message.
 
 use crate::datagram::wire::Frame;
 use crate::testing::inspect::has_frames;
@@ -20,7 +20,7 @@ fn recorded_ring() -> Table {
     table
 }
 
-/// What one node sent to another, the oldest first.
+/// The datagrams from one node to another, the oldest first.
 fn recording(table: &Table, from: u32, to: u32) -> Vec<Vec<u8>> {
     let all = table.recorded.as_ref().unwrap().iter();
     all.filter(|(a, b, _)| (*a, *b) == (from, to)).map(|(.., bytes)| bytes.clone()).collect()

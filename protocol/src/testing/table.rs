@@ -43,7 +43,7 @@ pub(crate) struct Table {
     pub(crate) nodes: Vec<Option<Node>>,
     /// Nodes that were killed: others may send what they sent.
     killed: BTreeMap<u32, Node>,
-    /// What is no node, and sends all the same.
+    /// Senders that are no nodes.
     strangers: BTreeMap<u32, OtherEnd>,
     pub(crate) now: Monotonic,
     under_way: VecDeque<(Monotonic, u32, u32, Vec<u8>)>,
@@ -54,7 +54,7 @@ pub(crate) struct Table {
     pub(crate) sent: Vec<(u32, u32, usize)>,
     /// Where each node receives now.
     pub(crate) homes: Vec<SocketAddr>,
-    /// What was sent with its bytes, where a test wants them.
+    /// The datagrams sent, where a test wants their bytes.
     pub(crate) recorded: Option<Vec<(u32, u32, Vec<u8>)>>,
 }
 

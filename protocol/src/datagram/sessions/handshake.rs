@@ -1,4 +1,4 @@
-//! What a handshake is made of: nonces that need not be remembered, and the keys that follow from them.
+//! The parts of a handshake: nonces that need not be remembered, and the keys that follow from them.
 //!
 //! A nonce is a keyed hash of this start of the node, of the peer, its address and the time, to a few seconds.
 //! So a node recognises its own nonces without a table that somebody could fill, and a nonce that comes back from
@@ -22,7 +22,7 @@ const WELCOME: &[u8] = b"gossip-network 2026 welcome v2";
 const SESSION: &[u8] = b"gossip-network 2026 session v2";
 const LAUNCH: &[u8] = b"gossip-network 2026 launch v2";
 
-/// What tags the datagrams of one session.
+/// The key that tags the datagrams of one session, and the session's name.
 pub(super) struct Secret {
     pub(super) key: [u8; 32],
     pub(super) id: SessionId,

@@ -1,4 +1,4 @@
-//! What a datagram does to the sessions: the four forms, each judged before anything is kept.
+//! Datagrams of the four forms, each judged before anything is kept.
 
 use std::net::SocketAddr;
 
@@ -209,7 +209,7 @@ impl<'a> Incoming<'a, '_> {
         Ok(Datagram { sender: PeerAddr { node, addr: self.from }, incarnation, is_newest, frames })
     }
 
-    /// Whether there is room for one more answer. What does not fit is lost, as on the way.
+    /// Whether there is room for one more answer. An answer that does not fit is lost, as on the way.
     fn may_reply(&mut self) -> bool {
         let may = self.sessions.replies.datagrams.len() < REPLIES_MAX;
         self.counters.limit_control_dropped += u64::from(!may);

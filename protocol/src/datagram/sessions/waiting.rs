@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use crate::time::Monotonic;
 
-/// What fits through any path, so that a first datagram gets there.
+/// As much as fits through any path, so that a first datagram gets there.
 const BYTES_MAX: usize = 1_200;
-/// What waited for longer was said again meanwhile, or is asked for.
+/// Frames that waited for longer were said again meanwhile, or are asked for.
 const TIME_MAX: Duration = Duration::from_secs(2);
 
 /// The frames to one peer.
